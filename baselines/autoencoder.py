@@ -1,0 +1,229 @@
+"""The autoencoder under the latent methods: MONAI's AutoencoderKL with the losses of latent diffusion.
+
+Rombach et al. 2022 (arXiv 2112.10752), appendix G: L1 and perceptual reconstruction, a slight KL, and a patch
+discriminator that joins later. It is a part, not a generator: it is trained and saved, never sampled.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pig.data.store import PairDataset
+from pig.device import autocast, pick_device
+from pig.errors import UserError
+from pig.generator import Identity, RunDirectory, load_weights, save_weights
+from pig.progress import track
+from pig.settings import parse
+from pig.training import TrainingSettings, train
+
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is trained.
+
+    Attributes:
+        image_size: pixels of a side.
+        training: of the autoencoder with reconstruction and KL.
+        adversarial: of autoencoder and discriminator together, afterwards; null: without a discriminator.
+        channels: of each level; each but the first halves the side.
+        latent_channels: of the latents.
+        res_blocks: residual blocks a level.
+        norm_groups: groups of each group normalisation.
+        kl_weight: of the KL divergence from N(0, I); 1e-6 in latent diffusion.
+        adversarial_weight: of the generator's loss, before the adaptive weight; 0.5 in latent diffusion.
+        discriminator_channels: of the first layer of the patch discriminator.
+        perceptual_weight: of the perceptual loss; 1 in latent diffusion.
+        perceptual_weights: a safetensors file of torchvision's resnet50; null: no perceptual loss.
+    """
+
+    image_size: int
+    training: TrainingSettings
+    adversarial: TrainingSettings | None = None
+    channels: tuple[int, ...] = (128, 256, 512)
+    latent_channels: int = 3
+    res_blocks: int = 2
+    norm_groups: int = 32
+    kl_weight: float = 1e-6
+    adversarial_weight: float = 0.5
+    discriminator_channels: int = 64
+    perceptual_weight: float = 1.0
+    perceptual_weights: str | None = None
+
+    @property
+    def factor(self) -> int:
+        """How many pixels of the image one side of a latent stands for."""
+        return int(2 ** (len(self.channels) - 1))
+
+
+class Autoencoder:
+    """Encoder and decoder; latents are scaled to unit variance by a factor that is saved with the weights."""
+
+    def __init__(self, model: Mapping[str, Any], sampling: Mapping[str, Any] | None = None) -> None:
+        from monai.networks.nets import AutoencoderKL
+
+        self.model = m = parse(Model, model, "model")
+        self.identity = Identity()
+        if m.image_size % m.factor:
+            raise UserError(f"model: image_size {m.image_size} must be a multiple of {m.factor}.")
+        if m.adversarial and m.image_size < 32:
+            raise UserError(f"model: the patch discriminator needs image_size 32 or more, got {m.image_size}.")
+        self.network: nn.Module = AutoencoderKL(
+            spatial_dims=2,
+            channels=m.channels,
+            num_res_blocks=m.res_blocks,
+            attention_levels=[False] * len(m.channels),
+            latent_channels=m.latent_channels,
+            norm_num_groups=m.norm_groups,
+            with_encoder_nonlocal_attn=False,
+            with_decoder_nonlocal_attn=False,
+        )
+        self.network.register_buffer("scale", torch.ones(()))
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of a latent."""
+        side = self.model.image_size // self.model.factor
+        return (self.model.latent_channels, side, side)
+
+    def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
+        """Train on the images of ``pairs``, then measure the scale of their latents."""
+        pairs = pairs.at(self.model.image_size)
+        similarity = _perceptual_loss(self.model)
+
+        def reconstruction_loss(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
+            return self._reconstruction(images, rng, similarity)[0]
+
+        players = train(
+            {"autoencoder": self.network},
+            {"autoencoder": reconstruction_loss},
+            pairs,
+            self.model.training,
+            run,
+            "reconstruction",
+        )
+        self.network = players["autoencoder"].requires_grad_(True)
+        if self.model.adversarial:
+            self._fit_against_discriminator(pairs, run, similarity)
+        latents = torch.cat([mean for mean, _ in self.encode_all(pairs)])
+        # Differs: latent diffusion takes the first training batch; all training images give a steadier factor.
+        self.network.get_buffer("scale").copy_(1 / latents.std())
+
+    def _reconstruction(
+        self, images: Tensor, rng: torch.Generator, similarity: nn.Module | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss without the discriminator, and the reconstruction."""
+        m = self.model
+        mean, sigma = self.network.encode(images)
+        z = mean + sigma * torch.randn(mean.shape, generator=rng, device=mean.device)
+        decoded = self.network.decode(z).float()
+        mean, sigma = mean.float(), sigma.float()
+        kl = 0.5 * (mean**2 + sigma**2 - 1 - 2 * sigma.log()).sum() / images.numel()
+        loss = F.l1_loss(decoded, images) + m.kl_weight * kl
+        if similarity is not None:
+            # similarity was trained on images in [0, 1]
+            loss = loss + m.perceptual_weight * similarity((decoded + 1) / 2, (images + 1) / 2).mean()
+        return loss, decoded
+
+    def _fit_against_discriminator(self, pairs: PairDataset, run: RunDirectory, similarity: nn.Module | None) -> None:
+        """Go on against a patch discriminator, with hinge losses and the adaptive weight of latent diffusion."""
+        from monai.networks.nets import PatchDiscriminator
+
+        assert self.model.adversarial is not None  # checked by the caller, for mypy
+        critic = PatchDiscriminator(
+            spatial_dims=2, channels=self.model.discriminator_channels, in_channels=1, num_layers_d=3
+        )
+        last_layer = self.network.decoder.blocks[-1].conv.weight
+
+        def generator_loss(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
+            loss, decoded = self._reconstruction(images, rng, similarity)
+            fooled = -critic(decoded)[-1].float().mean()
+            (g_loss,) = torch.autograd.grad(loss, last_layer, retain_graph=True)
+            (g_fool,) = torch.autograd.grad(fooled, last_layer, retain_graph=True)
+            adaptive = (g_loss.norm() / (g_fool.norm() + 1e-4)).clamp(0, 1e4).detach()
+            return loss + self.model.adversarial_weight * adaptive * fooled
+
+        def critic_loss(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
+            with torch.no_grad():
+                decoded = self._reconstruction(images, rng, None)[1]
+            real, fake = critic(images)[-1].float(), critic(decoded)[-1].float()
+            return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())
+
+        players = train(
+            {"autoencoder": self.network, "discriminator": critic},
+            {"autoencoder": generator_loss, "discriminator": critic_loss},
+            pairs,
+            self.model.adversarial,
+            run,
+            "adversarial",
+        )
+        self.network = players["autoencoder"]
+
+    @torch.no_grad()
+    def encode_all(self, pairs: PairDataset) -> list[tuple[Tensor, Tensor]]:
+        """Return mean and sigma of the unscaled latents of all ``pairs``, batch by batch, float32 on the CPU."""
+        device, encoded = pick_device(), []
+        self.network.to(device).eval()
+        starts = range(0, len(pairs), BATCH)
+        for start in track(starts, "encoding", len(starts)):
+            images, _ = pairs.batch(np.arange(start, min(start + BATCH, len(pairs))))
+            with autocast(device):
+                mean, sigma = self.network.encode(images.to(device))
+            encoded.append((mean.float().cpu(), sigma.float().cpu()))
+        return encoded
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return images float32 [N, 1, H, W], cut to [-1, 1], from scaled latents [N, C, h, w]."""
+        with autocast(latents.device):
+            images = self.network.decode(latents / self.network.get_buffer("scale"))
+        return images.float().clamp(-1, 1)
+
+    @property
+    def scale(self) -> float:
+        """What latents are multiplied with to have unit variance."""
+        return float(self.network.get_buffer("scale"))
+
+    def save(self, path: Path) -> None:
+        """Write the weights and the scale."""
+        save_weights(path, autoencoder=self.network)
+
+    @classmethod
+    def load(cls, path: Path, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> Self:
+        """Return the autoencoder whose weights lie in ``path``."""
+        autoencoder = cls(model, sampling)
+        load_weights(path, autoencoder=autoencoder.network)
+        return autoencoder
+
+
+def _perceptual_loss(model: Model) -> nn.Module | None:
+    """Return MONAI's perceptual loss with the weights that the settings name, or None where they name none."""
+    if model.perceptual_weights is None:
+        return None
+    from monai.losses import PerceptualLoss
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    loss = PerceptualLoss(spatial_dims=2, network_type="resnet50", pretrained=False)
+    try:
+        weights = load_file(model.perceptual_weights)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"perceptual_weights: {model.perceptual_weights} cannot be read ({error}); save torchvision's resnet50 "
+            "as safetensors there, or set it to null to train without a perceptual loss."
+        ) from error
+    problems = loss.perceptual_function.model.load_state_dict(weights, strict=False)
+    if problems.missing_keys:
+        raise UserError(
+            f"perceptual_weights: {model.perceptual_weights} lacks {problems.missing_keys[0]} and others; it is not "
+            "torchvision's resnet50."
+        )
+    network: nn.Module = loss.to(pick_device())
+    return network

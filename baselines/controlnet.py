@@ -1,0 +1,143 @@
+"""ControlNet: a trainable copy of a frozen diffusion's encoder, steered by the mask (Zhang et al. 2023, 2302.05543).
+
+Differs: the base is the benchmark's own unconditional LDM, of the same autoencoder and schedule as its LDM, because
+Stable Diffusion needs its weights, three channels and a prompt.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from baselines.ddim import Sampling
+from baselines.ldm import LatentPool, UnconditionalLDM, draw_latents
+from pig.data.store import PairDataset
+from pig.device import in_autocast, pick_device
+from pig.diffusion.paired import diffusion_loss
+from pig.diffusion.steps import sample_images
+from pig.errors import UserError
+from pig.generator import Identity, Pairs, RunDirectory, check_steps, copy_part, load_part, load_weights, save_weights
+from pig.settings import parse
+from pig.training import TrainingSettings, train
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is trained: the control network; schedule, prediction and shape are those of its base.
+
+    Attributes:
+        training: of the control network alone; the base is frozen.
+        embedding_channels: of the convolutions that bring the mask to the size of the latents; each but the first
+            halves the side, so that there is one for each level of the autoencoder.
+    """
+
+    training: TrainingSettings
+    embedding_channels: tuple[int, ...] = (16, 32, 96)
+    antithetic: bool = False
+
+
+class ControlNet:
+    """Images drawn, in latent space, for given masks, by a frozen base and its control network."""
+
+    takes_masks = True
+    makes_masks = False
+
+    def __init__(self, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> None:
+        self.model = parse(Model, model, "model")
+        self.sampling = parse(Sampling, sampling, "sampling")
+        self.identity = Identity()
+        self.base: UnconditionalLDM  # comes with fit or load
+
+    def _build(self, base: UnconditionalLDM) -> None:
+        from monai.networks.nets import ControlNet as Control
+
+        self.base = base
+        self.image_size = base.image_size
+        shape, levels = base.model.network, len(base.autoencoder.model.channels)
+        if shape.patch != 1:
+            raise UserError("needs.base: ControlNet steers a base of network.patch 1; train one for it.")
+        if len(self.model.embedding_channels) != levels:
+            raise UserError(f"model.embedding_channels: give {levels} values, one a level of the autoencoder.")
+        self.control: nn.Module = Control(
+            spatial_dims=2,
+            in_channels=base.autoencoder.model.latent_channels,
+            channels=shape.channels,
+            attention_levels=shape.attention,
+            num_res_blocks=shape.res_blocks,
+            num_head_channels=shape.head_channels,
+            norm_num_groups=shape.norm_groups,
+            conditioning_embedding_in_channels=1,
+            conditioning_embedding_num_channels=self.model.embedding_channels,
+        )
+        self.control.load_state_dict(base.network.unet.state_dict(), strict=False)  # encoder and middle of the base
+        base.network.to(pick_device()).eval().requires_grad_(False)
+
+    def steered(self, x_t: Tensor, masks: Tensor, t: Tensor) -> Tensor:
+        """Return the base's prediction with the control network's residuals added.
+
+        Args:
+            x_t: [N, C, h, w], noisy latents.
+            masks: [N, 1, H, W] in {0, 1}, at the size of the image.
+            t: [N] long.
+        """
+        down, middle = self.control(x_t, t, controlnet_cond=masks)
+        output: Tensor = self.base.network.unet(
+            x_t, t, down_block_additional_residuals=down, mid_block_additional_residual=middle
+        )
+        return output
+
+    def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
+        """Train the control network on the base that the configuration names under ``needs`` as ``base``."""
+        if "base" not in run.needs:
+            raise UserError("needs: ControlNet needs a trained unconditional LDM; name one under 'needs' as 'base'.")
+        self._part = run.needs["base"]
+        self._build(load_part(self._part))
+        pool = LatentPool(self.base.autoencoder, pairs.at(self.image_size))
+        scale = self.base.autoencoder.scale
+
+        def loss(latents: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
+            return diffusion_loss(
+                lambda x_t, t: self.steered(x_t, masks, t),
+                self.base.schedule,
+                draw_latents(latents, scale, rng),
+                rng,
+                self.base.model.prediction,
+                self.model.antithetic,
+            )
+
+        modules = train({"control": self.control}, {"control": loss}, pool, self.model.training, run, "control")
+        self.control = modules["control"]
+
+    def sample(self, indices: range, masks: Tensor | None = None) -> Pairs:
+        """Draw the images of these indices for ``masks``, float32 [N, 1, H, W] in {0, 1}; cut to [-1, 1]."""
+        if masks is None:
+            raise UserError("ControlNet draws images for masks; give them.")
+        check_steps(self.sampling.steps, self.base.schedule)
+        device = pick_device()
+        masks = masks.to(device)
+        latents = sample_images(
+            in_autocast(lambda x_t, t: self.steered(x_t, masks, t)),
+            self.base.schedule,
+            self.identity.noise("image", indices, self.base.autoencoder.latent_shape, device).draw(),
+            self.sampling.steps,
+            self.base.model.prediction,
+            self.sampling.clip,
+        )
+        return Pairs(self.base.autoencoder.decode(latents), masks > 0.5)
+
+    def save(self, path: Path) -> None:
+        """Write the weights, and the base beside them, so that the folder stands alone."""
+        save_weights(path, control=self.control)
+        copy_part(self._part, path / "base")
+
+    @classmethod
+    def load(cls, path: Path, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> Self:
+        """Return the generator whose weights lie in ``path``."""
+        generator = cls(model, sampling)
+        generator._part = path / "base"
+        generator._build(load_part(generator._part))
+        load_weights(path, control=generator.control)
+        return generator

@@ -1,0 +1,41 @@
+"""DDIM: the same network as DDPM, drawn in fewer, deterministic steps (Song et al. 2020, arXiv 2010.02502)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from baselines.ddpm import DDPM, Model
+from pig.device import in_autocast, pick_device
+from pig.diffusion.steps import sample_images
+from pig.generator import Pairs, check_steps
+from pig.settings import parse
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How images are drawn: evenly spaced steps, sigma = 0; Song et al. do not clip x0_hat."""
+
+    steps: int = 256
+    clip: bool = False
+
+
+class DDIM(DDPM):
+    """Images without masks; DDIM has no training of its own and takes the weights of DDPM."""
+
+    def __init__(self, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> None:
+        self.model = parse(Model, model, "model")
+        self.uniform = parse(Sampling, sampling, "sampling")
+        self.prepare()
+
+    def sample(self, indices: range, masks: Tensor | None = None) -> Pairs:
+        """Draw the images of these indices, cut to [-1, 1]."""
+        check_steps(self.uniform.steps, self.schedule)
+        shape = (1, self.model.image_size, self.model.image_size)
+        x_T = self.identity.noise("image", indices, shape, pick_device()).draw()
+        network = in_autocast(self.network)
+        images = sample_images(
+            network, self.schedule, x_T, self.uniform.steps, self.model.prediction, self.uniform.clip
+        )
+        return Pairs(images.clamp(-1, 1))

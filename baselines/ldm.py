@@ -1,0 +1,169 @@
+"""LDM: a diffusion of latents, given the mask (Rombach et al. 2022, arXiv 2112.10752), and its unconditional twin.
+
+Differs: the mask enters as its area average over each latent pixel; the published model learns the reduction, and
+nearest-neighbour reduction would lose small lesions. Differs: squared error in place of L1, because all diffusions
+of the benchmark share a loss, so that the table compares methods.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from baselines.autoencoder import Autoencoder
+from baselines.ddim import Sampling
+from pig.data.store import PairDataset
+from pig.device import in_autocast, pick_device
+from pig.diffusion.paired import diffusion_loss
+from pig.diffusion.prediction import Prediction
+from pig.diffusion.steps import sample_images
+from pig.errors import UserError
+from pig.generator import (
+    Identity,
+    Pairs,
+    RunDirectory,
+    ScheduleSettings,
+    check_steps,
+    copy_part,
+    load_part,
+    load_weights,
+    save_weights,
+)
+from pig.networks import ConditionalUNet, NetworkSettings
+from pig.settings import parse
+from pig.training import TrainingSettings, train
+
+
+def latent_schedule() -> ScheduleSettings:
+    """Return the schedule of latent diffusion's mask-conditional model, with T of the benchmark."""
+    return ScheduleSettings(1024, 0.0015, 0.0205, "scaled_linear")
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is trained: a diffusion of the latents of a trained autoencoder."""
+
+    training: TrainingSettings
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    schedule: ScheduleSettings = field(default_factory=latent_schedule)
+    prediction: Prediction = "epsilon"
+    antithetic: bool = False
+
+
+class LatentPool:
+    """The latents of a set of pairs, encoded once: mean and sigma stand where images stood."""
+
+    def __init__(self, autoencoder: Autoencoder, pairs: PairDataset) -> None:
+        self.pairs = pairs
+        self.latents = torch.cat([torch.cat(both, dim=1) for both in autoencoder.encode_all(pairs)])
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    def batch(self, positions: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return mean and sigma [n, 2C, h, w] of unscaled latents, and masks [n, 1, H, W] in {0, 1}."""
+        return self.latents[torch.from_numpy(positions)], self.pairs.batch(positions)[1]
+
+
+def draw_latents(mean_and_sigma: Tensor, scale: float, rng: torch.Generator) -> Tensor:
+    """Draw scaled latents [n, C, h, w] from the autoencoder's posterior."""
+    mean, sigma = mean_and_sigma.chunk(2, dim=1)
+    return scale * (mean + sigma * torch.randn(mean.shape, generator=rng, device=mean.device))
+
+
+class LDM:
+    """Images drawn, in latent space, for given masks."""
+
+    takes_masks = True
+    makes_masks = False
+    condition_channels = 1
+
+    def __init__(self, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> None:
+        self.model = parse(Model, model, "model")
+        self.sampling = parse(Sampling, sampling, "sampling")
+        self.identity = Identity()
+        self.schedule = self.model.schedule.build()
+        self.autoencoder: Autoencoder  # comes with fit or load
+
+    def _build(self, autoencoder: Autoencoder) -> None:
+        self.autoencoder = autoencoder
+        self.image_size = autoencoder.model.image_size
+        self.model.network.check_size(autoencoder.latent_shape[-1], "model (in latent pixels)")
+        self.network = ConditionalUNet(self.model.network, autoencoder.model.latent_channels, self.condition_channels)
+
+    def condition(self, masks: Tensor) -> tuple[Tensor, ...]:
+        """Return what the network is given beside x_t: the share of lesion in each latent pixel."""
+        return (F.adaptive_avg_pool2d(masks, self.autoencoder.latent_shape[-2:]),)
+
+    def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
+        """Train on the latents of ``pairs``, by the autoencoder that the configuration names as ``autoencoder``."""
+        if "autoencoder" not in run.needs:
+            raise UserError("needs: a latent diffusion needs a trained autoencoder; name one under 'needs'.")
+        self._part = run.needs["autoencoder"]
+        self._build(load_part(self._part))
+        pool = LatentPool(self.autoencoder, pairs.at(self.image_size))
+        scale = self.autoencoder.scale
+
+        def loss(latents: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
+            condition = self.condition(masks)
+            return diffusion_loss(
+                lambda x_t, t: self.network(x_t, *condition, t),
+                self.schedule,
+                draw_latents(latents, scale, rng),
+                rng,
+                self.model.prediction,
+                self.model.antithetic,
+            )
+
+        modules = train({"network": self.network}, {"network": loss}, pool, self.model.training, run, "network")
+        self.network = modules["network"]  # type: ignore[assignment]
+
+    def sample(self, indices: range, masks: Tensor | None = None) -> Pairs:
+        """Draw the images of these indices for ``masks``, float32 [N, 1, H, W] in {0, 1}; cut to [-1, 1]."""
+        check_steps(self.sampling.steps, self.schedule)
+        device = pick_device()
+        if masks is None:
+            if self.takes_masks:
+                raise UserError("LDM draws images for masks; give them.")
+            masks = torch.zeros(len(indices), 1, 1, 1)
+        masks = masks.to(device)
+        condition = self.condition(masks)
+        latents = sample_images(
+            in_autocast(lambda x_t, t: self.network(x_t, *condition, t)),
+            self.schedule,
+            self.identity.noise("image", indices, self.autoencoder.latent_shape, device).draw(),
+            self.sampling.steps,
+            self.model.prediction,
+            self.sampling.clip,
+        )
+        return Pairs(self.autoencoder.decode(latents), masks > 0.5 if self.takes_masks else None)
+
+    def save(self, path: Path) -> None:
+        """Write the weights, and the autoencoder's beside them, so that the folder stands alone."""
+        save_weights(path, network=self.network)
+        copy_part(self._part, path / "autoencoder")
+
+    @classmethod
+    def load(cls, path: Path, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> Self:
+        """Return the generator whose weights lie in ``path``."""
+        generator = cls(model, sampling)
+        generator._part = path / "autoencoder"
+        generator._build(load_part(generator._part))
+        load_weights(path, network=generator.network)
+        return generator
+
+
+class UnconditionalLDM(LDM):
+    """Images without masks: the base that a ControlNet steers."""
+
+    takes_masks = False
+    condition_channels = 0
+
+    def condition(self, masks: Tensor) -> tuple[Tensor, ...]:
+        """Return nothing: the network sees x_t alone."""
+        return ()

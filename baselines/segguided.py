@@ -1,0 +1,103 @@
+"""SegGuidedDif: an image diffusion given the mask as a channel (Konz et al., MICCAI 2024, arXiv 2402.05210).
+
+Differs: the mask is fed as {0, 1}; the published code feeds 1/255 for a mask stored as 0 and 1, which hardly
+conditions. Differs: the network is the benchmark's own, so that the table compares methods, not networks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from baselines import ddim, ddpm
+from pig.data.store import PairDataset
+from pig.device import in_autocast, pick_device
+from pig.diffusion.paired import diffusion_loss
+from pig.diffusion.steps import sample_images
+from pig.errors import UserError
+from pig.generator import Identity, Pairs, RunDirectory, check_steps, load_weights, save_weights
+from pig.networks import ConditionalUNet
+from pig.settings import parse
+from pig.training import train
+
+
+@dataclass(frozen=True)
+class Model(ddpm.Model):
+    """What is trained.
+
+    Attributes:
+        ablate_masks: drop the mask of half the training images. Differs: each image has its own draw, where the
+            published code has one a batch; and masks are never dropped in sampling.
+    """
+
+    ablate_masks: bool = False
+
+
+class SegGuidedDif:
+    """Images drawn for given masks."""
+
+    takes_masks = True
+    makes_masks = False
+
+    def __init__(self, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> None:
+        self.model = parse(Model, model, "model")
+        self.sampling = parse(ddim.Sampling, sampling, "sampling")
+        self.identity = Identity()
+        self.image_size = self.model.image_size
+        self.schedule = self.model.schedule.build()
+        self.model.network.check_size(self.model.image_size, "model")
+        self.network = ConditionalUNet(self.model.network, channels=1, condition_channels=1)
+
+    def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
+        """Train on ``pairs``."""
+        model = self.model
+
+        def loss(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
+            if model.ablate_masks:
+                kept = torch.rand(len(masks), 1, 1, 1, generator=rng, device=masks.device) < 0.5
+                masks = masks * kept
+            return diffusion_loss(
+                lambda x_t, t: self.network(x_t, masks, t),
+                self.schedule,
+                images,
+                rng,
+                model.prediction,
+                model.antithetic,
+            )
+
+        pairs = pairs.at(model.image_size)
+        modules = train({"network": self.network}, {"network": loss}, pairs, model.training, run, "network")
+        self.network = modules["network"]  # type: ignore[assignment]
+
+    def sample(self, indices: range, masks: Tensor | None = None) -> Pairs:
+        """Draw the images of these indices for ``masks``, float32 [N, 1, H, W] in {0, 1}; cut to [-1, 1]."""
+        if masks is None:
+            raise UserError("SegGuidedDif draws images for masks; give them.")
+        check_steps(self.sampling.steps, self.schedule)
+        device = pick_device()
+        condition = masks.to(device)
+        shape = (1, self.model.image_size, self.model.image_size)
+        network = in_autocast(lambda x_t, t: self.network(x_t, condition, t))
+        images = sample_images(
+            network,
+            self.schedule,
+            self.identity.noise("image", indices, shape, device).draw(),
+            self.sampling.steps,
+            self.model.prediction,
+            self.sampling.clip,
+        )
+        return Pairs(images.clamp(-1, 1), condition > 0.5)
+
+    def save(self, path: Path) -> None:
+        """Write the weights."""
+        save_weights(path, network=self.network)
+
+    @classmethod
+    def load(cls, path: Path, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> Self:
+        """Return the generator whose weights lie in ``path``."""
+        generator = cls(model, sampling)
+        load_weights(path, network=generator.network)
+        return generator

@@ -1,0 +1,236 @@
+"""The command ``pig``: every step of the workflow, by hand. Each rule of the workflow is one of these commands.
+
+Settings are given as JSON or YAML text, or as the path of such a file.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pig.errors import UserError
+
+
+def settings(text: str) -> dict[str, Any]:
+    """Return the mapping that ``text``, or the file of that name, holds as YAML or JSON."""
+    import yaml
+
+    try:
+        if not text.lstrip().startswith("{") and Path(text).is_file():
+            text = Path(text).read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f"not readable as YAML or JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise argparse.ArgumentTypeError(f"expected keys and values, or a file of them, got {text!r}")
+    return content
+
+
+def named(text: str) -> tuple[str, Path]:
+    """Return the two sides of ``NAME=PATH``."""
+    name, separator, path = text.rpartition("=")
+    if not separator or not name:
+        raise argparse.ArgumentTypeError(f"expected NAME=PATH, got {text!r}")
+    return name, Path(path)
+
+
+def phantom(a: argparse.Namespace) -> None:
+    """Make the embedded data set."""
+    from pig.data.phantom import PhantomSettings, write_population
+    from pig.settings import parse
+
+    write_population(a.out, parse(PhantomSettings, a.settings, "dataset.phantom"), a.threads)
+
+
+def preprocess(a: argparse.Namespace) -> None:
+    """Crop, resize and store the pairs of a manifest."""
+    from pig.data.preprocess import PreprocessSettings, build_store
+    from pig.settings import parse
+
+    build_store(a.manifest, parse(PreprocessSettings, a.settings, "preprocessing"), a.out, a.threads)
+
+
+def folds(a: argparse.Namespace) -> None:
+    """Deal the patients into folds."""
+    from pig.data.folds import make_folds
+    from pig.data.store import Store
+    from pig.files import atomic_path
+
+    table = make_folds(Store.open(a.store).manifest, a.count, a.seed)
+    with atomic_path(a.out) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def fit(a: argparse.Namespace) -> None:
+    """Train a generator on the training patients of a fold."""
+    from pig import fitting
+
+    fitting.fit(a.store, a.folds, a.fold, a.name, a.cls, a.model, a.seed, dict(a.need), a.work, a.out)
+
+
+def synthesise(a: argparse.Namespace) -> None:
+    """Draw a shard of pairs from a trained generator."""
+    from pig import synthesis
+
+    synthesis.synthesise(a.model, a.name, a.cls, a.sampling, a.seed, a.store, a.folds, a.first, a.last, a.batch, a.out)
+
+
+def segment(a: argparse.Namespace) -> None:
+    """Train a segmentation on real and synthetic pairs, and count its hits on the test fold."""
+    from pig.data.folds import read_folds, split
+    from pig.data.store import Store
+    from pig.segmentation import SegmentationSettings, segment
+    from pig.settings import parse
+    from pig.synthesis import read_shards
+
+    store = Store.open(a.store)
+    train_pairs, test_pairs = split(store, read_folds(a.folds), a.fold)
+    synthetic = read_shards(a.synthetic, a.count) if a.synthetic else None
+    segment(
+        train_pairs,
+        synthetic,
+        test_pairs,
+        parse(SegmentationSettings, a.settings, "segmentation"),
+        fold=a.fold,
+        seed=a.seed,
+        work=a.work,
+        out=a.out,
+    )
+
+
+def fid(a: argparse.Namespace) -> None:
+    """Measure the Frechet distance of synthetic images to a fold's training images."""
+    from pig.data.folds import read_folds, split
+    from pig.data.store import Store
+    from pig.metrics.fid import write_fid
+    from pig.synthesis import read_shards
+
+    train_pairs, _ = split(Store.open(a.store), read_folds(a.folds), a.fold)
+    write_fid(read_shards(a.synthetic, a.count), train_pairs, a.features, a.weights, a.cache, a.out)
+
+
+def table1(a: argparse.Namespace) -> None:
+    """Assemble the table of image quality."""
+    from pig.reporting.tables import write_table1
+
+    write_table1(a.row, a.out)
+
+
+def table2(a: argparse.Namespace) -> None:
+    """Assemble the table of segmentation."""
+    from pig.reporting.tables import write_table2
+
+    rows = [
+        (label, [path / f"fold{fold}" / f"seed{seed}" / "slices.csv" for fold in range(a.folds) for seed in a.seeds])
+        for label, path in a.row
+    ]
+    write_table2(rows, a.out)
+
+
+def gallery(a: argparse.Namespace) -> None:
+    """Draw synthetic pairs beside real ones."""
+    from pig.data.folds import read_folds, split
+    from pig.data.store import Store
+    from pig.reporting.figures import draw_gallery
+    from pig.synthesis import read_shards
+
+    train_pairs, _ = split(Store.open(a.store), read_folds(a.folds), a.fold)
+    draw_gallery(train_pairs, read_shards(a.synthetic[:1], 1), a.label, a.out)
+
+
+def progress(a: argparse.Namespace) -> None:
+    """Draw how pairs come out of noise, step by step (the paper's Fig. 3)."""
+    from pig.generator import load_generator
+    from pig.paired_diffusion import PairedDiffusion
+    from pig.reporting.figures import draw_progress
+
+    generator = load_generator(a.model, a.sampling, seed=a.seed)
+    if not isinstance(generator, PairedDiffusion):
+        raise UserError(f"{a.model} is not a paired diffusion; only that draws mask and image together.")
+    draw_progress(generator.steps(range(a.pairs)), a.out)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = argparse.ArgumentParser(prog="pig", description=__doc__.splitlines()[0])
+    commands = top.add_subparsers(dest="command", required=True)
+
+    def command(run: Callable[[argparse.Namespace], None], *shared: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
+        sub.set_defaults(run=run)
+        sub.add_argument("--threads", type=int, default=1, help="threads, or processes, to use (1)")
+        sub.add_argument("--out", type=Path, required=True, help="what is written")
+        for option in shared:
+            sub.add_argument(f"--{option}", **SHARED[option])
+        return sub
+
+    command(phantom, "settings")
+    command(preprocess, "settings").add_argument("--manifest", type=Path, required=True)
+    command(folds, "store", "seed").add_argument("--count", type=int, required=True, help="number of folds")
+
+    sub = command(fit, "store", "folds", "fold", "seed", "name", "class", "work")
+    sub.add_argument("--model", type=settings, required=True, help="settings of the model")
+    sub.add_argument("--need", type=named, action="append", default=[], help="NAME=DIR of a trained part")
+
+    sub = command(synthesise, "store", "folds", "seed", "name", "class", "sampling")
+    sub.add_argument("--model", type=Path, required=True, help="model folder")
+    sub.add_argument("--first", type=int, required=True, help="index of the first pair")
+    sub.add_argument("--last", type=int, required=True, help="index after the last pair")
+    sub.add_argument("--batch", type=int, default=64, help="pairs drawn at once (64)")
+
+    sub = command(segment, "store", "folds", "fold", "seed", "settings", "work", "count")
+    sub.add_argument("--synthetic", type=Path, nargs="*", help="shards of synthetic pairs; none: real data alone")
+
+    sub = command(fid, "store", "folds", "fold", "count", "synthetic")
+    sub.add_argument("--features", choices=["encoder", "inception"], required=True)
+    sub.add_argument("--weights", type=Path, help="weights of the features")
+    sub.add_argument("--cache", type=Path, required=True, help="folder of cached features")
+
+    command(table1, "row")
+    sub = command(table2, "row")
+    sub.add_argument("--folds", type=int, required=True, help="number of folds")
+    sub.add_argument("--seeds", type=int, nargs="+", required=True)
+
+    command(gallery, "store", "folds", "fold", "synthetic").add_argument("--label", required=True)
+    sub = command(progress, "seed", "sampling")
+    sub.add_argument("--model", type=Path, required=True, help="model folder")
+    sub.add_argument("--pairs", type=int, default=3, help="how many pairs to show (3)")
+    return top
+
+
+SHARED: dict[str, dict[str, Any]] = {
+    "settings": {"type": settings, "required": True, "help": "YAML or JSON, or a file of it"},
+    "sampling": {"type": settings, "default": {}, "help": "settings of sampling"},
+    "store": {"type": Path, "required": True, "help": "folder of the preprocessed pairs"},
+    "folds": {"type": Path, "required": True, "help": "table of folds"},
+    "fold": {"type": int, "required": True, "help": "the fold that is tested on"},
+    "seed": {"type": int, "default": 0},
+    "name": {"required": True, "help": "name of the generator"},
+    "class": {"dest": "cls", "required": True, "help": "import path of the generator"},
+    "work": {"type": Path, "required": True, "help": "folder of rolling checkpoints"},
+    "count": {"type": int, "default": 0, "help": "how many synthetic pairs to take"},
+    "synthetic": {"type": Path, "nargs": "+", "required": True, "help": "shards of synthetic pairs"},
+    "row": {"type": named, "action": "append", "required": True, "help": "LABEL=PATH of a row"},
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status: 0, or 2 for a mistake that the user can mend."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    a = parser().parse_args(arguments)
+    if a.command not in ("table1", "table2", "folds", "phantom", "preprocess"):
+        import torch
+
+        torch.set_num_threads(a.threads)
+    try:
+        a.run(a)
+    except UserError as error:
+        print(f"pig {a.command}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

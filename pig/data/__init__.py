@@ -1,0 +1,1 @@
+"""From files to training pairs: manifest, preprocessing, store, folds."""

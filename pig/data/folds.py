@@ -1,0 +1,109 @@
+"""Folds by patient: which patients are tested on together, so that no patient is on both sides."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pig.data.manifest import read_table
+from pig.data.store import PairDataset, Store
+from pig.errors import UserError
+
+
+def make_folds(manifest: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
+    """Deal the patients of ``manifest`` into ``count`` folds.
+
+    With a column ``density`` the folds get alike shares of each density (scikit-learn's StratifiedGroupKFold;
+    rows without a density count as one of their own); without it, or where no density has as many rows as
+    there are folds, the patients are dealt at random in equal numbers (GroupKFold).
+
+    Args:
+        manifest: one row per image, with ``patient_id``.
+        count: the number of folds, from 2 to the number of patients.
+        seed: of the shuffling; the same table and seed give the same folds.
+
+    Returns:
+        ``patient_id`` and ``fold`` (0 .. count - 1), one row per patient, sorted by patient. Every fold has a
+        patient.
+
+    Raises:
+        UserError: ``count`` is less than 2 or more than the number of patients.
+    """
+    patients = manifest["patient_id"].to_numpy(dtype=object)
+    number = len(set(patients))
+    if count < 2:
+        raise UserError(f"folds.count is {count}; a cross-validation needs at least 2 folds.")
+    if count > number:
+        raise UserError(
+            f"folds.count is {count}, and the data have {number} patient{'s' * (number != 1)}; "
+            "ask for at most as many folds as patients, or add patients."
+        )
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
+    density = manifest.get("density", pd.Series("", index=manifest.index)).fillna("").astype(str)
+    # StratifiedGroupKFold refuses to make more folds than its largest stratum has rows.
+    stratify = "density" in manifest and density.value_counts().max() >= count
+    kind = StratifiedGroupKFold if stratify else GroupKFold
+    parts = kind(count, shuffle=True, random_state=seed).split(np.zeros(len(density)), density, patients)
+    fold_of = {patient: fold for fold, (_, test) in enumerate(parts) for patient in patients[test]}
+    ordered = sorted(fold_of)
+    return pd.DataFrame({"patient_id": ordered, "fold": [fold_of[patient] for patient in ordered]})
+
+
+def read_folds(path: str | Path) -> pd.DataFrame:
+    """Read a table of folds.
+
+    Returns:
+        ``patient_id`` (text) and ``fold`` (int64).
+
+    Raises:
+        UserError: a column is missing, a cell is empty, a fold is no whole number, a patient stands in two
+            rows, or the folds are not numbered 0, 1, 2, ... without a gap.
+    """
+    table = read_table(path)
+    for name in ("patient_id", "fold"):
+        if name not in table.columns:
+            raise UserError(f"{path} lacks the column {name}; make it with `pig folds`.")
+        if table[name].isna().any():
+            raise UserError(f"{path} has rows without a {name}; give each patient a fold.")
+    if not pd.api.types.is_integer_dtype(table["fold"]):
+        raise UserError(f"{path}: the column fold must hold whole numbers: 0, 1, 2, ...")
+    repeated = sorted(set(table["patient_id"][table["patient_id"].duplicated()]))
+    if repeated:
+        raise UserError(f"{path} lists patient {', '.join(repeated)} more than once; a patient has one fold.")
+    found = sorted(set(table["fold"]))
+    if len(found) < 2 or found != list(range(len(found))):
+        raise UserError(f"{path} has the folds {found}; at least two, numbered 0, 1, 2, ..., are needed.")
+    return table[["patient_id", "fold"]]
+
+
+def split(store: Store, folds: pd.DataFrame, fold: int) -> tuple[PairDataset, PairDataset]:
+    """Return the (training, test) pairs of ``fold`` at the store's size: its own patients are the test set.
+
+    Raises:
+        UserError: there is no such fold, or store and folds do not name the same patients.
+    """
+    count = int(folds["fold"].max()) + 1
+    if not 0 <= fold < count:
+        raise UserError(f"There is no fold {fold}; the folds are numbered from 0 to {count - 1}.")
+    fold_of = dict(zip(folds["patient_id"], folds["fold"], strict=True))
+    patients = store.manifest["patient_id"]
+    for lacking, names in (
+        ("The table of folds", set(patients) - set(fold_of)),
+        (f"The store {store.path}", set(fold_of) - set(patients)),
+    ):
+        if names:
+            raise UserError(
+                f"{lacking} lacks {len(names)} patient{'s' * (len(names) > 1)} ({_some(names)}): store and "
+                "folds belong to different data; make the folds of this store with `pig folds`."
+            )
+    tested = patients.map(fold_of).to_numpy() == fold
+    return (
+        PairDataset(store, np.flatnonzero(~tested), store.size),
+        PairDataset(store, np.flatnonzero(tested), store.size),
+    )
+
+
+def _some(names: set[str], most: int = 5) -> str:
+    listed = ", ".join(sorted(names)[:most])
+    return listed if len(names) <= most else f"{listed}, ..."

@@ -1,0 +1,150 @@
+"""A population of patients on disk: 16-bit slices, masks, and a manifest."""
+
+import csv
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pig.data.phantom.patient import make_patient
+from pig.data.phantom.settings import PhantomSettings
+from pig.errors import UserError
+from pig.files import atomic_path, read_json, write_json
+from pig.progress import track
+
+VERSION = 1  # raised with every change of the pictures, so that no folder mixes two of them
+
+COLUMNS = (
+    "image_path", "mask_path", "patient_id", "view", "laterality", "volume_id", "slice_index", "density", "shape",
+    "margin", "diameter_mm", "k", "spacing_mm", "seed", "slices", "masses", "thickness_mm", "glandular",
+)  # fmt: skip
+
+
+def patient_names(settings: PhantomSettings) -> list[str]:
+    """P0001, P0002, ... with masses, then N0001, ... without."""
+    return [f"P{i:04d}" for i in range(1, settings.patients + 1)] + [
+        f"N{i:04d}" for i in range(1, settings.normal_patients + 1)
+    ]
+
+
+def patient_seed(settings: PhantomSettings, name: str) -> int:
+    """Seed of one patient (32 bits): it depends on the population's seed and her name alone."""
+    entropy = [settings.seed, "PN".index(name[0]), int(name[1:])]
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
+
+def write_population(out: Path, settings: PhantomSettings, jobs: int = 1) -> None:
+    """Write ``out``/images/*.png (16-bit), ``out``/masks/*.png (0 and 255) and, last, ``out``/manifest.csv.
+
+    A patient's pictures depend on the settings and her number alone: neither on ``jobs`` nor on who else is made.
+    The same call goes on where an interrupted one stopped.
+
+    Args:
+        out: the folder; made where it does not exist.
+        settings: the population.
+        jobs: processes.
+
+    Raises:
+        UserError: the folder holds a population of other settings, or ``jobs`` is below 1.
+    """
+    out = Path(out)
+    if jobs < 1:
+        raise UserError(f"jobs is {jobs}; it must be 1 or more.")
+    names = patient_names(settings)
+    fingerprint = _fingerprint(settings)
+    state = out / "population.json"
+    if state.exists() and read_json(state).get("fingerprint") != fingerprint:
+        raise UserError(f"{out} holds a phantom of other settings; delete it or choose another folder.")
+    for folder in ("images", "masks", "patients"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    write_json(state, {"fingerprint": fingerprint, "version": VERSION, "settings": asdict(settings)})
+
+    waiting = [name for name in names if not _record(out, name).exists()]
+    for _ in track(_run(out, settings, waiting, jobs), "phantom", len(names), len(names) - len(waiting)):
+        pass
+    with atomic_path(out / "manifest.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for name in names:
+            writer.writerows(read_json(_record(out, name)))
+
+
+def write_patient(out: Path, settings: PhantomSettings, name: str) -> None:
+    """Write one patient's slices and masks, and then the rows of her in the manifest to ``out``/patients."""
+    from PIL import Image
+
+    seed = patient_seed(settings, name)
+    patient = make_patient(seed=seed, settings=settings, masses=0 if name[0] == "N" else None)
+    rows: list[dict[str, Any]] = []
+    for view in patient.views:
+        volume_id = f"{name}_{patient.laterality}{view.view}"
+        for i, index in enumerate(view.slices):
+            file = f"{volume_id}_{index:03d}.png"
+            Image.fromarray(view.volume[i]).save(out / "images" / file, compress_level=2)
+            Image.fromarray(view.masks[i].astype(np.uint8) * 255).save(out / "masks" / file, compress_level=2)
+            mass = patient.masses[view.largest[i]] if view.largest[i] >= 0 else None
+            rows.append(
+                {
+                    "image_path": f"images/{file}",
+                    "mask_path": f"masks/{file}",
+                    "patient_id": name,
+                    "view": view.view,
+                    "laterality": patient.laterality,
+                    "volume_id": volume_id,
+                    "slice_index": int(index),
+                    "density": patient.density,
+                    "shape": mass.shape if mass else "",
+                    "margin": mass.margin if mass else "",
+                    "diameter_mm": round(mass.diameter_mm, 2) if mass else "",
+                    "k": round(mass.k, 4) if mass else "",
+                    "spacing_mm": settings.spacing_mm,
+                    "seed": seed,
+                    "slices": view.planes,
+                    "masses": len(patient.masses),
+                    "thickness_mm": round(view.envelope.thickness_mm, 1),
+                    "glandular": round(view.glandular, 4),
+                }
+            )
+    write_json(_record(out, name), rows)
+
+
+def _run(out: Path, settings: PhantomSettings, names: list[str], jobs: int) -> Iterator[None]:
+    """Make the patients, one process for each at a time."""
+    if jobs == 1:
+        for name in names:
+            _work(out, settings, name)
+            yield
+        return
+    # Spawned, because a fork of a process that has threads (torch, BLAS) may hang.
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        tasks = [pool.submit(_work, out, settings, name) for name in names]
+        try:
+            for task in as_completed(tasks):
+                task.result()
+                yield
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _work(out: Path, settings: PhantomSettings, name: str) -> None:
+    # One thread: the processes share the cores, and sums come out the same on any number of them.
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        write_patient(out, settings, name)
+
+
+def _record(out: Path, name: str) -> Path:
+    return out / "patients" / f"{name}.json"
+
+
+def _fingerprint(settings: PhantomSettings) -> str:
+    """Of all that the pictures depend on; not of how many patients there are, so that more can be added."""
+    depends = {k: v for k, v in asdict(settings).items() if k not in ("patients", "normal_patients")}
+    return hashlib.sha256(json.dumps([VERSION, depends], sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,309 @@
+"""From image files to a store: cut the blank part, window the grey values, bring every pair to one size.
+
+The unit is a volume: the rows of one patient with the same ``volume_id``; without one, every image by itself. Its
+slices are cut by one box and windowed alike, so that they still lie on each other.
+"""
+
+import multiprocessing
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from pig.data.manifest import read_manifest, refuse, row_number
+from pig.data.resize import resize_image, resize_mask
+from pig.data.store import Store, allocate, complete
+from pig.errors import UserError
+from pig.files import atomic_directory
+from pig.progress import track
+
+WINDOW = (0.005, 0.995)  # shares of the pixels that are not blank
+GREY_LEVELS = 2**16
+GREY_MODES = ("L", "I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow's names for 8, 16 and (checked) 32 bits
+
+
+@dataclass(frozen=True)
+class PreprocessSettings:
+    """How pairs are brought to one size.
+
+    Attributes:
+        size: height and width of the stored pairs, in pixels.
+        fit: "stretch" scales height and width each by itself, as the paper does; "pad" keeps the proportions and
+            fills up with background below and on the right, so that a chest wall on the left stays at the edge.
+    """
+
+    size: int
+    fit: Literal["stretch", "pad"] = "stretch"
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise UserError(f"preprocessing.size is {self.size}; give the height and width in pixels.")
+        if self.fit not in ("stretch", "pad"):
+            raise UserError(f"preprocessing.fit is {self.fit!r}; it is 'stretch' or 'pad'.")
+
+
+class Slice(NamedTuple):
+    """One row of the manifest (0-based) and its files."""
+
+    row: int
+    image_path: str
+    mask_path: str
+
+
+class Geometry(NamedTuple):
+    """How a volume was cut and scaled, in pixels of the source image but for the scales (store per source pixel).
+
+    The point (y, x) of a stored image, pixel centres at 1/2, is (crop_y0 + y / scale_y, crop_x0 + x / scale_x) of
+    its source.
+    """
+
+    source_h: int
+    source_w: int
+    crop_y0: int
+    crop_x0: int
+    crop_h: int
+    crop_w: int
+    pad_h: int
+    pad_w: int
+    scale_y: float
+    scale_x: float
+
+
+class Prepared(NamedTuple):
+    """What became of a volume: either faults, (row, sentence), or everything else."""
+
+    faults: list[tuple[int, str]]
+    images: NDArray[np.uint16] | None = None
+    masks: NDArray[np.uint8] | None = None
+    geometry: Geometry | None = None
+
+
+def build_store(manifest_path: str | Path, settings: PreprocessSettings, out: str | Path, jobs: int = 1) -> Store:
+    """Preprocess every pair of a manifest into a store; memory is that of one volume per job.
+
+    Args:
+        manifest_path: see ``pig.data.manifest.read_manifest``.
+        settings: size and fit.
+        out: the folder of the store; replaced, if it exists, once the new store is complete.
+        jobs: processes; the store is the same for any number.
+
+    Raises:
+        UserError: the manifest has faults, or some images or masks do. All are listed, each with its row, and
+            ``out`` is left as it was.
+    """
+    manifest = read_manifest(manifest_path)
+    if taken := [name for name in Geometry._fields if name in manifest.columns]:
+        raise UserError(
+            f"{manifest_path} has the column {', '.join(taken)}, which the preprocessing writes; rename or remove it."
+        )
+    with atomic_directory(out) as folder:
+        _fill(folder, manifest_path, manifest, settings, jobs)
+    return Store.open(out)
+
+
+def _fill(
+    folder: Path, manifest_path: str | Path, manifest: pd.DataFrame, settings: PreprocessSettings, jobs: int
+) -> None:
+    images, masks = allocate(folder, len(manifest), settings.size)
+    volumes = group_volumes(manifest)
+    geometries: dict[int, Geometry | None] = {}
+    faults = []
+    prepared = _map(volumes, settings, jobs)
+    for volume, result in zip(volumes, track(prepared, "preprocessing volumes", len(volumes)), strict=True):
+        faults += result.faults
+        if not result.faults:
+            rows = [item.row for item in volume]
+            images[rows], masks[rows] = result.images, result.masks
+            geometries.update((row, result.geometry) for row in rows)
+    refuse(manifest_path, [f"row {row_number(row)}: {fault}" for row, fault in sorted(faults)])
+    geometry = pd.DataFrame([geometries[row] for row in range(len(manifest))])
+    complete(folder, images, masks, pd.concat([manifest, geometry], axis=1), settings.fit)
+
+
+def _map(volumes: list[list[Slice]], settings: PreprocessSettings, jobs: int) -> Iterator[Prepared]:
+    """Prepare the volumes, in their order."""
+    prepare = partial(prepare_volume, settings=settings)
+    if jobs <= 1:
+        yield from map(prepare, volumes)
+        return
+    # Spawned, since a forked child of a process with threads (torch has some) may hang.
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(prepare, volumes)
+
+
+def group_volumes(manifest: pd.DataFrame) -> list[list[Slice]]:
+    """Return the rows of each volume, volumes in the order of their first rows.
+
+    A volume is named by patient and ``volume_id`` together, because many data sets number volumes within the
+    patient. A row without a ``volume_id`` is a volume of its own.
+    """
+    nameless = pd.Series("", index=manifest.index)
+    names = manifest.get("volume_id", nameless).fillna("").astype(str)
+    volumes: dict[tuple[Any, ...], list[Slice]] = {}
+    columns = (manifest["image_path"], manifest["mask_path"], manifest["patient_id"], names)
+    for row, (image_path, mask_path, patient, name) in enumerate(zip(*columns, strict=True)):
+        key = (patient, name) if name else (row,)
+        volumes.setdefault(key, []).append(Slice(row, image_path, mask_path))
+    return list(volumes.values())
+
+
+def prepare_volume(volume: list[Slice], settings: PreprocessSettings) -> Prepared:
+    """Read, cut, window and resize the slices of one volume.
+
+    Blank is what equals the smallest grey value of the volume. The box around everything else, and around the
+    masks, in any slice, is kept. Grey values from the 0.5th to the 99.5th percentile of the pixels of the volume
+    that are not blank become [-1, 1] (0..65535 in the store); what lies outside them is clipped, so that blank
+    is -1.
+
+    Returns:
+        images uint16 and masks uint8 {0, 1}, both [slices, size, size], and the geometry; or the faults.
+    """
+    slices: list[tuple[NDArray[Any], NDArray[np.uint8]]] = []
+    faults: list[tuple[int, str]] = []
+    for item in volume:
+        image, mask, wrong = _read_pair(item)
+        if not wrong and slices and image.shape != slices[0][0].shape:
+            wrong = [f"{item.image_path} is {_size(image)}, other slices of its volume {_size(slices[0][0])}"]
+        if not wrong:
+            slices.append((image, mask))
+        faults += [(item.row, fault) for fault in wrong]
+    if faults:
+        return Prepared(faults)
+
+    blank = min(int(image.min()) for image, _ in slices)
+    low, high = _window((image for image, _ in slices), blank)
+    if low == high:
+        sentence = f"no contrast: {WINDOW[0]:.1%} and {WINDOW[1]:.1%} of the grey values of its volume are {low}"
+        return Prepared([(volume[0].row, sentence)])
+    grey = np.clip((np.arange(GREY_LEVELS) - low) / (high - low), 0, 1) * (GREY_LEVELS - 1)
+
+    geometry = _geometry(slices, blank, settings)
+    cut = (
+        slice(geometry.crop_y0, geometry.crop_y0 + geometry.crop_h),
+        slice(geometry.crop_x0, geometry.crop_x0 + geometry.crop_w),
+    )
+    padding = ((0, geometry.pad_h), (0, geometry.pad_w))
+    size = settings.size
+    shape = (len(slices), size, size)
+    images, masks = np.empty(shape, np.uint16), np.empty(shape, np.uint8)
+    for position, (image, mask) in enumerate(slices):
+        images[position] = np.rint(resize_image(np.pad(grey[image[cut]], padding), size, size))
+        masks[position] = resize_mask(np.pad(mask[cut], padding), size, size)
+        if not masks[position].any():
+            sentence = (
+                f"{volume[position].mask_path} vanishes at {size} x {size} pixels: nowhere does the lesion cover "
+                "half a pixel; choose a larger preprocessing.size, or leave the row out"
+            )
+            faults.append((volume[position].row, sentence))
+    return Prepared(faults) if faults else Prepared([], images, masks, geometry)
+
+
+def _window(images: Iterable[NDArray[Any]], blank: int) -> tuple[int, int]:
+    """Return the percentiles of ``WINDOW``: the smallest grey values that this share of the pixels do not exceed."""
+    histogram = np.zeros(GREY_LEVELS, np.int64)
+    for image in images:
+        histogram += np.bincount(image.ravel(), minlength=GREY_LEVELS)
+    histogram[: blank + 1] = 0
+    below = np.cumsum(histogram)
+    low, high = (int(np.searchsorted(below, share * below[-1])) for share in WINDOW)
+    return low, high
+
+
+def _geometry(
+    slices: list[tuple[NDArray[Any], NDArray[np.uint8]]], blank: int, settings: PreprocessSettings
+) -> Geometry:
+    source_h, source_w = slices[0][0].shape
+    in_row, in_column = np.zeros(source_h, bool), np.zeros(source_w, bool)
+    for image, mask in slices:
+        kept = (image > blank) | (mask > 0)
+        in_row |= kept.any(axis=1)
+        in_column |= kept.any(axis=0)
+    (y0, y1), (x0, x1) = np.flatnonzero(in_row)[[0, -1]], np.flatnonzero(in_column)[[0, -1]]
+    height, width = int(y1 - y0 + 1), int(x1 - x0 + 1)
+    side_h, side_w = (height, width) if settings.fit == "stretch" else (max(height, width),) * 2
+    return Geometry(
+        source_h=source_h,
+        source_w=source_w,
+        crop_y0=int(y0),
+        crop_x0=int(x0),
+        crop_h=height,
+        crop_w=width,
+        pad_h=side_h - height,
+        pad_w=side_w - width,
+        scale_y=settings.size / side_h,
+        scale_x=settings.size / side_w,
+    )
+
+
+def _read_pair(item: Slice) -> tuple[NDArray[Any], NDArray[np.uint8], list[str]]:
+    """Return image, mask, and what is wrong with them; with faults, the arrays mean nothing."""
+    image, mask, faults = np.empty((0, 0), np.uint8), np.empty((0, 0), np.uint8), []
+    try:
+        image = read_grey(item.image_path)
+        if image.min() == image.max():
+            faults.append(f"{item.image_path} is blank: every pixel is {image.min()}")
+    except UserError as error:
+        faults.append(str(error))
+    try:
+        mask = read_mask(item.mask_path)
+        if not mask.any():
+            faults.append(f"{item.mask_path} is an empty mask; every pair of a study holds a lesion")
+    except UserError as error:
+        faults.append(str(error))
+    if image.size and mask.size and image.shape != mask.shape:
+        faults.append(f"{item.mask_path} is {_size(mask)}, its image {_size(image)}; they must match")
+    return image, mask, faults
+
+
+def read_grey(path: str | Path) -> NDArray[Any]:
+    """Read a PNG or TIFF of 8 or 16 bits grey as uint8 or uint16 [H, W].
+
+    Raises:
+        UserError: the file is unreadable or truncated, has colours, several frames, or another pixel type.
+    """
+    mode, pixels = _decode(path)
+    if mode not in GREY_MODES:
+        raise UserError(f"{path} has pixels of type {mode}; save it as 8- or 16-bit grey")
+    if mode == "I" and not (pixels.min() >= 0 and pixels.max() < GREY_LEVELS):
+        raise UserError(f"{path} has grey values from {pixels.min()} to {pixels.max()}; save it as 16-bit grey")
+    return pixels.astype(np.uint8 if mode == "L" else np.uint16)
+
+
+def read_mask(path: str | Path) -> NDArray[np.uint8]:
+    """Read a mask of 1, 8 or 16 bits as uint8 {0, 1} [H, W]: its pixels are 0 and one other value.
+
+    Raises:
+        UserError: as ``read_grey``, or the mask has more than one value beside 0.
+    """
+    mode, pixels = _decode(path)
+    if mode not in (*GREY_MODES, "1"):
+        raise UserError(f"{path} has pixels of type {mode}; save the mask as grey, 0 and 255")
+    lesion = pixels != 0
+    if not (pixels[lesion] == pixels.max()).all():
+        values = np.unique(pixels)
+        shown = ", ".join(map(str, values[:6])) + (", ..." if len(values) > 6 else "")
+        raise UserError(f"{path} has {len(values)} values ({shown}); a mask has 0 and one other")
+    return np.asarray(lesion, np.uint8)
+
+
+def _decode(path: str | Path) -> tuple[str, NDArray[Any]]:
+    try:
+        with Image.open(path) as file:
+            file.load()
+            frames, mode, pixels = getattr(file, "n_frames", 1), file.mode, np.asarray(file)
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path} cannot be read ({error}); it may be cut short: copy it anew") from None
+    if frames > 1:
+        raise UserError(f"{path} holds {frames} frames; save each slice as a file of its own")
+    return mode, pixels
+
+
+def _size(array: NDArray[Any]) -> str:
+    return f"{array.shape[1]} x {array.shape[0]} pixels"

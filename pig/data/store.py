@@ -1,0 +1,232 @@
+"""The store: all pairs of a study at one size in memory-mapped arrays, and views of it for training.
+
+A store is a folder with ``images.npy`` (uint16 [N, S, S]; 0..65535 is [-1, 1], linearly), ``masks.npy``
+(uint8 {0, 1} [N, S, S]), ``manifest.csv`` (rows in the same order) and ``store.json`` (written last).
+"""
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pig.data.manifest import REQUIRED, read_table
+from pig.data.resize import resize_pairs
+from pig.errors import UserError
+from pig.files import read_json, write_json
+
+if TYPE_CHECKING:
+    import torch
+
+logger = logging.getLogger("pig")
+
+ROWS_AT_ONCE = 64
+
+
+def to_unit(stored: NDArray[np.uint16]) -> "torch.Tensor":
+    """Return uint16 0..65535, any shape, as a float32 tensor in [-1, 1]: x = 2 u / 65535 - 1."""
+    import torch
+
+    # Divided, not multiplied by 2 / 65535: that rounds to more than 1 at the top.
+    return torch.from_numpy(np.asarray(stored, np.float32) * 2 / 65535 - 1)
+
+
+def to_uint16(images: "torch.Tensor") -> NDArray[np.uint16]:
+    """Return a floating-point tensor in [-1, 1], any shape, as uint16, rounded to the nearest step.
+
+    Raises:
+        ValueError: a value is outside [-1, 1] or is not a number. Whoever wants clipping clamps before.
+    """
+    import torch
+
+    if not bool((images.abs() <= 1).all()):
+        if not bool(torch.isfinite(images).all()):
+            raise ValueError("the images hold values that are not finite; they cannot be stored")
+        low, high = images.min().item(), images.max().item()
+        raise ValueError(f"the images reach from {low:.6g} to {high:.6g}; clamp them to [-1, 1] before")
+    steps = ((images.detach().double() + 1) * (65535 / 2)).round()
+    return steps.cpu().numpy().astype(np.uint16)
+
+
+def allocate(folder: Path, count: int, size: int) -> tuple[np.memmap[Any, Any], np.memmap[Any, Any]]:
+    """Make the arrays of a store in ``folder`` and return (images, masks) for writing; all zeros."""
+    images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.dtype(np.uint16), (count, size, size))
+    masks = np.lib.format.open_memmap(folder / "masks.npy", "w+", np.dtype(np.uint8), (count, size, size))
+    return images, masks
+
+
+def complete(
+    folder: Path,
+    images: np.memmap[Any, Any],
+    masks: np.memmap[Any, Any],
+    manifest: pd.DataFrame,
+    fit: str,
+) -> None:
+    """Write what makes the arrays of ``allocate`` a store: ``manifest.csv``, then ``store.json``.
+
+    Args:
+        folder: the folder given to ``allocate``.
+        images: its images, filled.
+        masks: its masks, filled.
+        manifest: one row per pair in the order of the arrays.
+        fit: how the images were brought to their size ("stretch" or "pad").
+    """
+    images.flush()
+    masks.flush()
+    manifest.to_csv(folder / "manifest.csv", index=False)
+    write_json(
+        folder / "store.json",
+        {
+            "size": images.shape[1],
+            "fit": fit,
+            "count": len(images),
+            "fingerprint": fingerprint(images, masks, manifest["patient_id"].tolist()),
+        },
+    )
+
+
+def fingerprint(images: NDArray[np.uint16], masks: NDArray[np.uint8], patients: list[str]) -> str:
+    """Return the SHA-256 (hexadecimal) of shape, pixels and patient ids, in the order of the rows."""
+    digest = hashlib.sha256(json.dumps([images.shape, patients]).encode())
+    for array in (images, masks):
+        for start in range(0, len(array), ROWS_AT_ONCE):
+            chunk = np.asarray(array[start : start + ROWS_AT_ONCE])
+            digest.update(np.ascontiguousarray(chunk, chunk.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()
+
+
+class Store:
+    """The preprocessed pairs of a study, read-only.
+
+    Attributes:
+        path: its folder.
+        size: height and width of every pair.
+        images: uint16 [N, size, size], memory-mapped.
+        masks: uint8 {0, 1} [N, size, size], memory-mapped.
+        manifest: one row per pair, in the same order.
+        fingerprint: SHA-256 of pixels and patient ids, as written when the store was made.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        images: np.memmap[Any, Any],
+        masks: np.memmap[Any, Any],
+        manifest: pd.DataFrame,
+        fingerprint: str,
+    ) -> None:
+        self.path = path
+        self.size = int(images.shape[1])
+        self.images = images
+        self.masks = masks
+        self.manifest = manifest
+        self.fingerprint = fingerprint
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Open a store without reading its pixels.
+
+        Raises:
+            UserError: the folder or one of its files is missing or broken, or they do not agree.
+        """
+        path = Path(path)
+        mend = "delete the folder and run `pig preprocess` again."
+        if not path.is_dir():
+            raise UserError(f"The store {path} does not exist; run `pig preprocess` first.")
+        parts = ("images.npy", "masks.npy", "manifest.csv", "store.json")
+        if missing := [name for name in parts if not (path / name).is_file()]:
+            raise UserError(f"The store {path} is incomplete, {', '.join(missing)} is missing; {mend}")
+        description = read_json(path / "store.json")
+        kinds = {"size": int, "fit": str, "count": int, "fingerprint": str}
+        if not isinstance(description, dict) or any(
+            not isinstance(description.get(key), kind) for key, kind in kinds.items()
+        ):
+            raise UserError(f"{path / 'store.json'} does not give {', '.join(kinds)}; {mend}")
+        shape = (description["count"], description["size"], description["size"])
+        images = _open_array(path / "images.npy", np.uint16, shape, mend)
+        masks = _open_array(path / "masks.npy", np.uint8, shape, mend)
+        manifest = read_table(path / "manifest.csv")
+        if lacking := [name for name in REQUIRED if name not in manifest.columns]:
+            raise UserError(f"{path / 'manifest.csv'} lacks the column {', '.join(lacking)}; {mend}")
+        if len(manifest) != len(images):
+            raise UserError(f"The store {path} has {len(images)} images, {len(manifest)} manifest rows; {mend}")
+        if manifest["patient_id"].isna().any():
+            raise UserError(f"{path / 'manifest.csv'} has rows without a patient_id; {mend}")
+        return cls(path, images, masks, manifest, description["fingerprint"])
+
+
+def _open_array(path: Path, dtype: type, shape: tuple[int, int, int], mend: str) -> np.memmap[Any, Any]:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"{path} is not a readable array ({error}); {mend}") from None
+    if not isinstance(array, np.memmap) or array.dtype != dtype or array.shape != shape:
+        found = f"{getattr(array, 'dtype', '?')} {list(getattr(array, 'shape', []))}"
+        raise UserError(f"{path} holds {found}, not {np.dtype(dtype)} {list(shape)}; {mend}")
+    return array
+
+
+class PairDataset:
+    """Some rows of a store at one image size, served in batches.
+
+    At the store's own size pixels are read from the memory map; at any other they are resized once, when the
+    dataset is made, and kept as uint16 and uint8: 3 ``image_size``^2 bytes a pair.
+
+    Attributes:
+        store: where the pairs come from.
+        rows: int64 [n], the rows of the store, in the order of the positions that ``batch`` takes.
+        image_size: height and width of the images served.
+        patients: the patients of these rows, sorted, each once.
+    """
+
+    def __init__(self, store: Store, rows: NDArray[np.integer[Any]], image_size: int) -> None:
+        self.store = store
+        self.rows = np.asarray(rows, np.int64)
+        self.image_size = image_size
+        self.patients: list[str] = sorted(set(store.manifest["patient_id"].iloc[self.rows]))
+        self._resized = None if image_size == store.size else self._resize()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def at(self, image_size: int) -> "PairDataset":
+        """Return the same rows at another size; always from the store's pixels, never from resized ones."""
+        return self if image_size == self.image_size else PairDataset(self.store, self.rows, image_size)
+
+    def batch(self, positions: NDArray[np.integer[Any]]) -> tuple["torch.Tensor", "torch.Tensor"]:
+        """Return the pairs at ``positions`` (0-based, into ``rows``).
+
+        Returns:
+            images float32 [n, 1, image_size, image_size] in [-1, 1]; masks float32 {0, 1} of the same shape.
+        """
+        import torch
+
+        if self._resized is None:
+            rows = self.rows[positions]
+            images, masks = self.store.images[rows], self.store.masks[rows]
+        else:
+            images, masks = (array[positions] for array in self._resized)
+        return to_unit(images[:, None]), torch.from_numpy(np.asarray(masks[:, None], np.float32))
+
+    def _resize(self) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
+        shape = (len(self.rows), self.image_size, self.image_size)
+        images, masks = np.empty(shape, np.uint16), np.empty(shape, np.uint8)
+        vanished = 0
+        for start in range(0, len(self.rows), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            old = self.store.masks[self.rows[part]]
+            images[part], masks[part] = resize_pairs(self.store.images[self.rows[part]], old, self.image_size)
+            vanished += int((old.any((1, 2)) & ~masks[part].any((1, 2))).sum())
+        if vanished:
+            logger.warning(
+                "%d of %d masks of %s are empty at %d pixels: nowhere does the lesion cover half a pixel",
+                vanished,
+                len(self.rows),
+                self.store.path,
+                self.image_size,
+            )
+        return images, masks

@@ -1,0 +1,75 @@
+"""The noise schedule of the forward process (PIG, Eq. 1-3, 8-10)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class NoiseSchedule:
+    """How much noise x_t holds at each t = 0..T; t = 0 is the clean image.
+
+    Attributes:
+        beta: float64 [T + 1], the variance added at each step; ``beta[0]`` = 0.
+    """
+
+    beta: Tensor
+
+    def __post_init__(self) -> None:
+        if self.beta.ndim != 1 or len(self.beta) < 2 or self.beta[0] != 0:
+            raise ValueError("beta must be a vector of T + 1 values, the first of them 0.")
+        if not bool(((self.beta[1:] > 0) & (self.beta[1:] < 1)).all()):
+            raise ValueError("each beta_t must lie between 0 and 1.")
+        object.__setattr__(self, "_alpha_bar", torch.cumprod(1 - self.beta.double(), dim=0))
+
+    @classmethod
+    def linear(cls, timesteps: int = 1024, beta_1: float = 1e-4, beta_T: float = 0.02) -> "NoiseSchedule":
+        """Return the schedule whose beta_t grows linearly from beta_1 to beta_T (Ho et al. 2020, sec. 4)."""
+        beta = torch.linspace(beta_1, beta_T, timesteps, dtype=torch.float64)
+        return cls(torch.cat([torch.zeros(1, dtype=torch.float64), beta]))
+
+    @classmethod
+    def scaled_linear(cls, timesteps: int, beta_1: float, beta_T: float) -> "NoiseSchedule":
+        """Return the schedule whose sqrt(beta_t) grows linearly: what latent diffusion calls linear."""
+        root = torch.linspace(beta_1**0.5, beta_T**0.5, timesteps, dtype=torch.float64)
+        return cls(torch.cat([torch.zeros(1, dtype=torch.float64), root**2]))
+
+    @property
+    def timesteps(self) -> int:
+        """T, the number of noise levels besides the clean image."""
+        return len(self.beta) - 1
+
+    def alpha_bar(self, t: int | Tensor) -> Tensor:
+        """Return alpha_bar_t = prod_{i<=t} (1 - beta_i) in float64, for t in 0..T; alpha_bar_0 = 1.
+
+        Raises:
+            ValueError: a t lies outside 0..T.
+        """
+        index = torch.as_tensor(t, dtype=torch.long)
+        if index.numel() and not (int(index.min()) >= 0 and int(index.max()) <= self.timesteps):
+            raise ValueError(f"t must lie in 0..{self.timesteps}, got {t}.")
+        table: Tensor = self.__dict__["_alpha_bar"]
+        return table[index.cpu()].to(index.device)
+
+    def alpha_bar_for(self, t: Tensor, like: Tensor) -> Tensor:
+        """Return alpha_bar_t of t [N] as float32 [N, 1, ...], to be multiplied with ``like`` [N, ...]."""
+        return self.alpha_bar(t).to(like.device, torch.float32).view(-1, *[1] * (like.ndim - 1))
+
+    def add_noise(self, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """Return x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps (Eq. 3), t [N] in 0..T."""
+        alpha_bar = self.alpha_bar_for(t, x_0)
+        return alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * eps
+
+    def uniform_steps(self, steps: int) -> list[tuple[int, int]]:
+        """Return the pairs (t, t_next) that a sampler walks, evenly spaced and ending at t_next = 0.
+
+        256 steps of T = 1024 visit t = 1021, 1017, ..., 5, 1, which are the official code's 0-based 1020, ..., 0.
+
+        Raises:
+            ValueError: ``steps`` is not in 1..T.
+        """
+        if not 1 <= steps <= self.timesteps:
+            raise ValueError(f"steps must lie in 1..{self.timesteps}, got {steps}.")
+        visited = [i * self.timesteps // steps + 1 for i in reversed(range(steps))]
+        return list(zip(visited, [*visited[1:], 0], strict=True))

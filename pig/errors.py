@@ -1,0 +1,9 @@
+"""The one exception that means: the person running this can mend it."""
+
+
+class UserError(ValueError):
+    """A mistake in a file, a setting or a command.
+
+    Its message is a whole sentence that names the file, row or key and says how to mend it; the command line
+    prints it without a traceback and exits with status 2.
+    """

@@ -1,0 +1,102 @@
+"""From a fold's training patients to a finished model folder."""
+
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pig.data.folds import read_folds, split
+from pig.data.store import Store
+from pig.files import atomic_directory, write_json
+from pig.generator import DESCRIPTION, Identity, RunDirectory, find_class, read_description, sha256
+from pig.record import run_record
+from pig.seeds import seed_of
+
+logger = logging.getLogger("pig")
+
+
+def source_fingerprint() -> str:
+    """Return a hash of this project's own modules; a checkpoint of other code is not resumed."""
+    root = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for file in sorted([*root.glob("pig/**/*.py"), *root.glob("baselines/**/*.py")]):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def fingerprint(**parts: Any) -> str:
+    """Return a hash of settings, data and code."""
+    text = json.dumps({**parts, "code": source_fingerprint()}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fit(
+    store: Path,
+    folds: Path,
+    fold: int,
+    name: str,
+    cls: str,
+    model: Mapping[str, Any],
+    seed: int,
+    needs: Mapping[str, Path],
+    work: Path,
+    out: Path,
+) -> None:
+    """Train one generator, or a part of one, on the training patients of a fold; write its model folder.
+
+    Args:
+        store: folder of the preprocessed pairs.
+        folds: the table of folds.
+        fold: whose patients are left out.
+        name: of the generator in the configuration.
+        cls: its import path.
+        model: its settings.
+        seed: of the study.
+        needs: model folders of the trained parts it builds on.
+        work: folder of rolling checkpoints; removed at the end.
+        out: the model folder.
+
+    Raises:
+        UserError: settings, data or parts are wrong.
+    """
+    started = time.monotonic()
+    opened = Store.open(store)
+    train_pairs, _ = split(opened, read_folds(folds), fold)
+    patients = set(train_pairs.patients)
+    for part in needs.values():
+        patients |= set(read_description(part)["patients"])
+    torch.manual_seed(seed_of(seed, fold, name, "initial weights"))
+    generator = find_class(cls)(model, {})
+    generator.identity = Identity(name, fold, seed)
+    mark = fingerprint(
+        data=opened.fingerprint,
+        patients=train_pairs.patients,
+        cls=cls,
+        model=model,
+        seed=seed,
+        needs={key: read_description(part)["files"] for key, part in needs.items()},
+    )
+    generator.fit(train_pairs, RunDirectory(work, fold, seed, mark, needs))
+    with atomic_directory(out) as folder:
+        generator.save(folder)
+        files = {str(file.relative_to(folder)): sha256(file) for file in sorted(folder.rglob("*")) if file.is_file()}
+        description = {
+            "name": name,
+            "class": cls,
+            "model": model,
+            "fold": fold,
+            "seed": seed,
+            "patients": sorted(patients),
+            "data": opened.fingerprint,
+            "files": files,
+            "record": run_record(started, pairs=len(train_pairs)),
+        }
+        write_json(folder / DESCRIPTION, description)
+    shutil.rmtree(work, ignore_errors=True)
+    logger.info("%s of fold %d is trained: %s", name, fold, out)

@@ -1,0 +1,225 @@
+"""What PIG, every baseline and a user's own method have in common."""
+
+import hashlib
+import importlib
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+from pig.data.store import PairDataset
+from pig.diffusion.schedule import NoiseSchedule
+from pig.errors import UserError
+from pig.files import read_json
+from pig.seeds import NoiseStreams, seed_of
+
+DESCRIPTION = "generator.json"  # written last: a model folder without it is half-written
+
+
+@dataclass
+class Pairs:
+    """Generated images, float32 [N, 1, H, W] in [-1, 1], and masks, bool [N, 1, H, W], where there are any."""
+
+    images: Tensor
+    masks: Tensor | None = None
+
+
+@dataclass
+class RunDirectory:
+    """Where and as what a training runs.
+
+    Attributes:
+        work: the folder of rolling checkpoints; it goes when the model is finished.
+        fold: whose training patients are learnt from.
+        seed: of initialisation, data order and noise.
+        fingerprint: of settings, data and code; a checkpoint of another one is not resumed.
+        needs: folders of the trained parts that the configuration names under ``needs``.
+    """
+
+    work: Path
+    fold: int
+    seed: int
+    fingerprint: str = ""
+    needs: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ScheduleSettings:
+    """The noise schedule; the defaults are the paper's."""
+
+    timesteps: int = 1024
+    beta_1: float = 1e-4
+    beta_T: float = 0.02
+    kind: Literal["linear", "scaled_linear"] = "linear"
+
+    def build(self) -> NoiseSchedule:
+        """Return the schedule."""
+        make = NoiseSchedule.linear if self.kind == "linear" else NoiseSchedule.scaled_linear
+        return make(self.timesteps, self.beta_1, self.beta_T)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which generator of a study this is: a pair's noise depends on it and on the pair's index alone."""
+
+    name: str = "generator"
+    fold: int = 0
+    seed: int = 0
+
+    def noise(self, stream: str, indices: range, shape: tuple[int, ...], device: torch.device) -> NoiseStreams:
+        """Return the noise of the pairs ``indices``, a stream for each."""
+        seeds = [seed_of(self.seed, self.name, self.fold, index, stream) for index in indices]
+        return NoiseStreams(seeds, shape, device)
+
+
+class Generator(Protocol):
+    """Learns from the pairs of a fold's training patients and draws new ones.
+
+    Built as ``cls(model, sampling)`` from the two sections of the configuration; either may be empty.
+    ``identity`` is set by who loads or trains it.
+    """
+
+    image_size: int  # pixels of a side of what it draws
+    takes_masks: bool  # conditional: needs masks to draw from
+    makes_masks: bool  # paired: draws the masks itself
+    identity: Identity
+
+    def __init__(self, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> None: ...
+
+    def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
+        """Learn from ``pairs``, which come at the size of the store: ``pairs.at(size)`` gives another one."""
+        ...
+
+    def sample(self, indices: range, masks: Tensor | None = None) -> Pairs:
+        """Draw the pairs of these global indices, from ``masks`` float32 [N, 1, H, W] in {0, 1} if it takes any."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write the weights as safetensors into the folder ``path``."""
+        ...
+
+    @classmethod
+    def load(cls, path: Path, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> Self:
+        """Return the generator whose weights :meth:`save` wrote into ``path``."""
+        ...
+
+
+def check_steps(steps: int, schedule: NoiseSchedule) -> None:
+    """Raise a UserError unless a sampler can take so many steps of ``schedule``."""
+    if not 1 <= steps <= schedule.timesteps:
+        raise UserError(f"sampling.steps must lie in 1..{schedule.timesteps}, got {steps}.")
+
+
+def find_class(path: str) -> Any:
+    """Import ``package.module.Class``, also from a file of the working directory.
+
+    Raises:
+        UserError: the module or the class is not found, or the module does not import.
+    """
+    module, _, name = path.rpartition(".")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, ValueError) as error:
+        raise UserError(f"class: cannot import '{module}' of '{path}' ({error}); mend the import path.") from error
+    except AttributeError:
+        raise UserError(f"class: module '{module}' has no '{name}'; mend the import path '{path}'.") from None
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_description(path: str | Path) -> dict[str, Any]:
+    """Return what ``generator.json`` of a model folder says, after a check that the folder is whole.
+
+    Raises:
+        UserError: the folder is missing, half-written, or a file of it was changed.
+    """
+    path = Path(path)
+    if not (path / DESCRIPTION).exists():
+        state = "is only half-written" if path.exists() and any(path.iterdir()) else "is missing or empty"
+        raise UserError(f"model folder {path} {state} (no {DESCRIPTION}); delete it and run the training again.")
+    description: dict[str, Any] = read_json(path / DESCRIPTION)
+    for name, digest in description["files"].items():
+        if not (path / name).exists() or sha256(path / name) != digest:
+            raise UserError(f"{path / name} is missing or damaged; delete {path} and run the training again.")
+    return description
+
+
+def load_generator(
+    path: str | Path,
+    sampling: Mapping[str, Any] | None = None,
+    cls: str | None = None,
+    name: str | None = None,
+    seed: int | None = None,
+) -> Generator:
+    """Return the trained generator of a model folder.
+
+    Args:
+        path: the folder, as ``results/models/pig/fold0``.
+        sampling: settings of sampling; by default those of the class, which are the paper's.
+        cls: import path of another class that samples from the same weights, as DDIM does from DDPM's.
+        name: under which its noise is drawn; by default that of the model.
+        seed: of the noise; by default that of the training.
+
+    Raises:
+        UserError: the folder is not a whole model, or its class does not import.
+    """
+    description = read_description(path)
+    generator: Generator = find_class(cls or description["class"]).load(
+        Path(path), description["model"], sampling or {}
+    )
+    generator.identity = Identity(
+        name or description["name"], description["fold"], description["seed"] if seed is None else seed
+    )
+    return generator
+
+
+def save_weights(path: Path, **modules: nn.Module) -> None:
+    """Write each module as ``<name>.safetensors`` into the folder ``path``."""
+    from safetensors.torch import save_file
+
+    for name, module in modules.items():
+        state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+        save_file(state, path / f"{name}.safetensors")
+
+
+def load_weights(path: Path, **modules: nn.Module) -> None:
+    """Read what :func:`save_weights` wrote, and make each module ready for use on the device at hand.
+
+    Raises:
+        UserError: a file is missing or does not fit the module.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from pig.device import pick_device
+
+    for name, module in modules.items():
+        file = path / f"{name}.safetensors"
+        try:
+            module.load_state_dict(load_file(file))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            message = str(error).splitlines()[0]
+            raise UserError(f"{file} cannot be read as this model ({message}); train it again.") from error
+        module.to(pick_device()).eval().requires_grad_(False)
+
+
+def load_part(path: Path) -> Any:
+    """Return a trained part - an autoencoder, a base - from its model folder, with default sampling."""
+    description = read_description(path)
+    return find_class(description["class"]).load(path, description["model"], {})
+
+
+def copy_part(part: Path, path: Path) -> None:
+    """Copy the model folder of a part into that of the model that needs it, so that this one stands alone."""
+    shutil.copytree(part, path, ignore=shutil.ignore_patterns(".snakemake*"))

@@ -1,0 +1,1 @@
+"""Measures: the overlap of masks and the Frechet distance between sets of images."""

@@ -1,0 +1,66 @@
+"""What was run: settings, versions, device, time and memory, to be written beside each result."""
+
+import importlib.metadata
+import platform
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "pig-benchmark",
+    "torch",
+    "torchvision",
+    "monai",
+    "segmentation-models-pytorch",
+    "torch-fidelity",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "snakemake",
+)
+
+
+def processor() -> str:
+    """Return the name of the processor."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def peak_memory_mb() -> float:
+    """Return the greatest resident memory of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes on macOS, KiB on Linux
+
+
+def run_record(started: float, **what: Any) -> dict[str, Any]:
+    """Return the record of a step that began at ``started`` (``time.monotonic()``) and ends now.
+
+    Args:
+        started: when the step's own work began; imports and start-up lie before it.
+        what: what else belongs to the record: settings, seed, fold, counts.
+    """
+    import torch
+
+    cuda = torch.cuda.is_available()
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        **what,
+        "device": torch.cuda.get_device_name() if cuda else processor(),
+        "threads": torch.get_num_threads(),
+        "wall_s": round(time.monotonic() - started, 2),
+        "peak_memory_mb": round(peak_memory_mb(), 1),
+        "peak_gpu_memory_mb": round(torch.cuda.max_memory_allocated() / 2**20, 1) if cuda else None,
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "versions": versions,
+    }

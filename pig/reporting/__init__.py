@@ -1,0 +1,1 @@
+"""From raw counts and images to tables and figures."""

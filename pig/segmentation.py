@@ -1,0 +1,317 @@
+"""The downstream task: a U-Net learns lesions from real and synthetic pairs, and is tested on real ones.
+
+Every arm of a study gets the same number of steps, the same batch size, the same first weights for a seed and
+fold, and its last (averaged) weights: nothing is chosen by looking at the test patients.
+"""
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from pig.data.store import PairDataset
+from pig.device import pick_device
+from pig.errors import UserError
+from pig.files import atomic_directory, read_json, write_json
+from pig.fitting import fingerprint
+from pig.generator import RunDirectory, load_weights, save_weights, sha256
+from pig.metrics.overlap import confusion_counts
+from pig.progress import track
+from pig.record import run_record
+from pig.seeds import seed_of
+from pig.settings import parse
+from pig.synthesis import Synthetic, refuse_leak
+from pig.training import Pool, TrainingSettings, shuffled, train
+
+DECODER_CHANNELS = (256, 128, 64, 32, 16)  # segmentation-models-pytorch's, for an encoder of depth 5
+
+
+@dataclass(frozen=True)
+class SegmentationSettings:
+    """The network, the size it works at and how it is trained.
+
+    ``real_share`` null pools real and synthetic pairs, as the paper does; a number below 1 is the share of
+    real pairs in every batch of an arm that has synthetic ones.
+    """
+
+    training: TrainingSettings
+    image_size: int
+    architecture: Literal["Unet", "UnetPlusPlus"] = "Unet"
+    encoder: str = "resnet34"
+    encoder_depth: int = 5
+    encoder_weights: str | None = None
+    real_share: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.training.steps is None:
+            raise UserError(
+                "segmentation.training: give steps and set epochs to null, so that an arm with more data is "
+                "not trained for longer."
+            )
+        if not 3 <= self.encoder_depth <= 5:
+            raise UserError(f"segmentation.encoder_depth: must be 3, 4 or 5, got {self.encoder_depth}.")
+        if self.image_size <= 0 or self.image_size % 2**self.encoder_depth:
+            raise UserError(
+                f"segmentation.image_size: must be a multiple of {2**self.encoder_depth} with encoder_depth "
+                f"{self.encoder_depth}, got {self.image_size}."
+            )
+        if self.real_share is not None and not 0 <= self.real_share < 1:
+            raise UserError(f"segmentation.real_share: must be null or in [0, 1), got {self.real_share}.")
+
+
+class JoinedPools:
+    """The pairs of several pools, one after another."""
+
+    def __init__(self, *parts: Pool) -> None:
+        self.parts = parts
+        self.ends = np.cumsum([len(part) for part in parts])
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def batch(self, positions: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return images and masks in the order of ``positions``."""
+        owner = np.searchsorted(self.ends, positions, side="right")
+        drawn = []
+        for index in np.unique(owner):
+            first = self.ends[index] - len(self.parts[index])
+            drawn.append(self.parts[index].batch(positions[owner == index] - first))
+        back = torch.from_numpy(np.argsort(np.argsort(owner, kind="stable")))
+        images, masks = (torch.cat(tensors)[back] for tensors in zip(*drawn, strict=True))
+        return images, masks
+
+
+def check_no_leak(provenance: Iterable[Mapping[str, Any]], test_patients: Sequence[str], fold: int) -> None:
+    """Refuse synthetic pairs whose generator may have seen what they are to be tested on.
+
+    Args:
+        provenance: of each shard: at least ``generator``, ``fold`` and ``patients`` (those it learnt from).
+        test_patients: the patients of the test fold.
+        fold: the fold that is tested.
+
+    Raises:
+        UserError: a shard is of another fold, names a patient of the test fold, or does not say what its
+            generator saw.
+    """
+    for shard in provenance:
+        name = f"the synthetic pairs of generator '{shard.get('generator', '?')}'"
+        if "fold" not in shard or not shard.get("patients"):
+            raise UserError(
+                f"{name} do not record the fold and the patients that their generator learnt from, so that a "
+                "leak cannot be ruled out; draw them again with 'pig synthesise'."
+            )
+        if shard["fold"] != fold:
+            raise UserError(
+                f"{name} are of fold {shard['fold']}, but fold {fold} is tested; give those of fold {fold}."
+            )
+        refuse_leak(shard["patients"], test_patients, name)
+
+
+def mixed_batches(
+    real: int, synthetic: int, batch_size: int, real_share: float, seed: int
+) -> Callable[[int], np.ndarray]:
+    """Return ``order(step)``: each batch with the same number of real pairs, the others synthetic.
+
+    Real and synthetic pairs go through seeded epochs of their own. Positions 0 to ``real - 1`` are real ones.
+
+    Raises:
+        UserError: ``batch_size`` has no room for the share.
+    """
+    from_real = round(real_share * batch_size)
+    if from_real == batch_size or (from_real == 0 and real_share > 0):
+        raise UserError(
+            f"segmentation.real_share: {real_share} of a batch of {batch_size} is {from_real} real and "
+            f"{batch_size - from_real} synthetic pairs; choose a share that leaves some of both, or a larger "
+            "batch."
+        )
+    synthetic_order = shuffled(synthetic, batch_size - from_real, seed_of(seed, "synthetic"))
+    if from_real == 0:
+        return lambda step: real + synthetic_order(step)
+    real_order = shuffled(real, from_real, seed_of(seed, "real"))
+    return lambda step: np.concatenate([real_order(step), real + synthetic_order(step)])
+
+
+def build_network(settings: SegmentationSettings, seed: int) -> nn.Module:
+    """Return the network with first weights that depend on ``seed`` alone (or pretrained ones, if asked for).
+
+    It takes float32 [N, 1, H, W] in [-1, 1] and returns logits [N, 1, H, W].
+
+    Raises:
+        UserError: the encoder or its weights are unknown or cannot be had.
+    """
+    import segmentation_models_pytorch as smp
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            network: nn.Module = getattr(smp, settings.architecture)(
+                settings.encoder,
+                encoder_depth=settings.encoder_depth,
+                encoder_weights=settings.encoder_weights,
+                decoder_channels=DECODER_CHANNELS[-settings.encoder_depth :],
+                in_channels=1,
+                classes=1,
+            )
+        except (KeyError, ValueError, RuntimeError, OSError) as error:
+            raise UserError(
+                f"segmentation: encoder '{settings.encoder}' of depth {settings.encoder_depth} with "
+                f"encoder_weights {settings.encoder_weights!r} cannot be built ({error}); choose an encoder "
+                "of segmentation-models-pytorch, or set encoder_weights to null."
+            ) from error
+    return network
+
+
+def dice_bce(logits: Tensor, masks: Tensor) -> Tensor:
+    """Return soft Dice loss + binary cross-entropy, a scalar.
+
+    segmentation-models-pytorch's ``DiceLoss`` pools the pixels of the whole batch, and is 0 for a batch
+    without any lesion, whatever was predicted there: such a batch teaches through the cross-entropy alone.
+
+    Args:
+        logits: [N, 1, H, W].
+        masks: float32 [N, 1, H, W] in {0, 1}.
+    """
+    from segmentation_models_pytorch.losses import DiceLoss
+
+    logits = logits.float()  # bfloat16 under autocast
+    dice: Tensor = DiceLoss("binary")(logits, masks)
+    return dice + nn.functional.binary_cross_entropy_with_logits(logits, masks)
+
+
+@torch.inference_mode()
+def count_pixels(network: nn.Module, pairs: Pool, batch_size: int) -> pd.DataFrame:
+    """Segment all ``pairs`` in float32, at threshold 0.5, and count pixels at the size of ``pairs``.
+
+    Returns:
+        One row per pair, in their order; columns tp, fp, fn, tn.
+    """
+    device = pick_device()
+    network.to(device).eval()
+    counts = []
+    starts = range(0, len(pairs), batch_size)
+    for start in track(starts, "test", len(starts)):
+        images, masks = pairs.batch(np.arange(start, min(start + batch_size, len(pairs))))
+        found = torch.sigmoid(network(images.to(device)))[:, 0] >= 0.5
+        counts.append(confusion_counts(found.cpu().numpy(), masks[:, 0].numpy() >= 0.5))
+    return pd.concat(counts, ignore_index=True)
+
+
+def segment(
+    train_pairs: PairDataset,
+    synthetic: Synthetic | None,
+    test_pairs: PairDataset,
+    settings: SegmentationSettings,
+    fold: int,
+    seed: int,
+    work: Path,
+    out: Path,
+) -> None:
+    """Train one arm on one fold with one seed, and write its counts on the test patients.
+
+    Args:
+        train_pairs: real pairs of the fold's training patients.
+        synthetic: pairs of a generator of this fold, or None for real data alone.
+        test_pairs: real pairs of the fold's test patients.
+        settings: network and training.
+        fold: whose patients are tested on.
+        seed: of the first weights and of the order of the pairs.
+        work: folder of rolling checkpoints, from which an interrupted training goes on; removed at the end.
+        out: folder to be written: ``model.safetensors``, ``record.json`` and ``slices.csv`` with the columns
+            fold, seed, patient_id, slice, tp, fp, fn, tn; ``slice`` is the row of the store, and the counts
+            are of pixels at ``settings.image_size``.
+
+    Raises:
+        UserError: a test patient is among the training pairs, or the synthetic ones may leak or have no masks.
+    """
+    started = time.monotonic()
+    provenance = [] if synthetic is None else synthetic.provenance
+    refuse_leak(train_pairs.patients, test_pairs.patients, "the set of real training pairs")
+    check_no_leak(provenance, test_pairs.patients, fold)
+
+    # Real pairs come first in the pool; without synthetic ones it is theirs alone.
+    real = train_pairs.at(settings.image_size)
+    pool, order = JoinedPools(real), None
+    if synthetic is not None:
+        made = synthetic.pool(settings.image_size)
+        pool = JoinedPools(real, made)
+        if settings.real_share is not None:
+            order = mixed_batches(
+                len(real),
+                len(made),
+                settings.training.batch_size,
+                settings.real_share,
+                seed_of(seed, fold, "segmentation", "order"),
+            )
+
+    network = build_network(settings, seed_of(seed, fold, "segmentation", "weights"))
+
+    def loss(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
+        return dice_bce(network(images), masks)
+
+    mark = fingerprint(
+        data=train_pairs.store.fingerprint,
+        rows=train_pairs.rows.tolist(),
+        settings=dataclasses.asdict(settings),
+        seed=seed,
+        synthetic=len(pool) - len(real),
+        provenance=provenance,
+    )
+    run = RunDirectory(work, fold, seed, mark)
+    trained = train(
+        {"segmentation": network}, {"segmentation": loss}, pool, settings.training, run, "segmentation", order
+    )["segmentation"]
+    counts = count_pixels(trained, test_pairs.at(settings.image_size), settings.training.batch_size)
+
+    patients = test_pairs.store.manifest["patient_id"].to_numpy()[test_pairs.rows]
+    tested = {"fold": fold, "seed": seed, "patient_id": patients, "slice": test_pairs.rows}
+    with atomic_directory(out) as folder:
+        pd.DataFrame(tested).join(counts).to_csv(folder / "slices.csv", index=False)
+        save_weights(folder, model=trained)
+        record = run_record(
+            started,
+            fold=fold,
+            seed=seed,
+            settings=dataclasses.asdict(settings),
+            real_pairs=len(real),
+            synthetic_pairs=len(pool) - len(real),
+            train_patients=train_pairs.patients,
+            test_patients=test_pairs.patients,
+            synthetic=[{key: shard[key] for key in shard if key != "patients"} for shard in provenance],
+            sha256=sha256(folder / "model.safetensors"),
+        )
+        write_json(folder / "record.json", record)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def load_segmenter(path: str | Path) -> tuple[nn.Module, SegmentationSettings, dict[str, Any]]:
+    """Load what :func:`segment` wrote.
+
+    Returns:
+        The network (float32 [N, 1, H, W] in [-1, 1] to logits; on the device at hand, in eval mode), its
+        settings and its record.
+
+    Raises:
+        UserError: the folder is missing, half-written or damaged.
+    """
+    path = Path(path)
+    record = read_json(path / "record.json")
+    again = f"run 'pig segment' for {path} again."
+    try:
+        expected, stored = record["sha256"], record["settings"]
+    except (KeyError, TypeError):
+        raise UserError(f"{path / 'record.json'} is no record of a segmentation; {again}") from None
+    weights = path / "model.safetensors"
+    if not weights.is_file() or sha256(weights) != expected:
+        raise UserError(f"{weights} is missing or damaged; {again}")
+    settings = parse(SegmentationSettings, stored, f"{path / 'record.json'}: settings")
+    network = build_network(dataclasses.replace(settings, encoder_weights=None), seed=0)
+    load_weights(path, model=network)
+    return network, settings, record

@@ -1,0 +1,122 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from study_files import write_store
+
+from pig.data.folds import make_folds, read_folds, split
+from pig.errors import UserError
+
+
+@st.composite
+def manifests(draw: st.DrawFn) -> pd.DataFrame:
+    """Tables of 2 to 12 patients with 1 to 6 slices each, with and without densities, some missing or mixed."""
+    patients = draw(st.lists(st.text("ab01", min_size=1, max_size=3), min_size=2, max_size=12, unique=True))
+    rows = draw(st.permutations([patient for patient in patients for _ in range(draw(st.integers(1, 6)))]))
+    table = pd.DataFrame({"patient_id": rows})
+    if draw(st.booleans()):
+        table["density"] = draw(
+            st.lists(st.sampled_from(["a", "b", "c", None]), min_size=len(rows), max_size=len(rows))
+        )
+    return table
+
+
+@pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
+@given(manifests(), st.data())
+def test_every_patient_is_tested_once_and_every_fold_has_one(manifest: pd.DataFrame, data: st.DataObject) -> None:
+    patients = sorted(set(manifest["patient_id"]))
+    count, seed = data.draw(st.integers(2, len(patients))), data.draw(st.integers(0, 3))
+    folds = make_folds(manifest, count, seed)
+    assert folds["patient_id"].tolist() == patients
+    assert sorted(set(folds["fold"])) == list(range(count))
+    pd.testing.assert_frame_equal(folds, make_folds(manifest.copy(), count, seed))
+
+
+def test_the_seed_decides() -> None:
+    manifest = pd.DataFrame({"patient_id": [str(number) for number in range(40)]})
+    assert make_folds(manifest, 4, 0)["fold"].tolist() != make_folds(manifest, 4, 1)["fold"].tolist()
+
+
+def test_densities_are_shared_out() -> None:
+    # 8 patients of each density, 4 slices each: 2 of each density in each of 4 folds.
+    patients = [f"{density}{number}" for density in "abcd" for number in range(8)]
+    manifest = pd.DataFrame({"patient_id": np.repeat(patients, 4), "density": np.repeat([p[0] for p in patients], 4)})
+    folds = make_folds(manifest, 4, 0)
+    counts = pd.crosstab(folds["patient_id"].str[0], folds["fold"])
+    assert (counts == 2).all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("count", "message"),
+    [
+        (0, "folds.count is 0; .* at least 2"),
+        (1, "folds.count is 1; .* at least 2"),
+        (4, "folds.count is 4, and the data have 3 patients"),
+    ],
+)
+def test_counts_that_cannot_be_met(count: int, message: str) -> None:
+    manifest = pd.DataFrame({"patient_id": ["a", "b", "c", "a"]})
+    with pytest.raises(UserError, match=message):
+        make_folds(manifest, count, 0)
+
+
+def test_as_many_folds_as_patients() -> None:
+    manifest = pd.DataFrame({"patient_id": ["a", "b", "c"], "density": ["a", "b", "c"]})
+    assert sorted(make_folds(manifest, 3, 0)["fold"]) == [0, 1, 2]
+
+
+def test_from_file_to_datasets(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "store", ["007", "7", "007", "b", "c"])
+    path = tmp_path / "folds.csv"
+    make_folds(store.manifest, 2, 0).to_csv(path, index=False)
+    folds = read_folds(path)
+    assert set(folds["patient_id"]) == {"007", "7", "b", "c"}
+    tested = []
+    for fold in (0, 1):
+        train, test = split(store, folds, fold)
+        assert not set(train.patients) & set(test.patients)
+        assert sorted([*train.rows, *test.rows]) == [0, 1, 2, 3, 4]
+        assert set(store.manifest["patient_id"].iloc[test.rows]) == set(folds["patient_id"][folds["fold"] == fold])
+        assert train.image_size == test.image_size == 8
+        tested += test.rows.tolist()
+    assert sorted(tested) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("patient,fold\na,0\nb,1\n", "lacks the column patient_id"),
+        ("patient_id\na\nb\n", "lacks the column fold"),
+        ("patient_id,fold\na,0\nb,\n", "rows without a fold"),
+        ("patient_id,fold\n,0\nb,1\n", "rows without a patient_id"),
+        ("patient_id,fold\na,0\nb,1.5\n", "whole numbers"),
+        ("patient_id,fold\na,0\nb,one\n", "whole numbers"),
+        ("patient_id,fold\na,0\nb,1\na,1\n", "lists patient a more than once"),
+        ("patient_id,fold\na,1\nb,2\n", r"has the folds \[1, 2\]"),
+        ("patient_id,fold\na,0\nb,2\n", r"has the folds \[0, 2\]"),
+        ("patient_id,fold\na,0\nb,0\n", r"has the folds \[0\]"),
+        ("patient_id,fold\n", "folds"),
+    ],
+)
+def test_a_broken_table_of_folds(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "folds.csv"
+    path.write_text(content)
+    with pytest.raises(UserError, match=message) as caught:
+        read_folds(path)
+    assert str(path) in str(caught.value)
+
+
+def test_folds_of_other_data(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "store", ["a", "b", "c"])
+    folds = pd.DataFrame({"patient_id": ["a", "b", "c"], "fold": [0, 1, 1]})
+    with pytest.raises(UserError, match=r"table of folds lacks 1 patient \(c\)"):
+        split(store, folds[:2], 0)
+    extra = pd.DataFrame({"patient_id": ["a", "b", "c", "d", "e"], "fold": [0, 1, 1, 0, 1]})
+    with pytest.raises(UserError, match=r"store .* lacks 2 patients \(d, e\)"):
+        split(store, extra, 0)
+    for fold in (-1, 2):
+        with pytest.raises(UserError, match=f"no fold {fold}; the folds are numbered from 0 to 1"):
+            split(store, folds, fold)

@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from disc_study import SIZE, discs, settings
+
+from pig.data.folds import split
+from pig.data.store import PairDataset, Store, allocate, complete
+from pig.segmentation import segment
+from pig.synthesis import Synthetic
+from pig.training import TrainingSettings
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """40 pairs of 10 patients, p0 to p9."""
+    folder = tmp_path_factory.mktemp("store")
+    images, masks = allocate(folder, 40, SIZE)
+    images[:], masks[:] = discs(40, seed=0)
+    manifest = pd.DataFrame(
+        {"image_path": "i.png", "mask_path": "m.png", "patient_id": [f"p{i // 4}" for i in range(40)]}
+    )
+    complete(folder, images, masks, manifest, "stretch")
+    return Store.open(folder)
+
+
+@pytest.fixture(scope="session")
+def pairs(store: Store) -> tuple[PairDataset, PairDataset]:
+    """Training and test pairs of fold 1, which tests on p1, p3, p5, p7, p9."""
+    folds = pd.DataFrame({"patient_id": [f"p{i}" for i in range(10)], "fold": [i % 2 for i in range(10)]})
+    return split(store, folds, 1)
+
+
+@pytest.fixture
+def synthetic() -> Synthetic:
+    images, masks = discs(24, seed=7)
+    provenance = {"generator": "toy", "fold": 1, "first": 0, "last": 24, "patients": ["p0", "p2", "p4"]}
+    return Synthetic(images, masks, [provenance])
+
+
+@pytest.fixture(scope="session")
+def segmented(tmp_path_factory: pytest.TempPathFactory, pairs: tuple[PairDataset, PairDataset]) -> Path:
+    """The folder of a segmentation trained for long enough to find the discs."""
+    folder = tmp_path_factory.mktemp("segmentation")
+    training = TrainingSettings(batch_size=8, learning_rate=2e-3, steps=60, ema_decay=0.9)
+    segment(pairs[0], None, pairs[1], settings(training=training), 1, 5, folder / "work", folder / "out")
+    return folder / "out"

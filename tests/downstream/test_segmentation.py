@@ -1,0 +1,321 @@
+import dataclasses
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from disc_study import discs, settings
+from safetensors.torch import load_file
+from torch import Tensor
+
+from pig import segmentation
+from pig.data.store import PairDataset, Store
+from pig.errors import UserError
+from pig.metrics.overlap import overlap_scores
+from pig.segmentation import (
+    JoinedPools,
+    SegmentationSettings,
+    build_network,
+    check_no_leak,
+    count_pixels,
+    dice_bce,
+    load_segmenter,
+    mixed_batches,
+    segment,
+)
+from pig.settings import parse
+from pig.synthesis import Synthetic
+from pig.training import TrainingSettings
+
+Split = tuple[PairDataset, PairDataset]
+
+
+class Numbers:
+    """A pool whose pair at position i is an image of the number first + i."""
+
+    def __init__(self, first: int, count: int) -> None:
+        self.first, self.count = first, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batch(self, positions: np.ndarray) -> tuple[Tensor, Tensor]:
+        assert (positions >= 0).all() and (positions < self.count).all()
+        images = torch.from_numpy(positions + self.first).float()[:, None, None, None]
+        return images, -images
+
+
+# Pools and batches
+
+
+def test_joined_pools_keep_the_order_of_the_positions() -> None:
+    pool = JoinedPools(Numbers(0, 3), Numbers(100, 1), Numbers(200, 4))
+    assert len(pool) == 8
+    images, masks = pool.batch(np.array([7, 0, 3, 4, 2, 3, 0]))
+    assert images.flatten().tolist() == [203, 0, 100, 200, 2, 100, 0]
+    assert torch.equal(masks, -images)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.25, 2), (0.5, 4), (0.875, 7), (0.0, 0)])
+def test_mixed_batches_hold_the_share_and_cover_both_sets(share: float, expected: int) -> None:
+    order = mixed_batches(real=10, synthetic=30, batch_size=8, real_share=share, seed=3)
+    batches = [order(step) for step in range(40)]
+    for batch in batches:
+        assert len(batch) == 8 and (batch < 10).sum() == expected and batch.max() < 40
+    drawn = np.concatenate(batches)
+    real, synthetic = np.bincount(drawn, minlength=40)[:10], np.bincount(drawn, minlength=40)[10:]
+    assert np.ptp(real) <= 1 and np.ptp(synthetic) <= 1  # epochs: none is drawn twice before all are drawn once
+
+
+def test_mixed_batches_depend_on_seed_and_step_alone() -> None:
+    order = mixed_batches(10, 30, 8, 0.5, seed=3)
+    again = mixed_batches(10, 30, 8, 0.5, seed=3)
+    other = mixed_batches(10, 30, 8, 0.5, seed=4)
+    np.testing.assert_array_equal(order(9), again(9))  # without the steps before
+    assert not np.array_equal(order(0), other(0))
+
+
+@pytest.mark.parametrize(("share", "batch_size"), [(0.01, 8), (0.99, 8), (0.5, 1)])
+def test_a_share_without_room_is_refused(share: float, batch_size: int) -> None:
+    with pytest.raises(UserError, match="real_share"):
+        mixed_batches(10, 30, batch_size, share, seed=0)
+
+
+# Loss
+
+
+def test_loss_by_hand() -> None:
+    logits = torch.tensor([0.0, 0.0, math.log(3), -math.log(3)]).reshape(1, 1, 2, 2)  # p = 1/2, 1/2, 3/4, 1/4
+    masks = torch.tensor([1.0, 0.0, 1.0, 0.0]).reshape(1, 1, 2, 2)
+    dice = 1 - 2 * (1 / 2 + 3 / 4) / (2 + 2)
+    bce = -(math.log(1 / 2) + math.log(1 / 2) + math.log(3 / 4) + math.log(3 / 4)) / 4
+    assert dice_bce(logits, masks).item() == pytest.approx(dice + bce, rel=1e-6)
+
+
+def test_a_batch_without_lesions_still_teaches() -> None:
+    empty = torch.zeros(2, 1, 4, 4)
+    assert dice_bce(empty + 3, empty).item() == pytest.approx(math.log1p(math.exp(3)), rel=1e-6)  # BCE alone
+    logits = torch.full((2, 1, 4, 4), 3.0, requires_grad=True)
+    (gradient,) = torch.autograd.grad(dice_bce(logits, empty), logits)
+    assert (gradient > 0).all()
+
+
+# Counts
+
+
+def test_counts_of_a_known_network() -> None:
+    """A network that calls bright pixels a lesion, tested against masks that are drawn by hand."""
+
+    class Pool:
+        def __len__(self) -> int:
+            return 3
+
+        def batch(self, positions: np.ndarray) -> tuple[Tensor, Tensor]:
+            images = torch.tensor([[[1.0, 1], [-1, 0]], [[-1, -1], [-1, -1]], [[1, 1], [1, 1]]])[:, None]
+            masks = torch.tensor([[[1.0, 0], [1, 0]], [[0, 0], [0, 0]], [[0, 0], [0, 1]]])[:, None]
+            return images[positions], masks[positions]
+
+    counts = count_pixels(torch.nn.Identity(), Pool(), batch_size=2)
+    # sigmoid(0) = 0.5 counts as lesion
+    assert counts[["tp", "fp", "fn", "tn"]].to_numpy().tolist() == [[1, 2, 1, 0], [0, 0, 0, 4], [1, 3, 0, 0]]
+
+
+# Network
+
+
+def test_first_weights_depend_on_the_seed_alone() -> None:
+    torch.manual_seed(1)
+    first = build_network(settings(), 3).state_dict()
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    second, other = build_network(settings(), 3).state_dict(), build_network(settings(), 4).state_dict()
+    assert torch.equal(torch.get_rng_state(), state)  # and leave the global state alone
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+@pytest.mark.parametrize("depth", [3, 4, 5])
+def test_logits_have_the_shape_of_the_image(depth: int) -> None:
+    network = build_network(settings(encoder_depth=depth), 0).eval()
+    assert network(torch.zeros(1, 1, 32, 32)).shape == (1, 1, 32, 32)
+    assert len(network.encoder.out_channels) == depth + 1
+
+
+def test_an_unknown_encoder_is_named() -> None:
+    with pytest.raises(UserError, match="resnet33"):
+        build_network(settings(encoder="resnet33"), 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"training": TrainingSettings(batch_size=2, learning_rate=1e-3, epochs=2)}, "give steps"),
+        ({"encoder_depth": 6}, "encoder_depth"),
+        ({"image_size": 36, "encoder_depth": 3}, "multiple of 8"),
+        ({"real_share": 1.0}, "real_share"),
+        ({"real_share": -0.1}, "real_share"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        settings(**changes)
+
+
+def test_settings_come_from_a_mapping() -> None:
+    mapping = {"training": {"batch_size": 8, "learning_rate": 1e-3, "steps": 10}, "image_size": 64}
+    assert parse(SegmentationSettings, mapping, "segmentation").encoder == "resnet34"
+    with pytest.raises(UserError, match=r"segmentation\.encodr.*encoder"):
+        parse(SegmentationSettings, {**mapping, "encodr": "resnet18"}, "segmentation")
+
+
+# Leaks
+
+
+def shard(**changes: object) -> dict[str, object]:
+    return {"generator": "toy", "fold": 1, "patients": ["a", "b"], **changes}
+
+
+def test_clean_synthetic_pairs_pass() -> None:
+    check_no_leak([shard(), shard()], ["c", "d"], 1)
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (shard(patients=["a", "c"]), "'toy'.*c"),
+        (shard(fold=0), "'toy' are of fold 0, but fold 1"),
+        (shard(patients=[]), "cannot be ruled out"),
+        ({"generator": "toy", "fold": 1}, "cannot be ruled out"),
+        ({"generator": "toy", "patients": ["a"]}, "cannot be ruled out"),
+    ],
+)
+def test_a_leak_in_any_shard_is_refused(bad: dict[str, object], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        check_no_leak([shard(), bad], ["c", "d"], 1)
+
+
+def test_segment_refuses_leaks_before_any_work(pairs: Split, synthetic: Synthetic, tmp_path: Path) -> None:
+    train_pairs, test_pairs = pairs
+    work, out = tmp_path / "work", tmp_path / "out"
+    synthetic.provenance[0]["patients"] = ["p0", "p3"]
+    with pytest.raises(UserError, match="p3"):
+        segment(train_pairs, synthetic, test_pairs, settings(), 1, 0, work, out)
+    with pytest.raises(UserError, match="real training pairs"):
+        segment(test_pairs, None, test_pairs, settings(), 1, 0, work, out)
+    synthetic.provenance[0]["patients"] = ["p0"]
+    synthetic.masks = None
+    with pytest.raises(UserError, match="without masks"):
+        segment(train_pairs, synthetic, test_pairs, settings(), 1, 0, work, out)
+    assert not out.exists() and not work.exists()
+
+
+# Whole runs
+
+
+def test_slices_hold_counts_of_every_test_slice(segmented: Path, pairs: Split, store: Store) -> None:
+    slices = pd.read_csv(segmented / "slices.csv")
+    assert list(slices.columns) == ["fold", "seed", "patient_id", "slice", "tp", "fp", "fn", "tn"]
+    assert (slices.fold == 1).all() and (slices.seed == 5).all()
+    assert slices.slice.tolist() == pairs[1].rows.tolist()
+    assert slices.patient_id.tolist() == store.manifest.patient_id[pairs[1].rows].tolist()
+    assert (slices.tp + slices.fn).tolist() == store.masks[pairs[1].rows].sum(axis=(1, 2)).tolist()
+    assert (slices[["tp", "fp", "fn", "tn"]].sum(axis=1) == 32 * 32).all()
+    assert overlap_scores(slices).dice.mean() > 0.8  # of discs that a threshold would find
+    assert not (segmented.parent / "work").exists()
+
+
+def test_the_written_model_gives_the_written_counts(segmented: Path, pairs: Split) -> None:
+    network, stored, record = load_segmenter(segmented)
+    assert stored.image_size == 32 and record["synthetic_pairs"] == 0 and record["real_pairs"] == 20
+    assert record["test_patients"] == ["p1", "p3", "p5", "p7", "p9"]
+    slices = pd.read_csv(segmented / "slices.csv")
+    counts = count_pixels(network, pairs[1].at(stored.image_size), 8)
+    pd.testing.assert_frame_equal(counts, slices[["tp", "fp", "fn", "tn"]])
+
+
+def test_an_interrupted_run_gives_the_same_weights(
+    pairs: Split, synthetic: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_pairs, test_pairs = pairs
+    chosen = settings(real_share=0.5)
+    segment(train_pairs, synthetic, test_pairs, chosen, 1, 0, tmp_path / "work1", tmp_path / "whole")
+
+    calls = 0
+
+    def failing(logits: Tensor, masks: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 4:  # a checkpoint was written after step 2
+            raise KeyboardInterrupt
+        return dice_bce(logits, masks)
+
+    monkeypatch.setattr(segmentation, "dice_bce", failing)
+    with pytest.raises(KeyboardInterrupt):
+        segment(train_pairs, synthetic, test_pairs, chosen, 1, 0, tmp_path / "work2", tmp_path / "resumed")
+    assert not (tmp_path / "resumed").exists()
+    calls = 10
+    segment(train_pairs, synthetic, test_pairs, chosen, 1, 0, tmp_path / "work2", tmp_path / "resumed")
+    assert calls == 12  # two steps were left
+    whole, resumed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "resumed"))
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+    assert (tmp_path / "whole/slices.csv").read_text() == (tmp_path / "resumed/slices.csv").read_text()
+
+
+@pytest.mark.parametrize("real_share", [None, 0.5])
+def test_every_arm_takes_the_same_number_of_steps_and_pairs(
+    pairs: Split, synthetic: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real_share: float | None
+) -> None:
+    seen: list[int] = []
+
+    def counting(logits: Tensor, masks: Tensor) -> Tensor:
+        seen.append(len(logits))
+        return dice_bce(logits, masks)
+
+    monkeypatch.setattr(segmentation, "dice_bce", counting)
+    for arm, extra in (("real", None), ("more", synthetic)):
+        segment(pairs[0], extra, pairs[1], settings(real_share=real_share), 1, 0, tmp_path / "w", tmp_path / arm)
+        assert seen == [8, 8, 8, 8]
+        seen.clear()
+    record = json.loads((tmp_path / "more/record.json").read_text())
+    assert (record["real_pairs"], record["synthetic_pairs"]) == (20, 24)
+    assert record["synthetic"][0]["generator"] == "toy"
+
+
+def test_synthetic_pairs_of_another_size_are_resized(pairs: Split, synthetic: Synthetic, tmp_path: Path) -> None:
+    synthetic.images, synthetic.masks = discs(24, seed=7, size=16)
+    chosen = settings(image_size=24)
+    segment(pairs[0], synthetic, pairs[1], chosen, 1, 0, tmp_path / "work", tmp_path / "out")
+    slices = pd.read_csv(tmp_path / "out/slices.csv")
+    assert (slices[["tp", "fp", "fn", "tn"]].sum(axis=1) == 24 * 24).all()  # counts are at the segmentation's size
+
+
+# Loading
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda folder: shutil.rmtree(folder), "record.json does not exist"),
+        (lambda folder: (folder / "record.json").unlink(), "record.json does not exist"),
+        (lambda folder: (folder / "record.json").write_text("{"), "not readable JSON"),
+        (lambda folder: (folder / "record.json").write_text("{}"), "no record of a segmentation"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "missing or damaged"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"half"), "missing or damaged"),
+    ],
+)
+def test_a_half_written_folder_is_refused(segmented: Path, tmp_path: Path, harm: object, words: str) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(segmented, folder)
+    load_segmenter(folder)
+    harm(folder)  # type: ignore[operator]
+    with pytest.raises(UserError, match=words):
+        load_segmenter(folder)
+
+
+def test_settings_of_a_record_round_trip(segmented: Path) -> None:
+    record = json.loads((segmented / "record.json").read_text())
+    assert dataclasses.asdict(load_segmenter(segmented)[1]) == record["settings"]

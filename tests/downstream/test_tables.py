@@ -1,0 +1,258 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pig.errors import UserError
+from pig.files import write_json
+from pig.reporting.tables import (
+    SLICE_COLUMNS,
+    read_arms,
+    read_slices,
+    score_runs,
+    scores,
+    table1,
+    table2,
+    write_table,
+    write_table1,
+    write_table2,
+)
+
+Row = tuple[str, int, int, int, int, int]  # patient_id, slice, tp, fp, fn, tn
+
+
+def slices(path: Path, fold: int, seed: int, rows: Sequence[Row]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame([(fold, seed, *row) for row in rows], columns=SLICE_COLUMNS).to_csv(path, index=False)
+    return path
+
+
+# Dice, IoU, precision, recall by hand:                1/2,  1/3,  1/2, 1/2
+#                                                      6/7,  3/4,  3/4, 1
+#                                                      both empty: 1
+#                                                      nothing found: 0
+FOLD0: list[Row] = [("a", 0, 2, 2, 2, 4), ("a", 1, 3, 1, 0, 6), ("b", 2, 0, 0, 0, 10), ("b", 3, 0, 0, 5, 5)]
+FOLD0_DICE = (1 / 2 + 6 / 7 + 1 + 0) / 4
+FOLD0_IOU = (1 / 3 + 3 / 4 + 1 + 0) / 4
+FOLD0_PRECISION = (1 / 2 + 3 / 4 + 1 + 0) / 4
+FOLD0_RECALL = (1 / 2 + 1 + 1 + 0) / 4
+FOLD1: list[Row] = [("c", 4, 4, 0, 0, 6)]  # all 1
+FOLD1_WORSE: list[Row] = [("c", 4, 2, 2, 2, 4)]  # Dice 1/2, IoU 1/3, precision 1/2, recall 1/2
+
+
+@pytest.fixture
+def arm(tmp_path: Path) -> list[Path]:
+    """Two folds; fold 1 with two seeds, fold 0 with two seeds of the same counts."""
+    return [
+        slices(tmp_path / "fold0/seed0/slices.csv", 0, 0, FOLD0),
+        slices(tmp_path / "fold0/seed1/slices.csv", 0, 1, FOLD0),
+        slices(tmp_path / "fold1/seed0/slices.csv", 1, 0, FOLD1),
+        slices(tmp_path / "fold1/seed1/slices.csv", 1, 1, FOLD1_WORSE),
+    ]
+
+
+def test_table2_by_hand(arm: list[Path]) -> None:
+    table = table2(read_arms({"Phantom": arm}))
+    assert list(table.columns) == [
+        "Dataset",
+        "Dice (%)",
+        "IoU (%)",
+        "Precision (%)",
+        "Recall (%)",
+        "Dice SD",
+        "IoU SD",
+        "Precision SD",
+        "Recall SD",
+    ]
+    # Fold 1 is the mean of its seeds, then folds are averaged; the deviation of two numbers is |a - b| / sqrt(2).
+    folds = np.array([[FOLD0_DICE, FOLD0_IOU, FOLD0_PRECISION, FOLD0_RECALL], [0.75, (1 + 1 / 3) / 2, 0.75, 0.75]])
+    np.testing.assert_allclose(table.iloc[0, 1:5].to_numpy(float), 100 * folds.mean(0), rtol=1e-12)
+    deviation = 100 * np.abs(folds[0] - folds[1]) / np.sqrt(2)
+    np.testing.assert_allclose(table.iloc[0, 5:].to_numpy(float), deviation, rtol=1e-9, atol=1e-9)
+
+
+def test_slices_weigh_the_same_whatever_the_size_of_the_lesion(tmp_path: Path) -> None:
+    rows: list[Row] = [("a", 0, 1, 1, 0, 98), ("a", 1, 90, 0, 0, 10)]
+    path = slices(tmp_path / "slices.csv", 0, 0, rows)
+    runs = {averaging: score_runs(read_slices([path]), averaging) for averaging in ("per slice", "pooled")}
+    assert runs["per slice"].dice.item() == pytest.approx((2 / 3 + 1) / 2)
+    assert runs["pooled"].dice.item() == pytest.approx(182 / 183)
+
+
+def test_every_way_of_averaging_by_hand(arm: list[Path]) -> None:
+    frame = scores(read_arms({"Phantom": arm}))
+    assert list(frame.columns) == ["arm", "fold", "seed", "averaging", "metric", "value"]
+    assert len(frame) == 4 * 3 * 4  # runs, averagings, metrics
+    fold0 = frame[(frame.fold == 0) & (frame.seed == 1)].set_index(["averaging", "metric"]).value
+    assert fold0["per slice", "iou"] == pytest.approx(FOLD0_IOU)
+    # Patient a: tp 5, fp 3, fn 2. Patient b: tp 0, fp 0, fn 5.
+    assert fold0["per patient", "dice"] == pytest.approx((10 / 15 + 0) / 2)
+    assert fold0["per patient", "recall"] == pytest.approx((5 / 7 + 0) / 2)
+    # Pooled: tp 5, fp 3, fn 7.
+    assert fold0["pooled", "dice"] == pytest.approx(10 / 20)
+    assert fold0["pooled", "precision"] == pytest.approx(5 / 8)
+    assert frame.value.between(0, 1).all()
+
+
+def test_one_fold_has_no_deviation(tmp_path: Path) -> None:
+    write_table2([("Phantom", [slices(tmp_path / "slices.csv", 3, 0, FOLD0)])], tmp_path / "table2.csv")
+    lines = (tmp_path / "table2.csv").read_text().splitlines()
+    assert lines[1] == "Phantom,58.93,52.08,56.25,62.50,,,,"
+    assert pd.read_csv(tmp_path / "table2.csv").iloc[0, 5:].isna().all()
+    assert "nan" not in (tmp_path / "table2.md").read_text() + (tmp_path / "table2.tex").read_text()
+
+
+def test_table2_is_written_in_three_forms_with_the_scores(arm: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "results/table2.csv"
+    write_table2([("Phantom", arm), ("+PIG_1024", arm)], out)
+    # Dice 100 * ((1/2 + 6/7 + 1) / 4 + 3/4) / 2 = 66.96...; SD 100 * (3/4 - 0.589...) / sqrt 2 = 11.36...
+    assert out.read_text().splitlines()[1].startswith("Phantom,66.96,59.38,65.62,68.75,11.36,10.31,13.26,8.84")
+    markdown = out.with_suffix(".md").read_text().splitlines()
+    assert [cell.strip() for cell in markdown[0].split("|")][1:6] == [
+        "Dataset",
+        "Dice (%)",
+        "IoU (%)",
+        "Precision (%)",
+        "Recall (%)",
+    ]
+    assert markdown[3].startswith("| +PIG_1024 |") and len({len(line) for line in markdown}) == 1
+    latex = out.with_suffix(".tex").read_text()
+    assert r"+PIG\_1024 & 66.96" in latex and r"Dice (\%)" in latex and latex.count(r"\\") == 3
+    assert pd.read_csv(out.with_name("scores.csv")).arm.tolist() == ["Phantom"] * 48 + ["+PIG_1024"] * 48
+    assert sorted(file.name for file in out.parent.iterdir()) == ["scores.csv", "table2.csv", "table2.md", "table2.tex"]
+
+
+def test_special_characters_of_a_label_survive(tmp_path: Path) -> None:
+    write_table(pd.DataFrame({"Method": ["50% a|b & c_d", "007"], "x": [1.0, 2.345]}), tmp_path / "t.csv")
+    assert pd.read_csv(tmp_path / "t.csv", dtype=str).Method.tolist() == ["50% a|b & c_d", "007"]
+    assert r"50% a\|b & c_d" in (tmp_path / "t.md").read_text() and "| 007" in (tmp_path / "t.md").read_text()
+    assert r"50\% a|b \& c\_d & 1.00" in (tmp_path / "t.tex").read_text()
+
+
+# Bad slices
+
+
+def harmed(path: Path, old: str, new: str) -> Path:
+    path.write_text(path.read_text().replace(old, new))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("seed", "sed", "columns fold, sed"),
+        ("0,0,b,2,0,0,0,10", "0,0,b,2,0,0,-1,11", "line 4: fn is -1"),
+        ("0,0,b,2,0,0,0,10", "0,0,b,2,0,0,0,", "line 4: tn is ''"),
+        ("0,0,b,2,0,0,0,10", "0,0,b,2,0,0.5,0,9", "line 2: fp is"),
+        ("0,0,b,2,0,0,0,10", "0,0,b,1,0,0,0,10", "slice 1 of fold 0, seed 0 is there twice"),
+        ("0,0,b,2,0,0,0,10", "0,0,b,2,0,0,0,10,1", "not a readable CSV"),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path: Path, old: str, new: str, words: str) -> None:
+    path = harmed(slices(tmp_path / "broken.csv", 0, 0, FOLD0), old, new)
+    with pytest.raises(UserError, match=f"broken.csv.*{words}"):
+        read_slices([path])
+
+
+def test_a_missing_or_empty_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="absent.csv does not exist"):
+        read_slices([tmp_path / "absent.csv"])
+    (tmp_path / "empty.csv").touch()
+    with pytest.raises(UserError, match=r"empty\.csv is not a readable CSV"):
+        read_slices([tmp_path / "empty.csv"])
+    with pytest.raises(UserError, match=r"none\.csv has no rows"):
+        read_slices([slices(tmp_path / "none.csv", 0, 0, [])])
+
+
+def test_the_same_run_twice_is_refused(arm: list[Path]) -> None:
+    with pytest.raises(UserError, match="twice"):
+        read_slices([*arm, arm[0]])
+
+
+def test_an_arm_that_lacks_a_run_is_named(arm: list[Path]) -> None:
+    with pytest.raises(UserError, match=r"'\+PIG' lacks the slices.csv of fold 1, seed 0, which arm 'Phantom' has"):
+        read_arms({"Phantom": arm, "+PIG": [arm[0], arm[1], arm[3]]})
+    with pytest.raises(UserError, match="'Phantom' lacks the slices.csv of fold 1, seed 0"):
+        read_arms({"Phantom": [arm[0], arm[1], arm[3]], "+PIG": arm})
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        [("c", 5, 4, 0, 0, 6)],  # another slice
+        [("d", 4, 4, 0, 0, 6)],  # another patient
+        [("c", 4, 4, 0, 1, 5)],  # another true mask
+        [("c", 4, 4, 0, 0, 12)],  # another image size
+        [("c", 4, 4, 0, 0, 6), ("c", 5, 4, 0, 0, 6)],  # one more slice
+    ],
+)
+def test_arms_tested_on_different_slices_do_not_compare(arm: list[Path], tmp_path: Path, other: list[Row]) -> None:
+    changed = slices(tmp_path / "other.csv", 1, 1, other)
+    with pytest.raises(UserError, match=r"other\.csv and .*fold1/seed1/slices\.csv were tested on different"):
+        read_arms({"Phantom": arm, "+PIG": [*arm[:3], changed]})
+
+
+def test_other_predictions_and_another_order_do_compare(arm: list[Path], tmp_path: Path) -> None:
+    rows: list[Row] = [("b", 3, 5, 5, 0, 0), ("a", 1, 0, 0, 3, 7), ("b", 2, 0, 10, 0, 0), ("a", 0, 4, 6, 0, 0)]
+    read_arms({"Phantom": arm, "+PIG": [slices(tmp_path / "other.csv", 0, 0, rows), *arm[1:]]})
+
+
+def test_two_rows_of_one_label_are_refused(arm: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="two rows 'Phantom'"):
+        write_table2([("Phantom", arm), ("Phantom", arm)], tmp_path / "table2.csv")
+    assert not (tmp_path / "table2.csv").exists()
+
+
+def test_patient_ids_stay_text(tmp_path: Path) -> None:
+    rows = read_slices([slices(tmp_path / "slices.csv", 0, 0, [("007", 0, 1, 0, 0, 0), ("NA", 1, 1, 0, 0, 0)])])
+    assert rows.patient_id.tolist() == ["007", "NA"]
+
+
+# Table 1
+
+
+def fid_file(path: Path, fid: float, fold: int = 0, features: str = "encoder", generated: int = 2048) -> Path:
+    write_json(path, {"fid": fid, "features": features, "fold": fold, "generated": generated, "real": 9})
+    return path
+
+
+def test_table1_of_one_fold(tmp_path: Path) -> None:
+    rows = [(name, fid_file(tmp_path / f"{name}.json", value)) for name, value in (("DDPM", 31.844), ("PIG", 15.876))]
+    write_table1(rows, tmp_path / "table1.csv")
+    assert (tmp_path / "table1.csv").read_text() == "Method,FID (encoder)\nDDPM,31.84\nPIG,15.88\n"
+    assert "| PIG" in (tmp_path / "table1.md").read_text() and "PIG & 15.88" in (tmp_path / "table1.tex").read_text()
+
+
+def test_table1_of_several_folds_has_mean_and_deviation(tmp_path: Path) -> None:
+    files = [fid_file(tmp_path / f"{fold}.json", value, fold, "inception") for fold, value in enumerate([2, 4, 9])]
+    table = table1({"PIG": files})
+    assert list(table.columns) == ["Method", "FID (inception)", "FID SD"]
+    assert table.iloc[0].tolist() == ["PIG", 5.0, pytest.approx(np.sqrt((9 + 1 + 16) / 2))]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"features": "inception"}, "b.json has features? inception|features encoder and .*b.json has inception"),
+        ({"generated": 1024}, "b.json has 1024"),
+        ({"fold": 1}, r"'B' is of folds \[1\], but the table of folds \[0\]"),
+    ],
+)
+def test_fids_that_do_not_compare_are_refused(tmp_path: Path, changes: dict[str, object], words: str) -> None:
+    a, b = fid_file(tmp_path / "a.json", 1), fid_file(tmp_path / "b.json", 2, **changes)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=words):
+        table1({"A": [a], "B": [b]})
+
+
+def test_fid_files_that_are_incomplete_are_named(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"fid": 1.0, "fold": 0})
+    with pytest.raises(UserError, match=r"a\.json lacks features, generated"):
+        table1({"A": [tmp_path / "a.json"]})
+    with pytest.raises(UserError, match="folds \\[0, 0\\]"):
+        table1({"A": [fid_file(tmp_path / "b.json", 1), fid_file(tmp_path / "c.json", 1)]})
+    with pytest.raises(UserError, match="no rows"):
+        table1({})
+    with pytest.raises(UserError, match="no rows"):
+        read_arms({})

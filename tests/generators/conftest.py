@@ -1,0 +1,86 @@
+"""A small store of bright discs on noise: 24 pairs of 6 patients at 32 x 32 pixels, in 3 folds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pig.data.folds import make_folds, read_folds, split
+from pig.data.store import Store, allocate, complete
+
+SIZE = 32
+NETWORK = {"channels": [8, 16], "attention": [False, True], "res_blocks": 1, "head_channels": 8, "norm_groups": 4}
+SCHEDULE = {"timesteps": 32, "beta_1": 0.003, "beta_T": 0.5}
+TRAINING = {"batch_size": 4, "learning_rate": 1e-3, "steps": 6, "ema_decay": 0.9, "checkpoint_every": 2}
+MODELS = {
+    "pig.paired_diffusion.PairedDiffusion": {
+        "image_size": SIZE, "training": TRAINING, "network": NETWORK, "schedule": SCHEDULE, "prediction": "v"
+    },
+    "baselines.ddpm.DDPM": {
+        "image_size": SIZE, "training": TRAINING, "network": NETWORK, "schedule": SCHEDULE, "prediction": "v"
+    },
+    "baselines.segguided.SegGuidedDif": {
+        "image_size": SIZE, "training": TRAINING, "network": NETWORK, "schedule": SCHEDULE, "prediction": "v",
+        "ablate_masks": True,
+    },
+    "baselines.autoencoder.Autoencoder": {
+        "image_size": SIZE, "training": TRAINING, "channels": [8, 16], "res_blocks": 1, "norm_groups": 4,
+        "adversarial": {"batch_size": 4, "learning_rate": 1e-3, "steps": 4}, "discriminator_channels": 4,
+    },
+    "baselines.ldm.LDM": {"training": TRAINING, "network": NETWORK, "schedule": SCHEDULE, "prediction": "v"},
+    "baselines.ldm.UnconditionalLDM": {
+        "training": TRAINING, "network": NETWORK, "schedule": SCHEDULE, "prediction": "v"
+    },
+    "baselines.controlnet.ControlNet": {"training": TRAINING, "embedding_channels": [4, 8]},
+}  # fmt: skip
+SAMPLING = {"steps": 4, "clip": True}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory):
+    """A folder with a store and folds.csv."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "store").mkdir()
+    rng = np.random.default_rng(0)
+    images, masks = allocate(folder / "store", 24, SIZE)
+    y, x = np.mgrid[:SIZE, :SIZE]
+    for image, mask in zip(images, masks, strict=True):
+        cy, cx, r = *rng.uniform(10, 22, 2), rng.uniform(4, 8)
+        mask[:] = (y - cy) ** 2 + (x - cx) ** 2 < r**2
+        image[:] = np.clip(20000 + 4000 * rng.normal(size=mask.shape) + 20000.0 * mask, 0, 65535)
+    table = pd.DataFrame({"image_path": "i", "mask_path": "m", "patient_id": [f"p{i // 4}" for i in range(24)]})
+    complete(folder / "store", images, masks, table, "stretch")
+    make_folds(table, 3, 0).to_csv(folder / "folds.csv", index=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pairs(study):
+    """The training pairs of fold 1."""
+    return split(Store.open(study / "store"), read_folds(study / "folds.csv"), 1)[0]
+
+
+@pytest.fixture(scope="session")
+def trained(study):
+    """Model folders of every generator and part, trained for some steps on fold 1 as the workflow does it."""
+    from pig.fitting import fit
+
+    needs = {
+        "baselines.ldm.LDM": {"autoencoder": "Autoencoder"},
+        "baselines.ldm.UnconditionalLDM": {"autoencoder": "Autoencoder"},
+        "baselines.controlnet.ControlNet": {"base": "UnconditionalLDM"},
+    }
+    folders = {}
+    for cls, model in MODELS.items():
+        name = cls.rpartition(".")[2]
+        folders[name] = study / "models" / name / "fold1"
+        parts = {key: folders[part] for key, part in needs.get(cls, {}).items()}
+        work = study / "work" / name
+        fit(study / "store", study / "folds.csv", 1, name, cls, model, 0, parts, work, folders[name])
+        assert not work.exists()
+    return folders

@@ -1,0 +1,246 @@
+import json
+import shutil
+import sys
+
+import pytest
+import torch
+
+import pig
+from baselines.autoencoder import Autoencoder
+from baselines.controlnet import ControlNet
+from baselines.ldm import LDM, LatentPool, UnconditionalLDM
+from pig.errors import UserError
+from pig.generator import RunDirectory, find_class, load_generator, load_part
+from pig.networks import ConditionalUNet, NetworkSettings
+from pig.paired_diffusion import PairedDiffusion
+from pig.seeds import seed_of
+
+from .conftest import MODELS, SAMPLING, SIZE
+
+GENERATORS = ["PairedDiffusion", "DDPM", "SegGuidedDif", "LDM", "ControlNet"]
+
+
+def settings_for(name):
+    return {"clip": True} if name == "DDPM" else SAMPLING
+
+
+def masks_for(generator, n):
+    if not generator.takes_masks:
+        return None
+    rng = torch.Generator().manual_seed(0)
+    return (torch.rand(n, 1, SIZE, SIZE, generator=rng) > 0.8).float()
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_a_trained_generator_draws_pairs(trained, name):
+    generator = load_generator(trained[name], settings_for(name))
+    given = masks_for(generator, 4)
+    drawn = generator.sample(range(4), given)
+    assert drawn.images.shape == (4, 1, SIZE, SIZE)
+    assert drawn.images.dtype == torch.float32
+    assert drawn.images.abs().max() <= 1
+    assert drawn.images.std() > 0
+    if name == "DDPM":
+        assert drawn.masks is None
+    else:
+        assert drawn.masks.dtype == torch.bool
+        assert drawn.masks.shape == drawn.images.shape
+    if generator.takes_masks:
+        assert torch.equal(drawn.masks, given > 0.5)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_a_pair_depends_on_its_index_alone(trained, name):
+    generator = load_generator(trained[name], settings_for(name))
+    given = masks_for(generator, 6)
+    part = None if given is None else given[2:5]
+    some, all_ = generator.sample(range(2, 5), part), generator.sample(range(6), given)
+    assert torch.allclose(some.images, all_.images[2:5], atol=0.05)  # bfloat16 rounds differently by batch size
+    assert not torch.allclose(all_.images[0], all_.images[1], atol=0.05)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_saved_and_loaded_is_the_same_generator(trained, tmp_path, name):
+    generator = load_generator(trained[name], settings_for(name))
+    generator.save(tmp_path)
+    copy = type(generator).load(tmp_path, json.loads((trained[name] / "generator.json").read_text())["model"],
+                                settings_for(name))
+    copy.identity = generator.identity
+    given = masks_for(generator, 2)
+    assert torch.equal(generator.sample(range(2), given).images, copy.sample(range(2), given).images)
+
+
+def test_seed_fold_and_name_change_the_noise(trained):
+    generator = load_generator(trained["PairedDiffusion"], SAMPLING)
+    first = generator.sample(range(1)).images
+    for change in ({"seed": 1}, {"name": "other"}):
+        other = load_generator(trained["PairedDiffusion"], SAMPLING, **change).sample(range(1)).images
+        assert not torch.equal(first, other)
+    assert seed_of(0, "a", 1) != seed_of(0, "a1") != seed_of("0a", 1)
+
+
+def test_ddim_draws_from_the_training_of_ddpm(trained):
+    ddim = load_generator(trained["DDPM"], {"steps": 4}, cls="baselines.ddim.DDIM", name="ddim")
+    images = ddim.sample(range(2)).images
+    assert images.shape == (2, 1, SIZE, SIZE)
+    assert torch.equal(images, ddim.sample(range(2)).images)
+
+
+def test_the_paper_network_has_the_parameters_of_the_official_one():
+    network = ConditionalUNet(NetworkSettings(), channels=1, condition_channels=1)
+    assert sum(p.numel() for p in network.parameters()) == 7_125_409
+
+
+@pytest.mark.parametrize("patch", [1, 2])
+def test_a_network_keeps_the_size(patch):
+    shape = NetworkSettings((8, 16), (False, False), 1, 8, 4, patch)
+    network = ConditionalUNet(shape, channels=1, condition_channels=1)
+    x = torch.randn(2, 1, 16, 16)
+    assert network(x, x, torch.tensor([1, 5])).shape == x.shape
+
+
+def test_controlnet_equals_its_base_before_training(trained):
+    torch.manual_seed(0)
+    control = ControlNet({"training": MODELS["baselines.controlnet.ControlNet"]["training"],
+                          "embedding_channels": [4, 8]}, SAMPLING)
+    control._build(load_part(trained["UnconditionalLDM"]))
+    x_t = torch.randn(3, *control.base.autoencoder.latent_shape)
+    t, masks = torch.tensor([1, 10, 32]), torch.ones(3, 1, SIZE, SIZE)
+    alone = control.base.network(x_t, t)
+    assert alone.abs().max() > 0
+    assert torch.allclose(control.steered(x_t, masks, t), alone, atol=1e-6)
+
+
+def test_controlnet_trains_its_copy_and_leaves_the_base(trained):
+    trained_control = load_part(trained["ControlNet"])
+    base = load_part(trained["UnconditionalLDM"])
+    for key, value in base.network.state_dict().items():
+        assert torch.equal(value, trained_control.base.network.state_dict()[key])
+    x_t = torch.randn(2, *base.autoencoder.latent_shape)
+    t = torch.tensor([3, 20])
+    with_mask, without = (trained_control.steered(x_t, m * torch.ones(2, 1, SIZE, SIZE), t) for m in (1, 0))
+    assert not torch.equal(with_mask, without)
+
+
+def test_latents_are_scaled_to_unit_variance(trained, pairs):
+    autoencoder = load_part(trained["Autoencoder"])
+    assert isinstance(autoencoder, Autoencoder)
+    means = torch.cat([mean for mean, _ in autoencoder.encode_all(pairs)])
+    assert float((means * autoencoder.scale).std()) == pytest.approx(1, rel=0.02)
+    pool = LatentPool(autoencoder, pairs)
+    assert len(pool) == len(pairs)
+    assert pool.batch(torch.tensor([0, 2]).numpy())[0].shape == (2, 2 * 3, SIZE // 2, SIZE // 2)
+
+
+def test_a_latent_mask_is_the_share_of_lesion(trained):
+    ldm = load_part(trained["LDM"])
+    assert isinstance(ldm, LDM)
+    mask = torch.zeros(1, 1, SIZE, SIZE)
+    mask[..., 0, 0:3] = 1  # two of four pixels of the first latent pixel, one of four of the second
+    (condition,) = ldm.condition(mask)
+    assert condition.shape == (1, 1, SIZE // 2, SIZE // 2)
+    assert condition[0, 0, 0, :3].tolist() == [0.5, 0.25, 0]
+
+
+def test_the_condition_changes_what_pig_learns(pairs, tmp_path):
+    """The denoiser trained on clean masks differs from the one trained on the guider's estimates."""
+    weights = {}
+    for condition in ("clean", "predicted"):
+        torch.manual_seed(0)
+        model = MODELS["pig.paired_diffusion.PairedDiffusion"] | {"condition": condition}
+        generator = PairedDiffusion(model, {})
+        generator.fit(pairs, RunDirectory(tmp_path / condition, 1, 0))
+        weights[condition] = generator
+    guiders = [g.guider.state_dict() for g in weights.values()]
+    assert all(torch.equal(value, guiders[1][key]) for key, value in guiders[0].items())
+    denoisers = [g.denoiser.state_dict() for g in weights.values()]
+    assert any(not torch.equal(value, denoisers[1][key]) for key, value in denoisers[0].items())
+
+
+@pytest.mark.parametrize("name", ["SegGuidedDif", "LDM", "ControlNet"])
+def test_a_conditional_generator_asks_for_masks(trained, name):
+    with pytest.raises(UserError, match="masks; give them"):
+        load_generator(trained[name], SAMPLING).sample(range(1))
+
+
+def test_the_base_of_controlnet_draws_without_masks(trained):
+    base = load_generator(trained["UnconditionalLDM"], SAMPLING)
+    assert isinstance(base, UnconditionalLDM)
+    drawn = base.sample(range(2))
+    assert drawn.masks is None
+    assert drawn.images.shape == (2, 1, SIZE, SIZE)
+
+
+def test_more_steps_than_the_schedule_has(trained):
+    with pytest.raises(UserError, match=r"sampling.steps must lie in 1..32, got 33"):
+        load_generator(trained["PairedDiffusion"], {"steps": 33}).sample(range(1))
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("nowhere.Nothing", "cannot import 'nowhere'"),
+        ("pig.paired_diffusion.PairedDifusion", "has no 'PairedDifusion'"),
+        ("PairedDiffusion", "cannot import ''"),
+    ],
+)
+def test_an_import_path_that_leads_nowhere(path, message):
+    with pytest.raises(UserError, match=message):
+        find_class(path)
+
+
+def test_a_generator_from_a_file_of_the_user(tmp_path, monkeypatch):
+    (tmp_path / "my_method.py").write_text("class Mine:\n    takes_masks = False\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert find_class("my_method.Mine").takes_masks is False
+
+
+def test_a_half_written_model_folder_is_refused(trained, tmp_path):
+    broken = tmp_path / "fold1"
+    shutil.copytree(trained["PairedDiffusion"], broken)
+    (broken / "generator.json").unlink()
+    with pytest.raises(UserError, match="only half-written.*delete it"):
+        pig.load_generator(broken)
+    with pytest.raises(UserError, match="missing or empty"):
+        pig.load_generator(tmp_path / "fold2")
+    shutil.rmtree(broken)
+    shutil.copytree(trained["PairedDiffusion"], broken)
+    weights = broken / "guider.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(UserError, match=r"guider.safetensors is missing or damaged"):
+        pig.load_generator(broken)
+
+
+def test_parts_that_are_not_there(pairs, tmp_path):
+    run = RunDirectory(tmp_path, 1, 0)
+    with pytest.raises(UserError, match="needs a trained autoencoder"):
+        LDM(MODELS["baselines.ldm.LDM"], {}).fit(pairs, run)
+    with pytest.raises(UserError, match="needs a trained unconditional LDM"):
+        ControlNet(MODELS["baselines.controlnet.ControlNet"], {}).fit(pairs, run)
+
+
+def test_missing_perceptual_weights_are_named(pairs, tmp_path):
+    model = MODELS["baselines.autoencoder.Autoencoder"] | {"perceptual_weights": str(tmp_path / "resnet50.safetensors")}
+    with pytest.raises(UserError, match=r"resnet50.safetensors cannot be read.*null"):
+        Autoencoder(model).fit(pairs, RunDirectory(tmp_path, 1, 0))
+
+
+def test_perceptual_weights_join_the_loss(pairs, tmp_path):
+    from safetensors.torch import save_file
+    from torchvision.models import resnet50
+
+    torch.manual_seed(0)
+    file = tmp_path / "resnet50.safetensors"
+    save_file({key: value for key, value in resnet50().state_dict().items()}, file)
+    model = MODELS["baselines.autoencoder.Autoencoder"] | {"perceptual_weights": str(file), "adversarial": None}
+    model["training"] = model["training"] | {"steps": 1}
+    weights = []
+    for perceptual_weight in (0.0, 1.0):
+        torch.manual_seed(0)
+        autoencoder = Autoencoder(model | {"perceptual_weight": perceptual_weight})
+        autoencoder.fit(pairs, RunDirectory(tmp_path / str(perceptual_weight), 1, 0))
+        weights.append(autoencoder.network.state_dict())
+    assert any(not torch.equal(value, weights[1][key]) for key, value in weights[0].items())

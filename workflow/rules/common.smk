@@ -1,0 +1,154 @@
+# What a study consists of, as functions of its configuration: names of files, and settings as rules pass them on.
+import json
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from pig.config import check_config
+from pig.errors import UserError
+from workflow.machine import gpu_count, use_own_commands
+from workflow.sources import class_attributes, source_hash
+
+
+def check_classes():
+    """Refuse import paths that lead nowhere, and arms of table 2 whose generator draws no masks."""
+    for name, generator in config["generators"].items():
+        try:
+            attributes = class_attributes(generator["class"])
+        except UserError as error:
+            raise UserError(f"config: generators.{name}.class: {error}") from None
+        alone = attributes.get("takes_masks") is False and attributes.get("makes_masks") is False
+        if alone and any(arm["generator"] == name for arm in config["table2"]["arms"]):
+            raise UserError(
+                f"config: table2.arms names '{name}', which draws images without masks, so that no segmentation can "
+                "learn from them; it may stand in table1."
+            )
+
+
+try:
+    check_config(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
+    check_classes()
+    GPU = min(gpu_count(), 1)  # of one job
+except UserError as error:
+    raise WorkflowError(str(error)) from None  # which Snakemake prints without a traceback
+
+use_own_commands()
+
+GENERATORS = config["generators"]
+FOLDS = range(config["folds"]["count"])
+SEEDS = config["segmentation"]["seeds"]
+TABLE1 = config["table1"]
+REAL = "real"  # the arm without synthetic pairs: the first row of table 2
+ARMS = {f"{arm['generator']}_{arm['count']}": arm for arm in config["table2"]["arms"]}
+SAMPLED = [*dict.fromkeys(TABLE1["generators"] + [arm["generator"] for arm in ARMS.values()])]
+FIGURE_FOLD = TABLE1["folds"][0]
+
+
+wildcard_constraints:
+    generator="|".join(GENERATORS),
+    arm="|".join([REAL, *ARMS]),
+    fold="|".join(map(str, FOLDS)),
+    seed="|".join(map(str, SEEDS)),
+    shard=r"\d+",
+
+
+def as_json(settings):
+    return json.dumps(settings, sort_keys=True)
+
+
+def options(flag, values):
+    """The words ``flag value flag value ...`` of a command line."""
+    return [word for value in values for word in (flag, value)]
+
+
+def code_of(name):
+    """The module of a generator's class."""
+    return GENERATORS[name]["class"].rpartition(".")[0]
+
+
+def label(name):
+    return GENERATORS[name].get("label", name)
+
+
+def model(name, fold):
+    owner = GENERATORS[name].get("model_of", name)
+    return f"results/models/{owner}/fold{fold}"
+
+
+def parts(name, fold):
+    """The trained parts that a generator needs, by their role."""
+    needs = GENERATORS[name].get("needs", {})
+    return {role: model(part, fold) for role, part in needs.items()}
+
+
+def drawn(name, fold):
+    """How many pairs of a generator the study asks for in a fold: those of its greatest arm hold all others."""
+    counts = [arm["count"] for arm in ARMS.values() if arm["generator"] == name]
+    if name in TABLE1["generators"] and int(fold) in TABLE1["folds"]:
+        counts.append(TABLE1["count"])
+    return max(counts, default=0)
+
+
+def shards(name, fold, count):
+    """The shards that hold the first ``count`` pairs."""
+    size = config["synthesis"]["shard_size"]
+    return [f"results/synthetic/{name}/fold{fold}/shard{j}.npz" for j in range(-(-count // size))]
+
+
+def first(wildcards):
+    """Global index of a shard's first pair."""
+    return int(wildcards.shard) * config["synthesis"]["shard_size"]
+
+
+def last(wildcards):
+    """Global index after a shard's last pair."""
+    end = first(wildcards) + config["synthesis"]["shard_size"]
+    return min(end, drawn(wildcards.generator, wildcards.fold))
+
+
+def shards_of_arm(wildcards):
+    if wildcards.arm == REAL:
+        return []
+    arm = ARMS[wildcards.arm]
+    return shards(arm["generator"], wildcards.fold, arm["count"])
+
+
+def segmentations(arm, folds=FOLDS):
+    return [f"results/segmentation/{arm}/fold{k}/seed{s}/slices.csv" for k in folds for s in SEEDS]
+
+
+def feature_weights(wildcards):
+    """The weights of FID's feature extractor: of the fold's real-data segmentation, or Inception's, if in a file."""
+    if TABLE1["features"] == "encoder":
+        return f"results/segmentation/{REAL}/fold{wildcards.fold}/seed{SEEDS[0]}/model.safetensors"
+    return TABLE1["inception_weights"] or []
+
+
+def distances(names=TABLE1["generators"], folds=TABLE1["folds"]):
+    return [f"results/fid/{name}/fold{k}.json" for name in names for k in folds]
+
+
+def rows_of_table1():
+    return [f"{label(name)}={file}" for name in TABLE1["generators"] for file in distances([name])]
+
+
+def rows_of_table2():
+    first_row = f"{config['dataset']['name']}=results/segmentation/{REAL}"
+    labels = {name: f"+{label(arm['generator'])}_{arm['count']}" for name, arm in ARMS.items()}
+    return [first_row, *(f"{labels[name]}=results/segmentation/{name}" for name in ARMS)]
+
+
+def fold_results(fold):
+    """All that a fold adds to the tables."""
+    of_table2 = [file for arm in [REAL, *ARMS] for file in segmentations(arm, [fold])]
+    return of_table2 + distances(folds=[fold] if fold in TABLE1["folds"] else [])
+
+
+def galleries():
+    return [f"results/figures/gallery_{name}.png" for name in SAMPLED]
+
+
+def strips():
+    """The progressive strips, which only PIG has."""
+    paired = [name for name in SAMPLED if GENERATORS[name]["class"] == "pig.paired_diffusion.PairedDiffusion"]
+    return [f"results/figures/progress_{name}.png" for name in paired]

@@ -1,0 +1,70 @@
+# From the phantom, or a manifest of one's own, to pairs in a store and folds by patient.
+
+
+rule phantom:
+    output:
+        "results/data/phantom/manifest.csv",
+    log:
+        "results/logs/phantom.log",
+    benchmark:
+        "results/benchmarks/phantom.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 8
+    resources:
+        gpu=0,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        folder=subpath(output[0], parent=True),
+        settings=as_json(config["dataset"]["phantom"]),
+        code=source_hash("pig.data.phantom"),
+    shell:
+        "pig phantom --settings {params.settings:q} --out {params.folder} --threads {threads} &> {log}"
+
+
+rule preprocess:
+    input:
+        manifest=config["dataset"]["manifest"] or rules.phantom.output,
+    output:
+        directory("results/data/store"),
+    log:
+        "results/logs/preprocess.log",
+    benchmark:
+        "results/benchmarks/preprocess.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 8
+    resources:
+        gpu=0,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        settings=as_json(config["preprocessing"]),
+        code=source_hash("pig.data.preprocess"),
+    shell:
+        "pig preprocess --manifest {input.manifest:q} --settings {params.settings:q} --out {output} --threads {threads} &> {log}"
+
+
+rule folds:
+    input:
+        store=rules.preprocess.output,
+    output:
+        "results/data/folds.csv",
+    log:
+        "results/logs/folds.log",
+    benchmark:
+        "results/benchmarks/folds.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        folds=config["folds"]["count"],
+        seed=config["folds"]["seed"],
+        code=source_hash("pig.data.folds"),
+    shell:
+        "pig folds --store {input.store} --count {params.folds} --seed {params.seed} --out {output} --threads {threads} &> {log}"

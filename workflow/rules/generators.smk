@@ -1,0 +1,35 @@
+# One training for each generator, or part of one, and fold. A killed training goes on from its checkpoint in `work`,
+# which is no declared output because Snakemake deletes those of a job that failed.
+
+
+rule fit:
+    input:
+        store=rules.preprocess.output,
+        folds=rules.folds.output,
+        parts=lambda wildcards: list(parts(wildcards.generator, wildcards.fold).values()),
+    output:
+        directory("results/models/{generator}/fold{fold}"),
+    log:
+        "results/logs/fit/{generator}/fold{fold}.log",
+    benchmark:
+        "results/benchmarks/fit/{generator}/fold{fold}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 720 * attempt,
+    params:
+        path=lambda wildcards: GENERATORS[wildcards.generator]["class"],
+        model=lambda wildcards: as_json(GENERATORS[wildcards.generator]["model"]),
+        seed=config["seed"],
+        needs=lambda wildcards: options(
+            "--need", [f"{role}={part}" for role, part in parts(wildcards.generator, wildcards.fold).items()]
+        ),
+        work="results/work/models/{generator}/fold{fold}",
+        code=lambda wildcards: source_hash("pig.fitting", code_of(wildcards.generator)),
+    shell:
+        "pig fit --store {input.store} --folds {input.folds} --fold {wildcards.fold} --name {wildcards.generator}"
+        " --class {params.path:q} --model {params.model:q} --seed {params.seed} {params.needs:q}"
+        " --work {params.work} --out {output} --threads {threads} &> {log}"

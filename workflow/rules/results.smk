@@ -1,0 +1,158 @@
+# The tables, the figures, and one target for each fold.
+
+
+localrules:
+    table1,
+    table2,
+
+
+rule fid:
+    input:
+        store=rules.preprocess.output,
+        folds=rules.folds.output,
+        synthetic=lambda wildcards: shards(wildcards.generator, wildcards.fold, TABLE1["count"]),
+        weights=feature_weights,
+    output:
+        "results/fid/{generator}/fold{fold}.json",
+    log:
+        "results/logs/fid/{generator}/fold{fold}.log",
+    benchmark:
+        "results/benchmarks/fid/{generator}/fold{fold}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        pairs=TABLE1["count"],
+        features=TABLE1["features"],
+        weights=lambda wildcards, input: (
+            []
+            if not input.weights
+            else [
+                "--weights",
+                Path(input.weights).parent if TABLE1["features"] == "encoder" else input.weights,
+            ]
+        ),
+        cache="results/work/fid",
+        code=source_hash("pig.metrics.fid"),
+    shell:
+        "pig fid --store {input.store} --folds {input.folds} --fold {wildcards.fold} --count {params.pairs}"
+        " --synthetic {input.synthetic} --features {params.features} {params.weights:q} --cache {params.cache}"
+        " --out {output} --threads {threads} &> {log}"
+
+
+rule table1:
+    input:
+        distances(),
+    output:
+        csv="results/table1.csv",
+        md="results/table1.md",
+        tex="results/table1.tex",
+    log:
+        "results/logs/table1.log",
+    benchmark:
+        "results/benchmarks/table1.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=1000,
+        runtime=10,
+    params:
+        rows=options("--row", rows_of_table1()),
+        code=source_hash("pig.reporting.tables"),
+    shell:
+        "pig table1 {params.rows:q} --out {output.csv} --threads {threads} &> {log}"
+
+
+rule table2:
+    input:
+        [segmentations(arm) for arm in [REAL, *ARMS]],
+    output:
+        csv="results/table2.csv",
+        md="results/table2.md",
+        tex="results/table2.tex",
+        scores="results/scores.csv",
+    log:
+        "results/logs/table2.log",
+    benchmark:
+        "results/benchmarks/table2.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=10,
+    params:
+        rows=options("--row", rows_of_table2()),
+        folds=len(FOLDS),
+        seeds=SEEDS,
+        code=source_hash("pig.reporting.tables"),
+    shell:
+        "pig table2 {params.rows:q} --folds {params.folds} --seeds {params.seeds} --out {output.csv} --threads {threads} &> {log}"
+
+
+rule gallery:
+    input:
+        store=rules.preprocess.output,
+        folds=rules.folds.output,
+        synthetic=lambda wildcards: shards(wildcards.generator, FIGURE_FOLD, 1),
+    output:
+        "results/figures/gallery_{generator}.png",
+    log:
+        "results/logs/gallery_{generator}.log",
+    benchmark:
+        "results/benchmarks/gallery_{generator}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=10,
+    params:
+        fold=FIGURE_FOLD,
+        label=lambda wildcards: label(wildcards.generator),
+        code=source_hash("pig.reporting.figures"),
+    shell:
+        "pig gallery --store {input.store} --folds {input.folds} --fold {params.fold} --synthetic {input.synthetic}"
+        " --label {params.label:q} --out {output} --threads {threads} &> {log}"
+
+
+rule progress:
+    input:
+        model=lambda wildcards: model(wildcards.generator, FIGURE_FOLD),
+    output:
+        "results/figures/progress_{generator}.png",
+    log:
+        "results/logs/progress_{generator}.log",
+    benchmark:
+        "results/benchmarks/progress_{generator}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        sampling=lambda wildcards: as_json(GENERATORS[wildcards.generator]["sampling"]),
+        seed=config["seed"],
+        code=lambda wildcards: source_hash("pig.reporting.figures", code_of(wildcards.generator)),
+    shell:
+        "pig progress --model {input.model} --sampling {params.sampling:q} --seed {params.seed} --out {output} --threads {threads} &> {log}"
+
+
+# `snakemake --cores all fold3`: all that fold 3 adds to the tables, and nothing of another fold.
+for fold in FOLDS:
+
+    rule:
+        name:
+            f"fold{fold}"
+        input:
+            fold_results(fold),

@@ -1,0 +1,34 @@
+# The downstream task: one segmentation for each arm, fold and seed.
+
+
+rule segment:
+    input:
+        store=rules.preprocess.output,
+        folds=rules.folds.output,
+        synthetic=shards_of_arm,
+    output:
+        slices="results/segmentation/{arm}/fold{fold}/seed{seed}/slices.csv",
+        model="results/segmentation/{arm}/fold{fold}/seed{seed}/model.safetensors",
+        record="results/segmentation/{arm}/fold{fold}/seed{seed}/record.json",
+    log:
+        "results/logs/segment/{arm}/fold{fold}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/segment/{arm}/fold{fold}/seed{seed}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 360 * attempt,
+    params:
+        settings=as_json({key: value for key, value in config["segmentation"].items() if key != "seeds"}),
+        synthetic=lambda wildcards, input: (
+            [] if wildcards.arm == REAL else ["--count", ARMS[wildcards.arm]["count"], "--synthetic", *input.synthetic]
+        ),
+        work="results/work/segmentation/{arm}/fold{fold}/seed{seed}",
+        folder=subpath(output.slices, parent=True),
+        code=source_hash("pig.segmentation"),
+    shell:
+        "pig segment --store {input.store} --folds {input.folds} --fold {wildcards.fold} --seed {wildcards.seed}"
+        " --settings {params.settings:q} {params.synthetic:q} --work {params.work} --out {params.folder} --threads {threads} &> {log}"

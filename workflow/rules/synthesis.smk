@@ -1,0 +1,33 @@
+# Pairs from trained generators, in shards that arms of different sizes share.
+
+
+rule synthesise:
+    input:
+        model=lambda wildcards: model(wildcards.generator, wildcards.fold),
+        store=rules.preprocess.output,
+        folds=rules.folds.output,
+    output:
+        "results/synthetic/{generator}/fold{fold}/shard{shard}.npz",
+    log:
+        "results/logs/synthesise/{generator}/fold{fold}/shard{shard}.log",
+    benchmark:
+        "results/benchmarks/synthesise/{generator}/fold{fold}/shard{shard}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 360 * attempt,
+    params:
+        path=lambda wildcards: GENERATORS[wildcards.generator]["class"],
+        sampling=lambda wildcards: as_json(GENERATORS[wildcards.generator]["sampling"]),
+        seed=config["seed"],
+        first=first,
+        last=last,
+        batch=config["synthesis"]["batch_size"],
+        code=lambda wildcards: source_hash("pig.synthesis", code_of(wildcards.generator)),
+    shell:
+        "pig synthesise --model {input.model} --name {wildcards.generator} --class {params.path:q}"
+        " --sampling {params.sampling:q} --seed {params.seed} --store {input.store} --folds {input.folds}"
+        " --first {params.first} --last {params.last} --batch {params.batch} --out {output} --threads {threads} &> {log}"
