@@ -137,7 +137,7 @@ def gallery(a: argparse.Namespace) -> None:
     from pig.synthesis import read_shards
 
     train_pairs, _ = split(Store.open(a.store), read_folds(a.folds), a.fold)
-    draw_gallery(train_pairs, read_shards(a.synthetic[:1], 1), a.label, a.out)
+    draw_gallery(train_pairs, read_shards(a.synthetic), a.label, a.out)
 
 
 def progress(a: argparse.Namespace) -> None:

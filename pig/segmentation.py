@@ -166,6 +166,11 @@ def build_network(settings: SegmentationSettings, seed: int) -> nn.Module:
                 f"encoder_weights {settings.encoder_weights!r} cannot be built ({error}); choose an encoder "
                 "of segmentation-models-pytorch, or set encoder_weights to null."
             ) from error
+    # Of a shallower ResNet the deep stages stay in memory, in checkpoints and in the average, unused: 13 of the
+    # 22 million parameters of resnet34 at depth 4.
+    for stage in ("layer3", "layer4")[settings.encoder_depth - 3 :]:
+        if hasattr(network.encoder, stage):
+            setattr(network.encoder, stage, nn.Identity())
     return network
 
 

@@ -140,9 +140,7 @@ class Synthetic:
             name = self.provenance[0]["generator"]
             raise UserError(f"'{name}' draws images without masks; a segmentation cannot learn from them.")
         if image_size != self.images.shape[-1]:
-            images, masks = resize_pairs(self.images, self.masks, image_size)
-            assert masks is not None  # masks were given
-            return SyntheticPool(images, masks)
+            return SyntheticPool(*resize_pairs(self.images, self.masks, image_size))
         return SyntheticPool(self.images, self.masks)
 
 
@@ -162,8 +160,8 @@ class SyntheticPool:
         return to_unit(self.images[positions])[:, None], masks
 
 
-def read_shards(paths: Sequence[str | Path], count: int) -> Synthetic:
-    """Return the first ``count`` pairs of the shards ``paths``, in any order.
+def read_shards(paths: Sequence[str | Path], count: int | None = None) -> Synthetic:
+    """Return the first ``count`` pairs of the shards ``paths``, in any order of paths, or all of them.
 
     Raises:
         UserError: a shard is missing or damaged, they are not of one generator and fold, or they do not cover
@@ -180,7 +178,7 @@ def read_shards(paths: Sequence[str | Path], count: int) -> Synthetic:
         images.append(shard_images)
         if shard_masks is not None:
             masks.append(shard_masks)
-    if expected < count:
+    if count is not None and expected < count:
         raise UserError(f"{count} pairs are asked for, and the shards hold {expected}; draw more of them.")
     return Synthetic(
         np.concatenate(images)[:count], np.concatenate(masks)[:count] if masks else None, [s[2] for s in shards]

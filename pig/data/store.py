@@ -31,7 +31,6 @@ def to_unit(stored: NDArray[np.uint16]) -> "torch.Tensor":
     """Return uint16 0..65535, any shape, as a float32 tensor in [-1, 1]: x = 2 u / 65535 - 1."""
     import torch
 
-    # Divided, not multiplied by 2 / 65535: that rounds to more than 1 at the top.
     return torch.from_numpy(np.asarray(stored, np.float32) * 2 / 65535 - 1)
 
 

@@ -130,14 +130,14 @@ def fid(
         file, digest = _inception_weights(weights)
     name, layer = REGISTERED[features]
     cuda = torch.cuda.is_available()
-    verbose = sys.stderr.isatty()
+
+    extractor = create_feature_extractor(
+        name, [layer], cuda=cuda, feature_extractor_weights_path=str(file), verbose=False
+    )
 
     def extract(images: NDArray[np.uint16]) -> Tensor:
-        extractor = create_feature_extractor(
-            name, [layer], cuda=cuda, feature_extractor_weights_path=str(file), verbose=False
-        )
         found = get_featuresdict_from_dataset(
-            RGB8(images), extractor, batch_size=64, cuda=cuda, save_cpu_ram=True, verbose=verbose
+            RGB8(images), extractor, batch_size=64, cuda=cuda, save_cpu_ram=True, verbose=sys.stderr.isatty()
         )
         tensor: Tensor = found[layer]
         return tensor
@@ -166,15 +166,21 @@ def write_fid(
         path: the file: fid, features, fold, generator, the counts generated and real, record.
 
     Raises:
-        UserError: as :func:`fid`.
+        UserError: as :func:`fid`; or the synthetic images were learnt from patients that ``real`` lacks.
     """
     started = time.monotonic()
+    provenance = synthetic.provenance[0]
+    if others := sorted(set(provenance["patients"]) - set(real.patients)):
+        raise UserError(
+            f"FID: generator '{provenance['generator']}' of fold {provenance['fold']} learnt from patient {others[0]} "
+            f"({len(others)} in all), who is not among the real images; give synthetic and real images of one fold."
+        )
     value = fid(synthetic.images, real.store.images[real.rows], features, weights, cache)
     result = {
         "fid": value,
         "features": features,
-        "fold": synthetic.provenance[0]["fold"],
-        "generator": synthetic.provenance[0]["generator"],
+        "fold": provenance["fold"],
+        "generator": provenance["generator"],
         "generated": len(synthetic.images),
         "real": len(real),
         "record": run_record(started, weights=str(weights)),

@@ -30,7 +30,7 @@ def read_slices(paths: Sequence[str | Path]) -> pd.DataFrame:
     frames = []
     for path in map(Path, paths):
         try:
-            frame = pd.read_csv(path, dtype={"patient_id": str}, keep_default_na=False)
+            frame = pd.read_csv(path, dtype=str, keep_default_na=False)
         except FileNotFoundError:
             raise UserError(f"{path} does not exist; run its segmentation first.") from None
         except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
@@ -43,13 +43,14 @@ def read_slices(paths: Sequence[str | Path]) -> pd.DataFrame:
         if frame.empty:
             raise UserError(f"{path} has no rows; look at folds.csv and run its segmentation again.")
         for column in ("fold", "seed", "slice", *COUNTS):
-            bad = ~frame[column].map(lambda value: isinstance(value, int) and value >= 0)
+            bad = ~frame[column].str.fullmatch("[0-9]+")
             if bad.any():
                 row = int(np.flatnonzero(bad)[0])
                 raise UserError(
-                    f"{path}, line {row + 2}: {column} is {frame[column].iloc[row]!r}, expected a whole "
-                    "number, 0 or more; run its segmentation again."
+                    f"{path}, line {row + 2}: {column} is '{frame[column].iloc[row]}', expected a whole number, 0 or "
+                    "more; run its segmentation again."
                 )
+            frame[column] = frame[column].astype(np.int64)
         frames.append(frame.assign(path=str(path)))
     rows = pd.concat(frames, ignore_index=True)
     twice = rows.duplicated(["fold", "seed", "slice"])

@@ -1,9 +1,11 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 from disc_study import SIZE, discs, settings
+from threadpoolctl import threadpool_limits
 
 from pig.data.folds import split
 from pig.data.store import PairDataset, Store, allocate, complete
@@ -13,8 +15,11 @@ from pig.training import TrainingSettings
 
 
 @pytest.fixture(autouse=True, scope="session")
-def one_thread() -> None:
+def one_thread() -> Iterator[None]:
+    """Small arrays are slower on many threads, by far so on a busy machine."""
     torch.set_num_threads(1)
+    with threadpool_limits(1):  # numpy's linear algebra
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -214,19 +214,21 @@ def test_inception_weights_of_the_right_digest_are_used(tmp_path: Path, monkeypa
     torch.manual_seed(0)
     monkeypatch.setattr("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", lambda *_, **__: {})
     monkeypatch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
-    network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
+    network = FeatureExtractorInceptionV3("inception-v3-compat", ["64"])
     monkeypatch.undo()
     torch.save(network.state_dict(), tmp_path / "inception.pth")
     monkeypatch.setattr(fid_module, "INCEPTION_SHA256", fid_module.sha256(tmp_path / "inception.pth"))
-    images = discs(3, seed=1)[0]
+    # The first block of the network, since the eigenvalues of 2048 dimensions take half a minute
+    monkeypatch.setitem(fid_module.REGISTERED, "inception", ("inception-v3-compat", "64"))
+    real, generated = discs(3, seed=1)[0], discs(4, seed=2)[0]
     with torch.inference_mode():
-        features = [network(torch.stack([*RGB8(part)]))[0].numpy() for part in (images[:2], images)]  # type: ignore[misc]
-    # Of rank 2 among 2048: trace terms by singular values of the centred features, not by a matrix root.
-    a, b = ((f - f.mean(0)).astype(np.float64) / np.sqrt(len(f) - 1) for f in features)
-    cross = np.linalg.svd(a @ b.T, compute_uv=False).sum()
-    expected = ((features[0].mean(0) - features[1].mean(0)) ** 2).sum() + (a**2).sum() + (b**2).sum() - 2 * cross
-    value = fid(images[:2], images, "inception", tmp_path / "inception.pth", tmp_path / "cache")
-    assert value == pytest.approx(expected, rel=1e-3)
+        a, b = (network(torch.stack([RGB8(images)[i] for i in range(len(images))]))[0] for images in (generated, real))
+    # Tr (S_1 S_2)^(1/2) is the sum of the singular values of the product of the centred features: no matrix root.
+    difference = (a.mean(0) - b.mean(0)).double()
+    a, b = ((x - x.mean(0)).double() / np.sqrt(len(x) - 1) for x in (a, b))
+    expected = difference.square().sum() + a.square().sum() + b.square().sum() - 2 * torch.linalg.svdvals(a @ b.T).sum()
+    value = fid(generated, real, "inception", tmp_path / "inception.pth", tmp_path / "cache")
+    assert value == pytest.approx(expected.item(), rel=1e-3)
     assert [file.name[:10] for file in (tmp_path / "cache").iterdir()] == ["inception-"]
 
 
@@ -247,6 +249,14 @@ def test_the_file_says_what_was_measured(
         "generated": 24,
         "real": 20,
     }
+
+
+def test_images_of_another_fold_are_refused(
+    segmented: Path, pairs: tuple[PairDataset, PairDataset], synthetic: Synthetic, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"'toy' of fold 1 learnt from patient p0 \(3 in all\)"):
+        write_fid(synthetic, pairs[1], "encoder", segmented, None, tmp_path / "fid.json")
+    assert not (tmp_path / "fid.json").exists()
 
 
 def test_the_extractor_is_registered_under_its_name() -> None:

@@ -145,6 +145,13 @@ def test_logits_have_the_shape_of_the_image(depth: int) -> None:
     assert len(network.encoder.out_channels) == depth + 1
 
 
+@pytest.mark.parametrize("depth", [3, 4, 5])
+def test_every_weight_is_used(depth: int) -> None:
+    network = build_network(settings(encoder_depth=depth), 0)
+    network(torch.randn(2, 1, 32, 32)).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
 def test_an_unknown_encoder_is_named() -> None:
     with pytest.raises(UserError, match="resnet33"):
         build_network(settings(encoder="resnet33"), 0)

@@ -143,9 +143,9 @@ def harmed(path: Path, old: str, new: str) -> Path:
     ("old", "new", "words"),
     [
         ("seed", "sed", "columns fold, sed"),
-        ("0,0,b,2,0,0,0,10", "0,0,b,2,0,0,-1,11", "line 4: fn is -1"),
+        ("0,0,b,2,0,0,0,10", "0,0,b,2,0,0,-1,11", "line 4: fn is '-1'"),
         ("0,0,b,2,0,0,0,10", "0,0,b,2,0,0,0,", "line 4: tn is ''"),
-        ("0,0,b,2,0,0,0,10", "0,0,b,2,0,0.5,0,9", "line 2: fp is"),
+        ("0,0,b,2,0,0,0,10", "0,0,b,2,0,0.5,0,9", "line 4: fp is '0.5'"),
         ("0,0,b,2,0,0,0,10", "0,0,b,1,0,0,0,10", "slice 1 of fold 0, seed 0 is there twice"),
         ("0,0,b,2,0,0,0,10", "0,0,b,2,0,0,0,10,1", "not a readable CSV"),
     ],
@@ -157,7 +157,7 @@ def test_a_broken_file_is_named(tmp_path: Path, old: str, new: str, words: str) 
 
 
 def test_a_missing_or_empty_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="absent.csv does not exist"):
+    with pytest.raises(UserError, match=r"absent\.csv does not exist"):
         read_slices([tmp_path / "absent.csv"])
     (tmp_path / "empty.csv").touch()
     with pytest.raises(UserError, match=r"empty\.csv is not a readable CSV"):
@@ -174,7 +174,7 @@ def test_the_same_run_twice_is_refused(arm: list[Path]) -> None:
 def test_an_arm_that_lacks_a_run_is_named(arm: list[Path]) -> None:
     with pytest.raises(UserError, match=r"'\+PIG' lacks the slices.csv of fold 1, seed 0, which arm 'Phantom' has"):
         read_arms({"Phantom": arm, "+PIG": [arm[0], arm[1], arm[3]]})
-    with pytest.raises(UserError, match="'Phantom' lacks the slices.csv of fold 1, seed 0"):
+    with pytest.raises(UserError, match=r"'Phantom' lacks the slices\.csv of fold 1, seed 0"):
         read_arms({"Phantom": [arm[0], arm[1], arm[3]], "+PIG": arm})
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from pig.data.folds import make_folds, read_folds, split
 from pig.data.store import Store, allocate, complete
@@ -36,9 +35,6 @@ MODELS = {
 SAMPLING = {"steps": 4, "clip": True}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from torch import nn
 from pig.checkpoint import load_checkpoint, locked, save_checkpoint
 from pig.errors import UserError
 from pig.generator import RunDirectory
-from pig.training import TrainingSettings, average, shuffled, train
+from pig.training import Average, TrainingSettings, shuffled, train
 
 
 class Discs:
@@ -132,13 +132,20 @@ def test_a_work_folder_has_one_user(tmp_path):
 
 
 def test_the_average_by_hand():
-    """Decay min(0.5, (1 + n) / (10 + n)) at n = 0, 1, 2: 0.1, 2/11, 0.25."""
-    update, averaged = average(0.5), torch.tensor([1.0])
-    value = 1.0
-    for n, (current, decay) in enumerate([(2.0, 0.1), (3.0, 2 / 11), (5.0, 0.25)]):
-        update([averaged], [torch.tensor([current])], n)
-        value = decay * value + (1 - decay) * current
-    assert float(averaged) == pytest.approx(value)
+    """Decay min(0.5, (1 + n) / (10 + n)) at n = 0, 1, 2: 0.1, 2/11, 0.25; buffers too, and counters copied."""
+    module = nn.BatchNorm1d(1)
+    average, value = Average(module, 0.5), 1.0
+    for number, decay in [(2.0, 0.1), (3.0, 2 / 11), (5.0, 0.25)]:
+        with torch.no_grad():
+            module.weight.fill_(number)
+            module.running_var.fill_(number)
+            module.num_batches_tracked += 1
+        average.update()
+        value = decay * value + (1 - decay) * number
+    assert float(average.module.weight) == pytest.approx(value)
+    assert float(average.module.running_var) == pytest.approx(value)
+    assert int(average.module.num_batches_tracked) == 3
+    assert float(module.weight) == 5
 
 
 @given(pairs=st.integers(1, 40), batch=st.integers(1, 17), seed=st.integers(0, 5))

@@ -136,7 +136,7 @@ def make_envelope(
         shift = rng.uniform(5, 10)
         up, down = 0.56 * width_mm + shift, 0.56 * width_mm - shift
     lean, fullness = rng.normal(0, 0.025, 2)
-    fold_x, fold_y = rng.uniform(5, 9), rng.uniform(24, 36)
+    fold_x, fold_y = rng.uniform(4, 8), rng.uniform(22, 30)
 
     def edge(y: NDArray[np.float64]) -> NDArray[np.float64]:
         t = np.clip(np.where(y < 0, -y / up, y / down), 0, 1)

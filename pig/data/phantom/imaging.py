@@ -38,7 +38,7 @@ def padded_length(rows: int, height_mm: float, spacing_mm: float, geometry: Geom
 def _phases(f: NDArray[np.float64], z: Array, angles: NDArray[np.float64]) -> Complex:
     """exp(-2 pi i f z tan theta), [f, theta, z]."""
     turns = f[:, None, None] * np.tan(angles)[None, :, None] * z.astype(np.float64)[None, None]
-    return np.exp(-2j * np.pi * turns).astype(np.complex64)
+    return np.asarray(np.exp(-2j * np.pi * turns), dtype=np.complex64)
 
 
 def project(volume: Array, z: Array, spacing_mm: float, geometry: Geometry) -> Array:

@@ -12,7 +12,6 @@ from pig.data.phantom.lesion import (
     body_fraction,
     draw_class,
     draw_diameter,
-
     make_mass,
     spicule_fraction,
 )
@@ -45,6 +44,7 @@ class View:
         masks_with_spicules: the same with the tracts, where they take a tenth of a voxel or more.
         largest: [n] index of the mass with the largest area in the slice, -1 without one.
         centres: (x, y, z) of each mass in mm; see ``pig.data.phantom.envelope``.
+        boxes: (slice, x, y, width, height) of each mass: the slice of its largest section, the box of its body.
         envelope: outline and grid.
         attenuation: [nz, ny, nx] float32 in 1/mm: the truth, of ``planes`` planes on the envelope's grid.
         glandular: volumetric glandular fraction of the breast without skin and muscle.
@@ -58,6 +58,7 @@ class View:
     masks_with_spicules: NDArray[np.bool_]
     largest: NDArray[np.intp]
     centres: tuple[tuple[float, float, float], ...]
+    boxes: tuple[tuple[int, int, int, int, int], ...]
     envelope: Envelope
     attenuation: Array
     glandular: float
@@ -282,6 +283,12 @@ def _scan(
                     masks[kind, i][box[1:]] |= share[j - box[0].start] >= least
     masks[1] |= masks[0]
 
+    boxes = []
+    for number, (box, share) in enumerate(bodies):
+        ys, xs = (np.flatnonzero((share >= 0.5).any(axis=other)) for other in ((0, 2), (0, 1)))
+        corner = box[2].start + int(xs[0]), envelope.canvas_row(box[1].start + int(ys[0]))
+        boxes.append((int(areas[number].argmax()), *corner, int(np.ptp(xs)) + 1, int(np.ptp(ys)) + 1))
+
     geometry = GEOMETRIES[settings.geometry]
     rng = _stream(seed, _NOISE, ("CC", "MLO").index(envelope.view))
     projections = project(mu, envelope.z, envelope.spacing_mm, geometry)
@@ -298,13 +305,12 @@ def _scan(
     tissue_area[: envelope.first_row] = False
     muscle = envelope.muscle_fraction()[planes // 2 if envelope.muscle_edge.size else 0]
     tissue_area &= muscle < 0.02
-    largest = np.where(areas[:, slices].any(axis=0), areas[:, slices].argmax(axis=0), -1) if len(masses) else (
-        np.full(len(slices), -1)
-    )  # fmt: skip
+    shown = np.concatenate([np.zeros((1, len(slices)), dtype=int), areas[:, slices]])
+    largest = shown.argmax(axis=0) - 1
     return View(
         envelope.view, slices, planes, envelope.to_canvas(display(images, outline, tissue_area)),
         envelope.to_canvas(masks[0]), envelope.to_canvas(masks[1]), largest,
-        tuple(centre for _, centre in masses), envelope, mu, tissue.glandular,
+        tuple(centre for _, centre in masses), tuple(boxes), envelope, mu, tissue.glandular,
     )  # fmt: skip
 
 
@@ -320,4 +326,4 @@ def _choose(planes: int, areas: NDArray[np.intp], count: int | None, all_slices:
     if count is None or count >= len(found):
         return found
     # The middles of `count` equal parts, so that a single slice is the central one.
-    return found[((np.arange(count) + 0.5) * len(found) / count).astype(int)]
+    return np.asarray(found[((np.arange(count) + 0.5) * len(found) / count).astype(int)])

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
@@ -54,25 +54,35 @@ def write_population(out: Path, settings: PhantomSettings, jobs: int = 1) -> Non
         UserError: the folder holds a population of other settings, or ``jobs`` is below 1.
     """
     out = Path(out)
-    if jobs < 1:
-        raise UserError(f"jobs is {jobs}; it must be 1 or more.")
     names = patient_names(settings)
-    fingerprint = _fingerprint(settings)
-    state = out / "population.json"
-    if state.exists() and read_json(state).get("fingerprint") != fingerprint:
-        raise UserError(f"{out} holds a phantom of other settings; delete it or choose another folder.")
-    for folder in ("images", "masks", "patients"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
-    write_json(state, {"fingerprint": fingerprint, "version": VERSION, "settings": asdict(settings)})
-
+    open_folder(out, settings, jobs)
+    for folder in ("images", "masks"):
+        (out / folder).mkdir(exist_ok=True)
     waiting = [name for name in names if not _record(out, name).exists()]
-    for _ in track(_run(out, settings, waiting, jobs), "phantom", len(names), len(names) - len(waiting)):
+    made = run(write_patient, [(out, settings, name) for name in waiting], jobs)
+    for _ in track(made, "phantom", len(names), len(names) - len(waiting)):
         pass
     with atomic_path(out / "manifest.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         for name in names:
             writer.writerows(read_json(_record(out, name)))
+
+
+def open_folder(out: Path, settings: PhantomSettings, jobs: int) -> None:
+    """Make ``out`` the folder of this population, or find that it is.
+
+    Raises:
+        UserError: the folder holds a population of other settings, or ``jobs`` is below 1.
+    """
+    if jobs < 1:
+        raise UserError(f"jobs is {jobs}; it must be 1 or more.")
+    fingerprint = _fingerprint(settings)
+    state = out / "population.json"
+    if state.exists() and read_json(state).get("fingerprint") != fingerprint:
+        raise UserError(f"{out} holds a phantom of other settings; delete it or choose another folder.")
+    (out / "patients").mkdir(parents=True, exist_ok=True)
+    write_json(state, {"fingerprint": fingerprint, "version": VERSION, "settings": asdict(settings)})
 
 
 def write_patient(out: Path, settings: PhantomSettings, name: str) -> None:
@@ -114,30 +124,30 @@ def write_patient(out: Path, settings: PhantomSettings, name: str) -> None:
     write_json(_record(out, name), rows)
 
 
-def _run(out: Path, settings: PhantomSettings, names: list[str], jobs: int) -> Iterator[None]:
-    """Make the patients, one process for each at a time."""
+def run(task: Callable[..., None], calls: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[None]:
+    """Call ``task`` with each of ``calls``, in ``jobs`` processes; yield after each."""
     if jobs == 1:
-        for name in names:
-            _work(out, settings, name)
+        for call in calls:
+            _one_thread(task, *call)
             yield
         return
     # Spawned, because a fork of a process that has threads (torch, BLAS) may hang.
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        tasks = [pool.submit(_work, out, settings, name) for name in names]
+        futures = [pool.submit(_one_thread, task, *call) for call in calls]
         try:
-            for task in as_completed(tasks):
-                task.result()
+            for future in as_completed(futures):
+                future.result()
                 yield
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _work(out: Path, settings: PhantomSettings, name: str) -> None:
-    # One thread: the processes share the cores, and sums come out the same on any number of them.
-    from threadpoolctl import threadpool_limits
+def _one_thread(task: Callable[..., None], *arguments: Any) -> None:
+    # The processes share the cores, and sums come out the same on any number of them.
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(1):
-        write_patient(out, settings, name)
+        task(*arguments)
 
 
 def _record(out: Path, name: str) -> Path:

@@ -125,7 +125,7 @@ class PhantomSettings:
         need("geometry", self.geometry in GEOMETRIES, f"one of {', '.join(GEOMETRIES)}")
         shares = len(self.densities) == 4 and min(self.densities) >= 0 and abs(sum(self.densities) - 1) < 1e-6
         need("densities", shares, "four shares for a, b, c, d that add up to 1")
-        need("diameter_min_mm", 2.0 <= self.diameter_min_mm, "2 mm or more")
+        need("diameter_min_mm", self.diameter_min_mm >= 2.0, "2 mm or more")
         need("diameter_max_mm", self.diameter_min_mm <= self.diameter_max_mm, "at least diameter_min_mm")
         within = self.diameter_min_mm <= self.diameter_mm <= self.diameter_max_mm
         need("diameter_mm", within, "between diameter_min_mm and diameter_max_mm")

@@ -13,6 +13,8 @@ from scipy.special import expit
 from pig.data.phantom.envelope import Array, Envelope
 from pig.data.phantom.settings import ADIPOSE, BLOOD, GLANDULAR, LIGAMENT, MUSCLE, SKIN, SLICE_MM
 
+LOBULES = 0.35  # how much the lobules between the ligaments differ, in standard deviations of the field
+
 
 def power_law_field(
     rng: np.random.Generator,
@@ -35,7 +37,8 @@ def power_law_field(
         elongation: how much longer structures are along x, turned by ``angle_deg`` towards +y.
         angle_deg: see ``elongation``.
     """
-    padded = (next_fast_len(int(shape[0] * 1.25)), next_fast_len(shape[1], real=True), next_fast_len(shape[2], real=True))
+    deeper = (int(shape[0] * 1.25), *shape[1:])
+    padded = tuple(next_fast_len(n, real=True) for n in deeper)
     spectrum = rfftn(rng.standard_normal(padded, dtype=np.float32), workers=1)
     fz = fftfreq(padded[0], spacing[0]).astype(np.float32)
     fy = fftfreq(padded[1], spacing[1]).astype(np.float32)[:, None]
@@ -52,11 +55,15 @@ def power_law_field(
     return np.ascontiguousarray(field)
 
 
-def cooper_ligaments(rng: np.random.Generator, envelope: Envelope, pitch_mm: float = 14.0) -> Array:
-    """Walls of a warped Voronoi tessellation, exp(-((d2 - d1) / 0.9 mm)^2), [nz, ny, nx] in [0, 1].
+def cooper_ligaments(rng: np.random.Generator, envelope: Envelope, pitch_mm: float = 14.0) -> tuple[Array, Array]:
+    """Fat lobules and the ligaments between them: the cells and walls of a warped Voronoi tessellation.
 
-    Seeds lie at one per ``pitch_mm``^3, the coordinates are warped by smooth noise of 2.5 mm. Which two seeds are
-    nearest is found on a grid of 2 mm; the distances to them are those of each voxel, so that walls are sharp.
+    Seeds lie at one per ``pitch_mm``^3, the coordinates are warped by smooth noise of 2.5 mm. The four nearest
+    seeds are found on a grid of 2 mm; the distances to them are those of each voxel, so that walls are sharp.
+
+    Returns:
+        The walls, exp(-((d2 - d1) / 0.9 mm)^2), and a value N(0, 1) for each cell, which passes into its
+        neighbour's over some 2 mm; both [nz, ny, nx].
     """
     step, planes = max(1, round(2 / envelope.spacing_mm)), max(1, round(2 / SLICE_MM))
     grid = np.stack(np.meshgrid(envelope.z[::planes], envelope.y[::step], envelope.x[::step], indexing="ij"))
@@ -65,36 +72,49 @@ def cooper_ligaments(rng: np.random.Generator, envelope: Envelope, pitch_mm: flo
     for axis in grid:
         noise = gaussian_filter(rng.standard_normal(axis.shape, dtype=np.float32), smoothness)
         axis += noise * np.float32(2.5 / noise.std())
-    seeds = rng.uniform(low, high, (max(2, int(np.prod(high - low) / pitch_mm**3)), 3))
-    nearest = cKDTree(seeds).query(grid.reshape(3, -1).T, k=2)[1].T.reshape(2, *grid.shape[1:])
+    seeds = rng.uniform(low, high, (max(4, int(np.prod(high - low) / pitch_mm**3)), 3))
+    value = rng.standard_normal(len(seeds), dtype=np.float32)
+    nearest = cKDTree(seeds).query(grid.reshape(3, -1).T, k=4)[1].T.reshape(4, *grid.shape[1:])
     seeds = seeds.T.astype(np.float32)
 
     heights = _interpolation(len(envelope.z), planes, grid.shape[1])
     rows = _interpolation(len(envelope.y), step, grid.shape[2])
     columns = _interpolation(len(envelope.x), step, grid.shape[3])
     wall = np.empty((len(envelope.z), len(envelope.y), len(envelope.x)), dtype=np.float32)
+    cell = np.empty_like(wall)
     for k in range(len(wall)):
         below, above, share, closest = (part[k] for part in heights)
-        squares = np.zeros((2, *wall.shape[1:]), dtype=np.float32)
+        distance = np.zeros((4, *wall.shape[1:]), dtype=np.float32)
         for axis, seed in zip(grid, seeds, strict=True):
             at = axis[below] * (1 - share) + axis[above] * share
             at = at[rows[0]] * (1 - rows[2])[:, None] + at[rows[1]] * rows[2][:, None]
             at = at[:, columns[0]] * (1 - columns[2]) + at[:, columns[1]] * columns[2]
-            for square, number in zip(squares, nearest[:, closest], strict=True):
+            for square, number in zip(distance, nearest[:, closest], strict=True):
                 square += (at - seed[number][rows[3]][:, columns[3]]) ** 2
-        distance = np.sqrt(squares, out=squares)
-        wall[k] = np.exp(-(((distance[1] - distance[0]) / np.float32(0.9)) ** 2))
-    return wall
+        np.sqrt(distance, out=distance)
+        first, second = np.minimum(distance[0], distance[1]), np.maximum(distance[0], distance[1])
+        for further in distance[2:]:
+            np.minimum(second, np.maximum(first, further), out=second)
+            np.minimum(first, further, out=first)
+        wall[k] = np.exp(-(((second - first) / np.float32(0.9)) ** 2))
+        nearness = np.exp((first - distance) / np.float32(1.0), out=distance)
+        values = value[nearest[:, closest]][:, rows[3]][:, :, columns[3]]
+        cell[k] = np.einsum("nij,nij->ij", nearness, values) / nearness.sum(axis=0)
+    return wall, cell
 
 
-def _interpolation(fine: int, step: int, coarse: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, NDArray[np.intp]]:
+def _interpolation(
+    fine: int, step: int, coarse: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, NDArray[np.intp]]:
     """For each fine sample the coarse ones below and above, the share of the upper, and the closest."""
     position = np.minimum(np.arange(fine) / step, coarse - 1)
     low = np.minimum(position.astype(np.intp), max(coarse - 2, 0))
     return low, np.minimum(low + 1, coarse - 1), (position - low).astype(np.float32), np.rint(position).astype(np.intp)
 
 
-def tube(points: NDArray[np.float64], radii: NDArray[np.float64], envelope: Envelope) -> tuple[tuple[slice, ...], Array]:
+def tube(
+    points: NDArray[np.float64], radii: NDArray[np.float64], envelope: Envelope
+) -> tuple[tuple[slice, ...], Array]:
     """Share of each voxel that a thin polyline of the given radii takes.
 
     Each short piece hands its volume pi r^2 ds to the eight voxels around it, so that the volume is kept however
@@ -160,7 +180,7 @@ class Tissue:
     attenuation: Array
     depth_coarse: Array
     gland_coarse: Array
-    where: tuple[Array, Array, Array]
+    where: tuple[Array, ...]
     glandular: float
 
 
@@ -185,6 +205,10 @@ def make_tissue(rng: np.random.Generator, envelope: Envelope, glandular: float, 
     f -= (0.5 * (2 * envelope.z / envelope.thickness_mm) ** 4).astype(np.float32)[:, None, None]
     # Differs from the published recipes, which have no fat layer of its own below the skin: mammograms do.
     f -= 1.5 * np.exp(np.minimum(-depth / 4, 2))
+    wall, cell = cooper_ligaments(rng, envelope)
+    cell *= np.float32(LOBULES)
+    f += cell
+    del cell
     muscle = envelope.muscle_fraction()
     inside = (depth > envelope.skin_mm) & (muscle < 0.5)
 
@@ -203,7 +227,6 @@ def make_tissue(rng: np.random.Generator, envelope: Envelope, glandular: float, 
     if mlo:
         depth_coarse[_coarsen(muscle, blocks) > 0.02] = -1
 
-    wall = cooper_ligaments(rng, envelope)
     wall *= 1 - gland
     mu = gland  # reuses its memory
     mu *= np.float32(GLANDULAR - ADIPOSE)
@@ -213,7 +236,7 @@ def make_tissue(rng: np.random.Generator, envelope: Envelope, glandular: float, 
     del wall, inside
     if mlo:
         striation = power_law_field(rng, (1, *shape[1:]), spacing, 2.5, corner=0.05, elongation=1 / 3, angle_deg=-25)
-        mu += muscle * (np.float32(ADIPOSE) + (0.65 + 0.12 * striation) * np.float32(MUSCLE - ADIPOSE) - mu)
+        mu += muscle * (np.float32(ADIPOSE) + (0.65 + 0.06 * striation) * np.float32(MUSCLE - ADIPOSE) - mu)
     if distractors:
         _add_vessels(rng, envelope, mu)
         _add_calcifications(rng, envelope, depth_coarse, where, mu)
@@ -250,7 +273,7 @@ def _add_vessels(rng: np.random.Generator, envelope: Envelope, mu: Array) -> Non
 
 
 def _add_calcifications(
-    rng: np.random.Generator, envelope: Envelope, depth: Array, where: tuple[Array, Array, Array], mu: Array
+    rng: np.random.Generator, envelope: Envelope, depth: Array, where: tuple[Array, ...], mu: Array
 ) -> None:
     """0 to 3 benign specks of radius 0.15 to 0.4 mm and three times the attenuation of gland."""
     allowed = np.argwhere(depth > 6)
@@ -259,8 +282,6 @@ def _add_calcifications(
         centre = np.array([where[2][i], where[1][j], where[0][k]], dtype=np.float64)
         radius = rng.uniform(0.15, 0.4)
         # A rod as long as the sphere of that radius is in volume.
-        box, share = tube(np.array([centre, centre + [4 / 3 * radius, 0, 0]]), np.full(2, radius), envelope)
+        box, share = tube(centre + np.array([[0, 0, 0], [4 / 3 * radius, 0, 0]]), np.full(2, radius), envelope)
         if share.size:
             mu[box] += share * np.float32(3 * GLANDULAR)
-
-

@@ -1,0 +1,46 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pig.cli import main, named, parser, settings
+
+COMMANDS = ["phantom", "preprocess", "folds", "fit", "synthesise", "segment", "fid", "table1", "table2", "gallery"]
+
+
+def test_settings_are_text_or_a_file(tmp_path):
+    assert settings('{"a": [1, 2.0]}') == {"a": [1, 2.0]}
+    (tmp_path / "my settings.yaml").write_text("a: {b: null}\n")
+    assert settings(str(tmp_path / "my settings.yaml")) == {"a": {"b": None}}
+
+
+@pytest.mark.parametrize("text", ["[1]", "{a: ", "nowhere.yaml", "5"])
+def test_settings_that_are_none(text, capsys):
+    with pytest.raises(SystemExit) as error:
+        main(["phantom", "--settings", text, "--out", "x"])
+    assert error.value.code == 2
+    assert "--settings" in capsys.readouterr().err
+
+
+def test_names_and_paths():
+    assert named("a=b/c") == ("a", Path("b/c"))
+    assert named("+LDM_2048=x=y") == ("+LDM_2048=x", Path("y"))
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "progress"])
+def test_every_command_says_what_it_takes(command, capsys):
+    with pytest.raises(SystemExit) as error:
+        parser().parse_args([command, "--help"])
+    assert error.value.code == 0
+    assert "--out" in capsys.readouterr().out
+
+
+def test_a_mistake_of_the_user_is_one_sentence_and_status_2(tmp_path):
+    program = Path(sys.executable).with_name("pig")
+    arguments = ["folds", "--store", tmp_path / "no store", "--count", "5", "--out", tmp_path / "folds.csv"]
+    done = subprocess.run([program, *arguments], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "no store" in done.stderr
+    assert not (tmp_path / "folds.csv").exists()

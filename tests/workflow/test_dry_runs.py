@@ -1,0 +1,115 @@
+"""What would be run, before anything was."""
+
+from pathlib import Path
+
+import pytest
+from study_runs import ROOT, TINY, overlay, plan, snakemake
+
+CONFIGS = ROOT / "workflow" / "configs"
+
+
+def test_default_study_trains_once_a_fold_and_segments_each_arm(tmp_path: Path) -> None:
+    counts = plan(tmp_path).counts
+    # Six trainings in each of 5 folds, and DDPM's in fold 0 alone, of which DDIM samples too.
+    assert counts["fit"] == 6 * 5 + 1
+    assert counts["segment"] == 7 * 5
+    assert counts["fid"] == counts["gallery"] == 6
+    assert counts["progress"] == counts["table1"] == counts["table2"] == counts["all"] == 1
+
+
+def test_table2_needs_nothing_of_table1(tmp_path: Path) -> None:
+    outputs = plan(tmp_path, "--", "results/table2.csv").outputs
+    assert not [output for output in outputs if "ddpm" in output or "ddim" in output or "fid" in output]
+
+
+def test_shards_cover_the_greatest_count_asked_for(tmp_path: Path) -> None:
+    # Shards of 16; PIG is asked for 24 in both folds, the others for 8, and for table 1's 16 in fold 0.
+    result = plan(tmp_path, "--configfile", TINY)
+    shards = sorted(output for rule, output in result.jobs if rule == "synthesise" and "/pig/" in output)
+    assert shards == [f"results/synthetic/pig/fold{k}/shard{j}.npz" for k in (0, 1) for j in (0, 1)]
+    assert result.counts["synthesise"] == 4 + 3 * 2 + 2
+    assert "--first 16 --last 24" in result.text
+    ldm = [line for line in result.text.splitlines() if "pig synthesise" in line and "--name ldm" in line]
+    assert [("--last 16" in line, "--last 8" in line) for line in sorted(ldm, key=lambda x: "ldm/fold1" in x)] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_an_arm_takes_just_the_shards_that_cover_it(tmp_path: Path) -> None:
+    small = plan(tmp_path, "--configfile", TINY, "--", "results/segmentation/pig_8/fold1/seed0/slices.csv")
+    assert small.counts["synthesise"] == 1
+    assert "--count 8 --synthetic results/synthetic/pig/fold1/shard0.npz --work" in small.text
+
+
+@pytest.mark.parametrize(("fold", "distances"), [(0, 6), (1, 0)])
+def test_fold_target_makes_all_of_one_fold_and_nothing_of_another(tmp_path: Path, fold: int, distances: int) -> None:
+    result = plan(tmp_path, "--configfile", TINY, "--", f"fold{fold}")
+    rest = [o for o in result.outputs if o and not o.startswith("results/data/")]
+    assert rest
+    assert all(f"/fold{fold}" in output for output in rest)
+    assert result.counts["segment"] == 6
+    assert result.counts["fid"] == distances
+    assert result.counts["table2"] == 0
+
+
+@pytest.mark.parametrize(
+    "files", [["paper.yaml"], ["paper.yaml", "paper-official-code.yaml"], ["paper-official-code.yaml"]]
+)
+def test_the_papers_studies_dry_run(tmp_path: Path, files: list[str]) -> None:
+    result = plan(tmp_path, "--configfile", *[CONFIGS / file for file in files])
+    assert result.counts["segment"] == 7 * 5
+    if files[0] == "paper.yaml":
+        assert "--features inception" in result.text
+        assert result.text.count('"epochs": 128') >= 5 * 5
+
+
+def test_official_code_changes_pig_alone(tmp_path: Path) -> None:
+    both = [CONFIGS / "paper.yaml", CONFIGS / "paper-official-code.yaml"]
+    lines = [line for line in plan(tmp_path, "--configfile", *both).text.splitlines() if "pig fit" in line]
+    assert {("--name pig " in line, '"plateau"' in line) for line in lines} == {(True, True), (False, False)}
+
+
+def test_gpus_are_asked_for_where_there_are_any(tmp_path: Path) -> None:
+    target = ["--configfile", TINY, "--", "results/models/ddpm/fold0"]
+    assert "gpu=1" not in plan(tmp_path, *target, PIG_GPUS="0").text
+    with_gpus = plan(tmp_path, *target, PIG_GPUS="4").text
+    assert with_gpus.count("gpu=1") == 1  # the training, not the data
+    assert "gpu=4" not in with_gpus
+
+
+def test_names_with_spaces_and_quotes_reach_the_command_whole(tmp_path: Path) -> None:
+    manifest = tmp_path / "Mary's data.csv"
+    manifest.write_text("image_path,mask_path,patient_id\n")
+    words = overlay(
+        tmp_path,
+        "quoted",
+        dataset={"name": "Mary's $HOME set", "manifest": manifest.name},
+        generators={"pig": {"label": "PIG; rm -rf"}},
+    )
+    text = plan(tmp_path, *words, "all").text
+    assert """--manifest 'Mary'"'"'s data.csv' """ in text
+    assert """--row 'Mary'"'"'s $HOME set=results/segmentation/real' """ in text
+    assert "--label 'PIG; rm -rf' " in text
+    assert "rule phantom" not in text
+
+
+@pytest.mark.parametrize(
+    ("sections", "sentence"),
+    [
+        ({"folds": {"cuont": 2}}, "config: folds.cuont is not a known key; did you mean count?"),
+        ({"segmentation": {"training": {"steps": 2.5}}}, "segmentation.training.steps must be an integer or null"),
+        ({"generators": {"pig": {"class": "nowhere.Pig"}}}, "generators.pig.class: there is no module 'nowhere'"),
+        ({"generators": {"pig": {"class": "pig.paired_diffusion.Pig"}}}, "there is no 'Pig' in "),
+        ({"table2": {"arms": [{"generator": "ddim", "count": 8}]}}, "names 'ddim', which draws images without masks"),
+        ({"dataset": {"manifest": "absent.csv"}}, "dataset.manifest: there is no file 'absent.csv'"),
+    ],
+)
+def test_a_mistake_is_a_sentence_and_stops_everything(
+    tmp_path: Path, sections: dict[str, object], sentence: str
+) -> None:
+    run = snakemake(tmp_path, "--dry-run", *overlay(tmp_path, "wrong", **sections), "all")
+    assert run.returncode != 0
+    assert sentence in run.stdout
+    assert "Traceback" not in run.stdout
+    assert not (tmp_path / "results").exists()
