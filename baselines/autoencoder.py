@@ -75,7 +75,7 @@ class Autoencoder:
             raise UserError(f"model: image_size {m.image_size} must be a multiple of {m.factor}.")
         if m.adversarial and m.image_size < 32:
             raise UserError(f"model: the patch discriminator needs image_size 32 or more, got {m.image_size}.")
-        self.network: nn.Module = AutoencoderKL(
+        self.network: Any = AutoencoderKL(
             spatial_dims=2,
             channels=m.channels,
             num_res_blocks=m.res_blocks,
@@ -123,7 +123,7 @@ class Autoencoder:
         m = self.model
         mean, sigma = self.network.encode(images)
         z = mean + sigma * torch.randn(mean.shape, generator=rng, device=mean.device)
-        decoded = self.network.decode(z).float()
+        decoded: Tensor = self.network.decode(z).float()
         mean, sigma = mean.float(), sigma.float()
         kl = 0.5 * (mean**2 + sigma**2 - 1 - 2 * sigma.log()).sum() / images.numel()
         loss = F.l1_loss(decoded, images) + m.kl_weight * kl
@@ -148,7 +148,8 @@ class Autoencoder:
             (g_loss,) = torch.autograd.grad(loss, last_layer, retain_graph=True)
             (g_fool,) = torch.autograd.grad(fooled, last_layer, retain_graph=True)
             adaptive = (g_loss.norm() / (g_fool.norm() + 1e-4)).clamp(0, 1e4).detach()
-            return loss + self.model.adversarial_weight * adaptive * fooled
+            total: Tensor = loss + self.model.adversarial_weight * adaptive * fooled
+            return total
 
         def critic_loss(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
             with torch.no_grad():
@@ -184,7 +185,8 @@ class Autoencoder:
         """Return images float32 [N, 1, H, W], cut to [-1, 1], from scaled latents [N, C, h, w]."""
         with autocast(latents.device):
             images = self.network.decode(latents / self.network.get_buffer("scale"))
-        return images.float().clamp(-1, 1)
+        clamped: Tensor = images.float().clamp(-1, 1)
+        return clamped
 
     @property
     def scale(self) -> float:

@@ -5,6 +5,7 @@ Settings are given as JSON or YAML text, or as the path of such a file.
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -220,10 +221,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status: 0, or 2 for a mistake that the user can mend."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     a = parser().parse_args(arguments)
-    if a.command not in ("table1", "table2", "folds", "phantom", "preprocess"):
-        import torch
-
-        torch.set_num_threads(a.threads)
+    for library in ("OMP", "OPENBLAS", "MKL"):  # read when torch and numpy are imported, which is later
+        os.environ[f"{library}_NUM_THREADS"] = str(a.threads)
     try:
         a.run(a)
     except UserError as error:

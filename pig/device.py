@@ -15,7 +15,7 @@ def pick_device() -> torch.device:
 def has_bf16(device: torch.device) -> bool:
     """Tell whether bfloat16 is fast on ``device``: a CUDA device that has it, or AVX512-BF16 or AMX."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 

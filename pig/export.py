@@ -168,7 +168,9 @@ def _by_fold(paths: Sequence[str | Path]) -> dict[int, list[str | Path]]:
         provenance = _provenance(path)
         of = (provenance["generator"], provenance["class"])
         if first is not None and of != first:
-            raise UserError(f"{path} is of the generator {of[0]}, the shards before it of {first[0]}; export them apart.")
+            raise UserError(
+                f"{path} is of the generator {of[0]}, the shards before it of {first[0]}; export each by itself."
+            )
         first = of
         grouped[provenance["fold"]].append(path)
     return grouped
@@ -203,7 +205,7 @@ def _grey(image: NDArray[np.uint16], bits: int) -> NDArray[Any]:
 
 def _case(provenance: dict[str, Any], index: int) -> str:
     if not _is_plain(provenance["generator"]):
-        raise UserError(f"{provenance['generator']!r} makes no file name; name the generator by letters, digits, '-', '_'.")
+        raise UserError(f"{provenance['generator']!r} makes no file name; name it by letters, digits, '-', '_'.")
     return f"{provenance['generator']}_f{provenance['fold']}_{index:06d}"
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from pig.errors import UserError
 
-
 UMASK = os.umask(0)
 os.umask(UMASK)
 

@@ -65,7 +65,6 @@ def fit(
     Raises:
         UserError: settings, data or parts are wrong.
     """
-    started = time.monotonic()
     opened = Store.open(store)
     train_pairs, _ = split(opened, read_folds(folds), fold)
     patients = set(train_pairs.patients)
@@ -74,6 +73,7 @@ def fit(
     torch.manual_seed(seed_of(seed, fold, name, "initial weights"))
     generator = find_class(cls)(model, {})
     generator.identity = Identity(name, fold, seed)
+    started = time.monotonic()  # all that is slow to import is in
     mark = fingerprint(
         data=opened.fingerprint,
         patients=train_pairs.patients,

@@ -236,7 +236,6 @@ def segment(
     Raises:
         UserError: a test patient is among the training pairs, or the synthetic ones may leak or have no masks.
     """
-    started = time.monotonic()
     provenance = [] if synthetic is None else synthetic.provenance
     refuse_leak(train_pairs.patients, test_pairs.patients, "the set of real training pairs")
     check_no_leak(provenance, test_pairs.patients, fold)
@@ -257,6 +256,7 @@ def segment(
             )
 
     network = build_network(settings, seed_of(seed, fold, "segmentation", "weights"))
+    started = time.monotonic()  # all that is slow to import is in
 
     def loss(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
         return dice_bce(network(images), masks)

@@ -51,11 +51,11 @@ def synthesise(
     """
     if not 0 <= first < last:
         raise UserError(f"a shard needs 0 <= first < last, got {first} and {last}.")
-    started = time.monotonic()
     description = read_description(model)
     train_pairs, test_pairs = split(Store.open(store), read_folds(folds), description["fold"])
     refuse_leak(description["patients"], test_pairs.patients, f"model {model}")
     generator = load_generator(model, sampling, cls, name, seed)
+    started = time.monotonic()  # all that is slow to import is in
     order = np.random.default_rng(seed_of(seed, description["fold"], "masks")).permutation(len(train_pairs))
     if generator.takes_masks:
         train_pairs = train_pairs.at(generator.image_size)

@@ -1,7 +1,9 @@
 """The manifest: one row per image with its mask and the patient it belongs to."""
 
 import csv
-from collections.abc import Sequence
+import os
+import unicodedata
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,13 +15,21 @@ REQUIRED = ("image_path", "mask_path", "patient_id")
 TEXT = (*REQUIRED, "view", "laterality", "volume_id", "density", "shape", "margin")
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a CSV table in which an empty cell, and nothing else, is a missing value ("NA" may be a patient).
+def read_table(path: str | Path, text: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a table as Parquet or CSV.
+
+    In CSV an empty cell, and nothing else, is a missing value: "NA" may be a patient.
+
+    Args:
+        path: the file; Parquet ends in .parquet.
+        text: columns to be read as text, beside those of ``TEXT``.
 
     Raises:
-        UserError: the file is missing, is not CSV in UTF-8, or gives two columns the same name.
+        UserError: the file is missing, is not Parquet or CSV in UTF-8, or gives two columns the same name.
     """
     path = Path(path)
+    if path.suffix == ".parquet":
+        return _read_parquet(path, {*TEXT, *text})
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             names = next(csv.reader(file), [])
@@ -27,7 +37,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
             raise UserError(f"{path} has several columns named {', '.join(repeated)}; keep one of each.")
         return pd.read_csv(
             path,
-            dtype=dict.fromkeys(TEXT, "str"),
+            dtype=dict.fromkeys((*TEXT, *text), "str"),
             keep_default_na=False,
             na_values=[""],
             encoding="utf-8-sig",
@@ -36,6 +46,23 @@ def read_table(path: str | Path) -> pd.DataFrame:
         raise UserError(f"{path} does not exist; check the path, or run the step that makes it.") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, OSError, csv.Error) as error:
         raise UserError(f"{path} is not a readable CSV table in UTF-8: {error}") from None
+
+
+def _read_parquet(path: Path, text: Collection[str]) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; check the path, or run the step that makes it.") from None
+    except ImportError:
+        raise UserError(f"{path}: reading Parquet needs pyarrow; pip install 'pig-benchmark[parquet]'.") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not a readable Parquet table: {error}") from None
+    for name in text:
+        if name in table.columns:
+            if pd.api.types.is_float_dtype(table[name]):
+                raise UserError(f"{path}: the column {name} holds numbers with a point; write it as text.")
+            table[name] = table[name].astype("str").where(table[name].notna())
+    return table
 
 
 def row_number(index: int) -> int:
@@ -50,6 +77,27 @@ def refuse(path: str | Path, faults: Sequence[str]) -> None:
         raise UserError("\n  ".join([f"{heading}; mend the rows or remove them:", *faults]))
 
 
+def leaves(relative: str) -> bool:
+    """Return whether a relative path climbs out of the folder it starts in; links are not followed."""
+    return not Path(relative).is_absolute() and Path(os.path.normpath(relative)).parts[:1] == ("..",)
+
+
+def spellings(patients: Sequence[str]) -> list[tuple[int, int]]:
+    """Return (position, earlier position) for each new spelling of a patient who was spelled otherwise before.
+
+    Two spellings differ in upper and lower case, in spaces, or in how Unicode composes a letter. The two would be
+    dealt into folds as two patients.
+    """
+    found = []
+    first: dict[str, int] = {}
+    for position, patient in enumerate(patients):
+        key = " ".join(unicodedata.normalize("NFKC", patient).casefold().split())
+        earlier = first.setdefault(key, position)
+        if key and patient.strip() != patients[earlier].strip():
+            found.append((position, earlier))
+    return found
+
+
 def read_manifest(path: str | Path) -> pd.DataFrame:
     """Read and check a manifest.
 
@@ -61,11 +109,16 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
         One row per image in the order of the file; both paths absolute; ``patient_id`` as text ("007" stays).
 
     Raises:
-        UserError: columns or rows are missing, a cell is empty, a patient_id begins or ends with a space, a
-            file does not exist, or an image stands in two rows. All faults are listed, each with its row.
+        UserError: columns or rows are missing, a cell is empty, a patient_id begins or ends with a space or is
+            spelled in two ways, a relative path leaves the manifest's folder, a file does not exist, or an image
+            stands in two rows. All faults are listed, each with its row.
     """
+    return check_manifest(path, read_table(path))
+
+
+def check_manifest(path: str | Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Check the table of a manifest that was read from ``path``; see ``read_manifest``."""
     path = Path(path)
-    table = read_table(path)
     if missing := [name for name in REQUIRED if name not in table.columns]:
         raise UserError(
             f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; a manifest has "
@@ -84,13 +137,26 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
         if patient.strip() and patient != patient.strip():
             faults.append(f"row {number}: patient_id {patient!r} begins or ends with a space")
         for name in ("image_path", "mask_path"):
-            if cells[name][index].strip() and not (folder / cells[name][index]).is_file():
+            if not cells[name][index].strip():
+                continue
+            if leaves(cells[name][index]):
+                faults.append(
+                    f"row {number}: {name} {cells[name][index]} leaves the manifest's folder; "
+                    "write the whole path from the root, if that is meant"
+                )
+            elif not (folder / cells[name][index]).is_file():
                 faults.append(f"row {number}: {name} {folder / cells[name][index]} is not a file")
         if image_path.strip():
             image = (folder / image_path).resolve()
             if image in first_row:
                 faults.append(f"row {number}: the same image as row {first_row[image]}: {image_path}")
             first_row.setdefault(image, number)
+    patients = cells["patient_id"]
+    for index, earlier in spellings(patients):
+        faults.append(
+            f"row {row_number(index)}: patient_id {patients[index]!r} is spelled {patients[earlier]!r} in row "
+            f"{row_number(earlier)}; spell a patient in one way"
+        )
     refuse(path, faults)
     for name in ("image_path", "mask_path"):
         table[name] = [str(folder / cell) for cell in cells[name]]

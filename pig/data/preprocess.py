@@ -10,13 +10,15 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
+from pig.data.breast import orient
+from pig.data.geometry import Geometry
+from pig.data.images import GREY_LEVELS, read_grey, read_mask
 from pig.data.manifest import read_manifest, refuse, row_number
 from pig.data.resize import resize_image, resize_mask
 from pig.data.store import Store, allocate, complete
@@ -25,8 +27,6 @@ from pig.files import atomic_directory
 from pig.progress import track
 
 WINDOW = (0.005, 0.995)  # shares of the pixels that are not blank
-GREY_LEVELS = 2**16
-GREY_MODES = ("L", "I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow's names for 8, 16 and (checked) 32 bits
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,30 @@ class PreprocessSettings:
         size: height and width of the stored pairs, in pixels.
         fit: "stretch" scales height and width each by itself, as the paper does; "pad" keeps the proportions and
             fills up with background below and on the right, so that a chest wall on the left stays at the edge.
+        anatomy: "breast" finds the breast, blanks what is outside it (labels, tape, film edges) and mirrors what has
+            the chest wall on the right; "any" knows of no anatomy.
+        window: which grey values become [-1, 1]: "percentile", those between the 0.5th and the 99.5th percentile of a
+            volume; "full", all of the pixel type, for images that were windowed before.
+        colour: "refuse" images with colours, or turn them into their "luminance".
+        empty_masks: "refuse" pairs without a lesion, or "keep" them.
     """
 
     size: int
     fit: Literal["stretch", "pad"] = "stretch"
+    anatomy: Literal["any", "breast"] = "any"
+    window: Literal["percentile", "full"] = "percentile"
+    colour: Literal["refuse", "luminance"] = "refuse"
+    empty_masks: Literal["refuse", "keep"] = "refuse"
 
     def __post_init__(self) -> None:
         if self.size < 1:
             raise UserError(f"preprocessing.size is {self.size}; give the height and width in pixels.")
-        if self.fit not in ("stretch", "pad"):
-            raise UserError(f"preprocessing.fit is {self.fit!r}; it is 'stretch' or 'pad'.")
+        for name, choices in CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                raise UserError(f"preprocessing.{name} is {value!r}; it is {' or '.join(map(repr, choices))}.")
+
+
+CHOICES = {name: get_args(hint) for name, hint in get_type_hints(PreprocessSettings).items() if name != "size"}
 
 
 class Slice(NamedTuple):
@@ -55,25 +69,6 @@ class Slice(NamedTuple):
     row: int
     image_path: str
     mask_path: str
-
-
-class Geometry(NamedTuple):
-    """How a volume was cut and scaled, in pixels of the source image but for the scales (store per source pixel).
-
-    The point (y, x) of a stored image, pixel centres at 1/2, is (crop_y0 + y / scale_y, crop_x0 + x / scale_x) of
-    its source.
-    """
-
-    source_h: int
-    source_w: int
-    crop_y0: int
-    crop_x0: int
-    crop_h: int
-    crop_w: int
-    pad_h: int
-    pad_w: int
-    scale_y: float
-    scale_x: float
 
 
 class Prepared(NamedTuple):
@@ -124,6 +119,8 @@ def _fill(
             geometries.update((row, result.geometry) for row in rows)
     refuse(manifest_path, [f"row {row_number(row)}: {fault}" for row, fault in sorted(faults)])
     geometry = pd.DataFrame([geometries[row] for row in range(len(manifest))])
+    if settings.anatomy == "any":
+        geometry = geometry.drop(columns="flip")
     complete(folder, images, masks, pd.concat([manifest, geometry], axis=1), settings.fit)
 
 
@@ -155,12 +152,12 @@ def group_volumes(manifest: pd.DataFrame) -> list[list[Slice]]:
 
 
 def prepare_volume(volume: list[Slice], settings: PreprocessSettings) -> Prepared:
-    """Read, cut, window and resize the slices of one volume.
+    """Read, turn, cut, window and resize the slices of one volume.
 
     Blank is what equals the smallest grey value of the volume. The box around everything else, and around the
     masks, in any slice, is kept. Grey values from the 0.5th to the 99.5th percentile of the pixels of the volume
     that are not blank become [-1, 1] (0..65535 in the store); what lies outside them is clipped, so that blank
-    is -1.
+    is -1. The settings may ask for another window, and for breasts to be found first.
 
     Returns:
         images uint16 and masks uint8 {0, 1}, both [slices, size, size], and the geometry; or the faults.
@@ -168,7 +165,7 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings) -> Prepare
     slices: list[tuple[NDArray[Any], NDArray[np.uint8]]] = []
     faults: list[tuple[int, str]] = []
     for item in volume:
-        image, mask, wrong = _read_pair(item)
+        image, mask, wrong = _read_pair(item, settings)
         if not wrong and slices and image.shape != slices[0][0].shape:
             wrong = [f"{item.image_path} is {_size(image)}, other slices of its volume {_size(slices[0][0])}"]
         if not wrong:
@@ -177,14 +174,21 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings) -> Prepare
     if faults:
         return Prepared(faults)
 
+    flipped = False
+    if settings.anatomy == "breast":
+        turned, turned_masks, flipped = orient([image for image, _ in slices], [mask for _, mask in slices])
+        slices = list(zip(turned, turned_masks, strict=True))
     blank = min(int(image.min()) for image, _ in slices)
-    low, high = _window((image for image, _ in slices), blank)
+    if settings.window == "full":
+        low, high = 0, int(np.iinfo(slices[0][0].dtype).max)
+    else:
+        low, high = _window((image for image, _ in slices), blank)
     if low == high:
         sentence = f"no contrast: {WINDOW[0]:.1%} and {WINDOW[1]:.1%} of the grey values of its volume are {low}"
         return Prepared([(volume[0].row, sentence)])
     grey = np.clip((np.arange(GREY_LEVELS) - low) / (high - low), 0, 1) * (GREY_LEVELS - 1)
 
-    geometry = _geometry(slices, blank, settings)
+    geometry = _geometry(slices, blank, flipped, settings)
     cut = (
         slice(geometry.crop_y0, geometry.crop_y0 + geometry.crop_h),
         slice(geometry.crop_x0, geometry.crop_x0 + geometry.crop_w),
@@ -196,7 +200,7 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings) -> Prepare
     for position, (image, mask) in enumerate(slices):
         images[position] = np.rint(resize_image(np.pad(grey[image[cut]], padding), size, size))
         masks[position] = resize_mask(np.pad(mask[cut], padding), size, size)
-        if not masks[position].any():
+        if mask.any() and not masks[position].any():
             sentence = (
                 f"{volume[position].mask_path} vanishes at {size} x {size} pixels: nowhere does the lesion cover "
                 "half a pixel; choose a larger preprocessing.size, or leave the row out"
@@ -217,7 +221,7 @@ def _window(images: Iterable[NDArray[Any]], blank: int) -> tuple[int, int]:
 
 
 def _geometry(
-    slices: list[tuple[NDArray[Any], NDArray[np.uint8]]], blank: int, settings: PreprocessSettings
+    slices: list[tuple[NDArray[Any], NDArray[np.uint8]]], blank: int, flipped: bool, settings: PreprocessSettings
 ) -> Geometry:
     source_h, source_w = slices[0][0].shape
     in_row, in_column = np.zeros(source_h, bool), np.zeros(source_w, bool)
@@ -239,70 +243,30 @@ def _geometry(
         pad_w=side_w - width,
         scale_y=settings.size / side_h,
         scale_x=settings.size / side_w,
+        flip=int(flipped),
     )
 
 
-def _read_pair(item: Slice) -> tuple[NDArray[Any], NDArray[np.uint8], list[str]]:
+def _read_pair(item: Slice, settings: PreprocessSettings) -> tuple[NDArray[Any], NDArray[np.uint8], list[str]]:
     """Return image, mask, and what is wrong with them; with faults, the arrays mean nothing."""
     image, mask, faults = np.empty((0, 0), np.uint8), np.empty((0, 0), np.uint8), []
     try:
-        image = read_grey(item.image_path)
+        image = read_grey(item.image_path, settings.colour)
         if image.min() == image.max():
             faults.append(f"{item.image_path} is blank: every pixel is {image.min()}")
     except UserError as error:
         faults.append(str(error))
     try:
         mask = read_mask(item.mask_path)
-        if not mask.any():
-            faults.append(f"{item.mask_path} is an empty mask; every pair of a study holds a lesion")
+        if settings.empty_masks == "refuse" and not mask.any():
+            faults.append(
+                f"{item.mask_path} is an empty mask; leave the row out, or set preprocessing.empty_masks to keep"
+            )
     except UserError as error:
         faults.append(str(error))
     if image.size and mask.size and image.shape != mask.shape:
         faults.append(f"{item.mask_path} is {_size(mask)}, its image {_size(image)}; they must match")
     return image, mask, faults
-
-
-def read_grey(path: str | Path) -> NDArray[Any]:
-    """Read a PNG or TIFF of 8 or 16 bits grey as uint8 or uint16 [H, W].
-
-    Raises:
-        UserError: the file is unreadable or truncated, has colours, several frames, or another pixel type.
-    """
-    mode, pixels = _decode(path)
-    if mode not in GREY_MODES:
-        raise UserError(f"{path} has pixels of type {mode}; save it as 8- or 16-bit grey")
-    if mode == "I" and not (pixels.min() >= 0 and pixels.max() < GREY_LEVELS):
-        raise UserError(f"{path} has grey values from {pixels.min()} to {pixels.max()}; save it as 16-bit grey")
-    return pixels.astype(np.uint8 if mode == "L" else np.uint16)
-
-
-def read_mask(path: str | Path) -> NDArray[np.uint8]:
-    """Read a mask of 1, 8 or 16 bits as uint8 {0, 1} [H, W]: its pixels are 0 and one other value.
-
-    Raises:
-        UserError: as ``read_grey``, or the mask has more than one value beside 0.
-    """
-    mode, pixels = _decode(path)
-    if mode not in (*GREY_MODES, "1"):
-        raise UserError(f"{path} has pixels of type {mode}; save the mask as grey, 0 and 255")
-    lesion = pixels != 0
-    if not (pixels[lesion] == pixels.max()).all():
-        values = np.unique(pixels)
-        shown = ", ".join(map(str, values[:6])) + (", ..." if len(values) > 6 else "")
-        raise UserError(f"{path} has {len(values)} values ({shown}); a mask has 0 and one other")
-    return np.asarray(lesion, np.uint8)
-
-
-def _decode(path: str | Path) -> tuple[str, NDArray[Any]]:
-    try:
-        with Image.open(path) as file:
-            file.load()
-            frames, mode, pixels = getattr(file, "n_frames", 1), file.mode, np.asarray(file)
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} cannot be read ({error}); it may be cut short: copy it anew") from None
-    if frames > 1:
-        raise UserError(f"{path} holds {frames} frames; save each slice as a file of its own")
-    return mode, pixels
 
 
 def _size(array: NDArray[Any]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pig.data.geometry import Geometry
 from pig.data.manifest import REQUIRED
 from pig.errors import UserError
 
@@ -24,7 +25,7 @@ DIGITS = 16  # hexadecimal, 64 bits: two of a million patients share a pseudonym
 # Columns of a manifest that describe a picture and nobody in it; any other may hold a name, a date or a path.
 HARMLESS = (
     "view", "laterality", "slice_index", "density", "shape", "margin", "diameter_mm", "k", "spacing_mm", "seed",
-    "source_h", "source_w", "crop_y0", "crop_x0", "crop_h", "crop_w", "pad_h", "pad_w", "scale_y", "scale_x",
+    *Geometry._fields,
 )  # fmt: skip
 
 
@@ -87,9 +88,8 @@ def pseudonymise(manifest: pd.DataFrame, salt: bytes) -> pd.DataFrame:
     table.insert(2, "patient_id", manifest["patient_id"].map(patient_of))
     if "volume_id" in manifest:
         # Many data sets number volumes within the patient: named together, as the preprocessing groups them.
-        named = manifest["volume_id"].notna()
-        both = manifest["patient_id"] + "\x1f" + manifest["volume_id"].astype(str)
-        table.insert(3, "volume_id", both.map(lambda text: _pseudonym(text, salt)).where(named))
+        both = manifest["patient_id"] + "\x1f" + manifest["volume_id"]
+        table.insert(3, "volume_id", both.map(lambda text: _pseudonym(text, salt), na_action="ignore"))
     if dropped := [name for name in manifest.columns if name not in (*HARMLESS, *REQUIRED, "volume_id")]:
         logger.warning("left out, since they may name a patient: %s", ", ".join(map(str, dropped)))
     return table

@@ -40,7 +40,9 @@ def test_agrees_with_algorithm_2_written_out():
         y0_hat = (y_t - math.sqrt(1 - alpha_bar[t]) * eps_y) / math.sqrt(alpha_bar[t])
         y_t = math.sqrt(alpha_bar[t_next]) * y0_hat + math.sqrt(1 - alpha_bar[t_next]) * eps_y
         x_t = x_next
-    x_0, y_0 = pig.sample_pairs(toy_guider, toy_denoiser, SCHEDULE, x_T, y_T, steps=256, prediction="epsilon", clip=False)
+    x_0, y_0 = pig.sample_pairs(
+        toy_guider, toy_denoiser, SCHEDULE, x_T, y_T, steps=256, prediction="epsilon", clip=False
+    )
     assert np.abs(x_0.numpy() - x_t).max() / np.abs(x_t).max() < 1e-5
     assert np.abs(y_0.numpy() - y_t).max() / np.abs(y_t).max() < 1e-5
 

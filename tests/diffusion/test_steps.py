@@ -72,7 +72,7 @@ def test_agrees_with_the_ddpm_of_diffusers(t):
     x_t, x0_hat = torch.randn(2, 2, 1, 8, 8, generator=torch.Generator().manual_seed(4))
     noise = torch.randn(x_t.shape, generator=torch.Generator().manual_seed(5))
     ours = ddpm_step(x_t, x0_hat, SCHEDULE.alpha_bar(t), SCHEDULE.alpha_bar(t - 1), noise)
-    scheduler = DDPMScheduler(1024, 1e-4, 0.02, clip_sample=False, prediction_type="sample", variance_type="fixed_small")
+    scheduler = DDPMScheduler(1024, 1e-4, 0.02, clip_sample=False, prediction_type="sample")  # fixed_small
     scheduler.alphas_cumprod = SCHEDULE.alpha_bar(torch.arange(1, 1025))  # its own are float32
     theirs = scheduler.step(x0_hat, t - 1, x_t, generator=torch.Generator().manual_seed(5)).prev_sample
     assert torch.allclose(ours, theirs.float(), atol=1e-5)

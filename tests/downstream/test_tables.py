@@ -124,6 +124,12 @@ def test_table2_is_written_in_three_forms_with_the_scores(arm: list[Path], tmp_p
     assert sorted(file.name for file in out.parent.iterdir()) == ["scores.csv", "table2.csv", "table2.md", "table2.tex"]
 
 
+def test_markdown_keeps_digits_as_they_are(tmp_path: Path) -> None:
+    write_table(pd.DataFrame({"Method": ["007", "1e3"], "x": [1.5, 2.0]}), tmp_path / "t.csv")
+    rows = [line.replace(" ", "") for line in (tmp_path / "t.md").read_text().splitlines()]
+    assert rows[2:] == ["|007|1.50|", "|1e3|2.00|"]
+
+
 def test_special_characters_of_a_label_survive(tmp_path: Path) -> None:
     write_table(pd.DataFrame({"Method": ["50% a|b & c_d", "007"], "x": [1.0, 2.345]}), tmp_path / "t.csv")
     assert pd.read_csv(tmp_path / "t.csv", dtype=str).Method.tolist() == ["50% a|b & c_d", "007"]

@@ -35,8 +35,6 @@ MODELS = {
 SAMPLING = {"steps": 4, "clip": True}
 
 
-
-
 @pytest.fixture(scope="session")
 def study(tmp_path_factory):
     """A folder with a store and folds.csv."""

@@ -63,8 +63,9 @@ def test_a_pair_depends_on_its_index_alone(trained, name):
 def test_saved_and_loaded_is_the_same_generator(trained, tmp_path, name):
     generator = load_generator(trained[name], settings_for(name))
     generator.save(tmp_path)
-    copy = type(generator).load(tmp_path, json.loads((trained[name] / "generator.json").read_text())["model"],
-                                settings_for(name))
+    copy = type(generator).load(
+        tmp_path, json.loads((trained[name] / "generator.json").read_text())["model"], settings_for(name)
+    )
     copy.identity = generator.identity
     given = masks_for(generator, 2)
     assert torch.equal(generator.sample(range(2), given).images, copy.sample(range(2), given).images)
@@ -101,8 +102,9 @@ def test_a_network_keeps_the_size(patch):
 
 def test_controlnet_equals_its_base_before_training(trained):
     torch.manual_seed(0)
-    control = ControlNet({"training": MODELS["baselines.controlnet.ControlNet"]["training"],
-                          "embedding_channels": [4, 8]}, SAMPLING)
+    control = ControlNet(
+        {"training": MODELS["baselines.controlnet.ControlNet"]["training"], "embedding_channels": [4, 8]}, SAMPLING
+    )
     control._build(load_part(trained["UnconditionalLDM"]))
     x_t = torch.randn(3, *control.base.autoencoder.latent_shape)
     t, masks = torch.tensor([1, 10, 32]), torch.ones(3, 1, SIZE, SIZE)
@@ -234,7 +236,7 @@ def test_perceptual_weights_join_the_loss(pairs, tmp_path):
 
     torch.manual_seed(0)
     file = tmp_path / "resnet50.safetensors"
-    save_file({key: value for key, value in resnet50().state_dict().items()}, file)
+    save_file(dict(resnet50().state_dict()), file)
     model = MODELS["baselines.autoencoder.Autoencoder"] | {"perceptual_weights": str(file), "adversarial": None}
     model["training"] = model["training"] | {"steps": 1}
     weights = []

@@ -21,9 +21,7 @@ CLASSES = {
 def draw(study, trained, out, name="PairedDiffusion", first=0, last=8, batch=4, folds="folds.csv"):
     sampling = {"clip": True} if name == "DDPM" else SAMPLING
     model = trained[name]
-    synthesise(
-        model, name, CLASSES[name], sampling, 0, study / "store", study / folds, first, last, batch, out
-    )
+    synthesise(model, name, CLASSES[name], sampling, 0, study / "store", study / folds, first, last, batch, out)
     return out
 
 

@@ -1,4 +1,5 @@
 # What a study consists of, as functions of its configuration: names of files, and settings as rules pass them on.
+import hashlib
 import json
 from pathlib import Path
 
@@ -54,6 +55,10 @@ wildcard_constraints:
 
 def as_json(settings):
     return json.dumps(settings, sort_keys=True)
+
+
+def short_hash(*texts):
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
 def options(flag, values):

@@ -3,7 +3,7 @@
 
 rule phantom:
     output:
-        "results/data/phantom/manifest.csv",
+        directory("results/data/phantom"),
     log:
         "results/logs/phantom.log",
     benchmark:
@@ -16,16 +16,17 @@ rule phantom:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        folder=subpath(output[0], parent=True),
         settings=as_json(config["dataset"]["phantom"]),
-        code=source_hash("pig.data.phantom"),
+        # A killed run goes on here, unless settings or code have changed.
+        work=f"results/work/phantom/{short_hash(as_json(config['dataset']['phantom']), source_hash('pig.data.phantom'))}",
     shell:
-        "pig phantom --settings {params.settings:q} --out {params.folder} --threads {threads} &> {log}"
+        "(pig phantom --settings {params.settings:q} --out {params.work} --threads {threads}"
+        " && mv {params.work} {output}) &> {log}"
 
 
 rule preprocess:
     input:
-        manifest=config["dataset"]["manifest"] or rules.phantom.output,
+        data=config["dataset"]["manifest"] or rules.phantom.output,
     output:
         directory("results/data/store"),
     log:
@@ -40,10 +41,12 @@ rule preprocess:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
+        manifest=config["dataset"]["manifest"] or "results/data/phantom/manifest.csv",
         settings=as_json(config["preprocessing"]),
         code=source_hash("pig.data.preprocess"),
     shell:
-        "pig preprocess --manifest {input.manifest:q} --settings {params.settings:q} --out {output} --threads {threads} &> {log}"
+        "pig preprocess --manifest {params.manifest:q} --settings {params.settings:q} --out {output}"
+        " --threads {threads} &> {log}"
 
 
 rule folds:

@@ -54,51 +54,53 @@ class Envelope:
     muscle_slope: float
     first_row: int
 
-    def depth(self) -> Array:
-        """Distance below the skin's surface in mm, [nz, ny, nx], negative outside.
+    def depth(self, z: float) -> Array:
+        """Distance below the skin's surface in mm at height ``z``, [ny, nx], negative outside.
 
         The edge of the compressed breast bulges as half a circle of the breast's thickness, so that with
         w = T/2 the distance is w - sqrt(max(w - s, 0)^2 + z^2), exactly where the outline is straight.
         """
-        w = self.thickness_mm / 2
-        q = np.maximum(w - self.skin_distance, 0)
-        return np.asarray(w - np.sqrt(q[None] ** 2 + self.z[:, None, None] ** 2), dtype=np.float32)
+        w = np.float32(self.thickness_mm / 2)
+        return np.asarray(w - np.sqrt(np.maximum(w - self.skin_distance, 0) ** 2 + np.float32(z * z)))
 
-    def fraction_within(self, depth: Array, below_mm: float) -> Array:
-        """Share of each voxel that lies deeper than ``below_mm``: [nz, ny, nx] in [0, 1].
+    def fraction_within(self, z: float, below_mm: float) -> Array:
+        """Share of each voxel at height ``z`` that lies deeper than ``below_mm``: [ny, nx] in [0, 1].
 
         A hard edge would leave rings in the reconstruction; the voxel's extent along the surface's normal,
         p |n_xy| + dz |n_z|, is where the share goes from 0 to 1.
         """
-        w = self.thickness_mm / 2
-        q = np.maximum(w - self.skin_distance, 0)[None]
-        z = np.abs(self.z)[:, None, None]
-        extent = (self.spacing_mm * q + SLICE_MM * z) / np.maximum(np.sqrt(q**2 + z**2), 1e-3)
-        extent = np.maximum(extent, min(self.spacing_mm, SLICE_MM))
-        return np.asarray(np.clip((depth - below_mm) / extent + 0.5, 0, 1), dtype=np.float32)
+        w, height = np.float32(self.thickness_mm / 2), np.float32(abs(z))
+        q = np.maximum(w - self.skin_distance, 0)
+        r = np.sqrt(q**2 + height**2)
+        extent = (np.float32(self.spacing_mm) * q + np.float32(SLICE_MM) * height) / np.maximum(r, np.float32(1e-3))
+        extent = np.maximum(extent, np.float32(min(self.spacing_mm, SLICE_MM)))
+        return np.asarray(np.clip((w - r - np.float32(below_mm)) / extent + np.float32(0.5), 0, 1))
 
-    def nipple_fraction(self) -> Array:
-        """Share of each voxel inside the nipple, [nz, ny, nx]."""
-        x, y, z, radius = self.nipple
-        distance = np.sqrt(
-            (self.x[None, None] - x) ** 2 + (self.y[None, :, None] - y) ** 2 + (self.z[:, None, None] - z) ** 2
-        )
+    def nipple_fraction(self, z: float) -> Array:
+        """Share of each voxel at height ``z`` inside the nipple, [ny, nx]."""
+        x, y, centre, radius = self.nipple
+        distance = np.sqrt((self.x[None] - x) ** 2 + (self.y[:, None] - y) ** 2 + (z - centre) ** 2)
         return np.asarray(np.clip((radius - distance) / max(self.spacing_mm, 0.5) + 0.5, 0, 1), dtype=np.float32)
 
-    def muscle_fraction(self) -> Array:
-        """Share of muscle, [nz, ny, nx]; zeros of shape [1, 1, 1] in CC.
+    def muscle_fraction(self, z: float) -> Array:
+        """Share of muscle at height ``z``, [ny, nx]; zeros in CC.
 
         A wedge: from its edge inwards it grows within some 12 mm to 0.7 of the breast's thickness, with fat above
         and below; surfaces are soft (2.5 mm), and the edge leans with depth, so that the planes share no sharp line.
         """
+        out = np.zeros(self.skin_distance.shape, dtype=np.float32)
         if not self.muscle_edge.size:
-            return np.zeros((1, 1, 1), dtype=np.float32)
-        lean = 1 + 0.2 * self.z / self.thickness_mm
-        across = (self.muscle_edge[None, :] * lean[:, None])[:, :, None] - self.x[None, None]
-        across *= np.float32(self.muscle_slope)
-        half = 0.35 * self.thickness_mm * (1 - np.exp(-np.maximum(across, 0) / 12))
-        half -= np.abs(self.z)[:, None, None]
-        return np.asarray(ndtr(across / 2.5) * ndtr(half / 2.5), dtype=np.float32)
+            return out
+        edge = self.muscle_edge * np.float32(1 + 0.2 * z / self.thickness_mm)
+        columns = int(np.searchsorted(self.x, edge.max() + 15))
+        across = (edge[:, None] - self.x[None, :columns]) * np.float32(self.muscle_slope)
+        half = 0.35 * self.thickness_mm * (1 - np.exp(-np.maximum(across, 0) / 12)) - abs(z)
+        out[:, :columns] = ndtr(across / 2.5) * ndtr(half / 2.5)
+        return out
+
+    def body_fraction(self, z: float) -> Array:
+        """Share of each voxel at height ``z`` that is not air, [ny, nx]."""
+        return np.maximum(self.fraction_within(z, 0), self.nipple_fraction(z))
 
     @property
     def canvas(self) -> tuple[int, int]:

@@ -52,13 +52,15 @@ def project(volume: Array, z: Array, spacing_mm: float, geometry: Geometry) -> A
     """
     length = padded_length(volume.shape[1], float(z[-1] - z[0]), spacing_mm, geometry)
     angles = scan_angles(geometry)
-    f = rfftfreq(length, spacing_mm)
-    spectrum = np.empty((len(f), *volume.shape[::2]), dtype=np.complex64)  # [f, z, x]
-    for j, plane in enumerate(volume):
-        spectrum[:, j] = rfft(plane, length, axis=0, workers=1)
-    views = _phases(f, z, angles) @ spectrum  # [f, theta, x]
-    views *= (SLICE_MM / np.cos(angles)).astype(np.float32)[None, :, None]
-    return np.ascontiguousarray(irfft(views, length, axis=0, workers=1).transpose(1, 0, 2))
+    phases = _phases(rfftfreq(length, spacing_mm), z, angles)
+    out = np.empty((geometry.views, length, volume.shape[2]), dtype=np.float32)
+    # A few columns at a time: arrays of the whole volume cost more than the arithmetic.
+    for start in range(0, volume.shape[2], 32):
+        spectrum = rfft(volume[:, :, start : start + 32], length, axis=1, workers=1)  # [z, f, x]
+        views = phases @ spectrum.transpose(1, 0, 2)  # [f, theta, x]
+        out[:, :, start : start + 32] = irfft(views, length, axis=0, workers=1).transpose(1, 0, 2)
+    out *= (SLICE_MM / np.cos(angles)).astype(np.float32)[:, None, None]
+    return out
 
 
 def add_noise(rng: np.random.Generator, projections: Array, quanta: float) -> Array:
@@ -66,9 +68,12 @@ def add_noise(rng: np.random.Generator, projections: Array, quanta: float) -> Ar
 
     A count below one is taken for one: the logarithm needs it, and only a detector without light sees it.
     """
-    counts = rng.poisson(quanta * np.exp(-projections.astype(np.float64))).astype(np.float32)
-    counts += ELECTRONIC_NOISE * rng.standard_normal(projections.shape, dtype=np.float32)
-    return np.asarray(-np.log(np.maximum(counts, 1) / np.float32(quanta)), dtype=np.float32)
+    noisy = np.empty_like(projections)
+    for out, view in zip(noisy, projections, strict=True):
+        counts = rng.poisson(quanta * np.exp(-view.astype(np.float64))).astype(np.float32)
+        counts += np.float32(ELECTRONIC_NOISE) * rng.standard_normal(view.shape, dtype=np.float32)
+        out[:] = -np.log(np.maximum(counts, 1) / np.float32(quanta))
+    return noisy
 
 
 def ramp_filter(f: NDArray[np.float64], spacing_mm: float) -> NDArray[np.float64]:

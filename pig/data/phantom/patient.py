@@ -295,16 +295,15 @@ def _scan(
     quanta = settings.photons_per_mm2 * envelope.spacing_mm**2
     projections = add_noise(rng, projections, quanta)
     # Peripheral equalisation: less what the same body full of fat would give.
-    body = np.maximum(envelope.fraction_within(envelope.depth(), 0), envelope.nipple_fraction())
+    body = np.stack([envelope.body_fraction(z) for z in envelope.z])
     projections -= project(body, envelope.z, envelope.spacing_mm, geometry) * np.float32(ADIPOSE)
     images = reconstruct(projections, envelope.z[slices], rows, envelope.spacing_mm, geometry)
 
     outline = np.clip(envelope.skin_distance / envelope.spacing_mm + 0.5, 0, 1)
-    outline = np.maximum(outline, envelope.nipple_fraction().max(axis=0))
+    outline = np.maximum(outline, envelope.nipple_fraction(envelope.nipple[2]))
     tissue_area = envelope.skin_distance > 4
     tissue_area[: envelope.first_row] = False
-    muscle = envelope.muscle_fraction()[planes // 2 if envelope.muscle_edge.size else 0]
-    tissue_area &= muscle < 0.02
+    tissue_area &= envelope.muscle_fraction(0) < 0.02
     shown = np.concatenate([np.zeros((1, len(slices)), dtype=int), areas[:, slices]])
     largest = shown.argmax(axis=0) - 1
     return View(

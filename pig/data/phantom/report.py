@@ -111,8 +111,8 @@ def image_statistics(settings: PhantomSettings, patients_per_class: int) -> tupl
     betas: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     slabs: dict[int, list[float]] = defaultdict(list)
     contrast: dict[str, list[float]] = defaultdict(list)
-    calls = [(density, seed) for density in DENSITY_CLASSES for seed in range(patients_per_class)]
-    for density, seed in track(calls, "phantom report", len(calls)):
+    calls = list(enumerate(list(DENSITY_CLASSES) * patients_per_class))
+    for seed, density in track(calls, "phantom report", len(calls)):
         empty = make_patient(seed=seed, density=density, settings=settings, masses=0).views[0]
         for name, beta in statistics.exponents(empty).items():
             betas[name][density].append(beta)

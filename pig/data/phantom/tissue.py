@@ -1,10 +1,11 @@
 """What is inside the breast: the power-law fibroglandular field, Cooper's ligaments, muscle, vessels."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import fftfreq, irfftn, next_fast_len, rfftfreq, rfftn
+from scipy.fft import fft, fftfreq, ifft, irfft2, next_fast_len, rfft2, rfftfreq
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import brentq
 from scipy.spatial import cKDTree
@@ -12,7 +13,9 @@ from scipy.special import expit
 
 from pig.data.phantom.envelope import Array, Envelope
 from pig.data.phantom.settings import ADIPOSE, BLOOD, GLANDULAR, LIGAMENT, MUSCLE, SKIN, SLICE_MM
+from pig.errors import UserError
 
+WARP_MM = 2.5  # standard deviation of the displacement of the ligaments
 LOBULES = 0.35  # how much the lobules between the ligaments differ, in standard deviations of the field
 
 
@@ -37,33 +40,39 @@ def power_law_field(
         elongation: how much longer structures are along x, turned by ``angle_deg`` towards +y.
         angle_deg: see ``elongation``.
     """
-    deeper = (int(shape[0] * 1.25), *shape[1:])
-    padded = tuple(next_fast_len(n, real=True) for n in deeper)
-    spectrum = rfftn(rng.standard_normal(padded, dtype=np.float32), workers=1)
-    fz = fftfreq(padded[0], spacing[0]).astype(np.float32)
-    fy = fftfreq(padded[1], spacing[1]).astype(np.float32)[:, None]
-    fx = rfftfreq(padded[2], spacing[2]).astype(np.float32)[None]
-    angle = np.deg2rad(angle_deg)
-    along = np.float32(elongation) * (fx * np.float32(np.cos(angle)) + fy * np.float32(np.sin(angle)))
-    across = fy * np.float32(np.cos(angle)) - fx * np.float32(np.sin(angle))
-    in_plane = along**2 + across**2 + np.float32(corner**2)
-    for plane, f in zip(spectrum, fz, strict=True):
-        plane *= (in_plane + f * f) ** np.float32(-exponent / 4)
-    field = irfftn(spectrum, s=padded, workers=1, overwrite_x=True)[: shape[0], : shape[1], : shape[2]]
+    deep, rows, columns = (next_fast_len(n, real=True) for n in (int(shape[0] * 1.25), *shape[1:]))
+    fz = fftfreq(deep, spacing[0]).astype(np.float32)[:, None, None]
+    fy = fftfreq(rows, spacing[1]).astype(np.float32)[:, None]
+    fx = rfftfreq(columns, spacing[2]).astype(np.float32)[None]
+    c, s = np.float32(np.cos(np.deg2rad(angle_deg))), np.float32(np.sin(np.deg2rad(angle_deg)))
+    in_plane = (np.float32(elongation) * (fx * c + fy * s)) ** 2 + (fy * c - fx * s) ** 2 + np.float32(corner**2)
+    # Plane by plane, then block by block: arrays of the whole volume cost more than the arithmetic.
+    spectrum = np.empty((deep, rows, len(fx[0])), dtype=np.complex64)
+    for plane in spectrum:
+        plane[:] = rfft2(rng.standard_normal((rows, columns), dtype=np.float32), workers=1)
+    for start in range(0, rows, 8):
+        block = fft(spectrum[:, start : start + 8], axis=0, workers=1)
+        block *= (in_plane[start : start + 8] + fz**2) ** np.float32(-exponent / 4)
+        spectrum[:, start : start + 8] = ifft(block, axis=0, workers=1)
+    field = np.empty(shape, dtype=np.float32)
+    for out, plane in zip(field, spectrum, strict=False):
+        out[:] = irfft2(plane, (rows, columns), workers=1)[: shape[1], : shape[2]]
     field -= field.mean()
     field /= field.std()
-    return np.ascontiguousarray(field)
+    return field
 
 
-def cooper_ligaments(rng: np.random.Generator, envelope: Envelope, pitch_mm: float = 14.0) -> tuple[Array, Array]:
+def cooper_ligaments(
+    rng: np.random.Generator, envelope: Envelope, pitch_mm: float = 14.0
+) -> Iterator[tuple[Array, Array]]:
     """Fat lobules and the ligaments between them: the cells and walls of a warped Voronoi tessellation.
 
-    Seeds lie at one per ``pitch_mm``^3, the coordinates are warped by smooth noise of 2.5 mm. The four nearest
+    Seeds lie at one per ``pitch_mm``^3, the coordinates are warped by smooth noise. The four nearest
     seeds are found on a grid of 2 mm; the distances to them are those of each voxel, so that walls are sharp.
 
-    Returns:
-        The walls, exp(-((d2 - d1) / 0.9 mm)^2), and a value N(0, 1) for each cell, which passes into its
-        neighbour's over some 2 mm; both [nz, ny, nx].
+    Yields:
+        For each plane the walls, exp(-((d2 - d1) / 0.9 mm)^2), and a value N(0, 1) for each cell, which passes
+        into its neighbour's over some 2 mm; both [ny, nx].
     """
     step, planes = max(1, round(2 / envelope.spacing_mm)), max(1, round(2 / SLICE_MM))
     grid = np.stack(np.meshgrid(envelope.z[::planes], envelope.y[::step], envelope.x[::step], indexing="ij"))
@@ -71,7 +80,7 @@ def cooper_ligaments(rng: np.random.Generator, envelope: Envelope, pitch_mm: flo
     smoothness = (7 / planes / SLICE_MM, *(7 / step / envelope.spacing_mm,) * 2)
     for axis in grid:
         noise = gaussian_filter(rng.standard_normal(axis.shape, dtype=np.float32), smoothness)
-        axis += noise * np.float32(2.5 / noise.std())
+        axis += noise * np.float32(WARP_MM / noise.std())
     seeds = rng.uniform(low, high, (max(4, int(np.prod(high - low) / pitch_mm**3)), 3))
     value = rng.standard_normal(len(seeds), dtype=np.float32)
     nearest = cKDTree(seeds).query(grid.reshape(3, -1).T, k=4)[1].T.reshape(4, *grid.shape[1:])
@@ -80,11 +89,8 @@ def cooper_ligaments(rng: np.random.Generator, envelope: Envelope, pitch_mm: flo
     heights = _interpolation(len(envelope.z), planes, grid.shape[1])
     rows = _interpolation(len(envelope.y), step, grid.shape[2])
     columns = _interpolation(len(envelope.x), step, grid.shape[3])
-    wall = np.empty((len(envelope.z), len(envelope.y), len(envelope.x)), dtype=np.float32)
-    cell = np.empty_like(wall)
-    for k in range(len(wall)):
-        below, above, share, closest = (part[k] for part in heights)
-        distance = np.zeros((4, *wall.shape[1:]), dtype=np.float32)
+    for below, above, share, closest in zip(*heights, strict=True):
+        distance = np.zeros((4, len(envelope.y), len(envelope.x)), dtype=np.float32)
         for axis, seed in zip(grid, seeds, strict=True):
             at = axis[below] * (1 - share) + axis[above] * share
             at = at[rows[0]] * (1 - rows[2])[:, None] + at[rows[1]] * rows[2][:, None]
@@ -96,11 +102,10 @@ def cooper_ligaments(rng: np.random.Generator, envelope: Envelope, pitch_mm: flo
         for further in distance[2:]:
             np.minimum(second, np.maximum(first, further), out=second)
             np.minimum(first, further, out=first)
-        wall[k] = np.exp(-(((second - first) / np.float32(0.9)) ** 2))
-        nearness = np.exp((first - distance) / np.float32(1.0), out=distance)
+        wall = np.exp(-(((second - first) / np.float32(0.9)) ** 2))
+        nearness = np.exp(first - distance, out=distance)
         values = value[nearest[:, closest]][:, rows[3]][:, :, columns[3]]
-        cell[k] = np.einsum("nij,nij->ij", nearness, values) / nearness.sum(axis=0)
-    return wall, cell
+        yield wall, np.einsum("nij,nij->ij", nearness, values) / nearness.sum(axis=0)
 
 
 def _interpolation(
@@ -196,59 +201,59 @@ def make_tissue(rng: np.random.Generator, envelope: Envelope, glandular: float, 
     exponent = float(np.clip(rng.normal(2.85, 0.15), 2.4, 3.3))
     # Tissue points to the nipple: 5 degrees in CC, 22.5 in MLO (Reiser, PMC3189972).
     f = power_law_field(rng, shape, spacing, exponent, elongation=1.25, angle_deg=22.5 if mlo else rng.choice([-5, 5]))
-    depth = envelope.depth()
     y_centre = rng.normal(0, 0.05) * envelope.width_mm - (0.06 * envelope.width_mm if mlo else 0)
     rho2 = ((envelope.x[None] - 0.45 * envelope.depth_mm) / (0.55 * envelope.depth_mm)) ** 2 + (
         (envelope.y[:, None] - y_centre) / (0.42 * envelope.width_mm)
     ) ** 2
-    f += (1.6 * np.clip(1 - rho2, -1.2, 1)).astype(np.float32)[None]
-    f -= (0.5 * (2 * envelope.z / envelope.thickness_mm) ** 4).astype(np.float32)[:, None, None]
-    # Differs from the published recipes, which have no fat layer of its own below the skin: mammograms do.
-    f -= 1.5 * np.exp(np.minimum(-depth / 4, 2))
-    wall, cell = cooper_ligaments(rng, envelope)
-    cell *= np.float32(LOBULES)
-    f += cell
-    del cell
-    muscle = envelope.muscle_fraction()
-    inside = (depth > envelope.skin_mm) & (muscle < 0.5)
+    prior = (1.6 * np.clip(1 - rho2, -1.2, 1)).astype(np.float32)
+    walls = np.empty(shape, dtype=np.float32)
+    sample = []
+    for k, (wall, cell) in enumerate(cooper_ligaments(rng, envelope)):
+        depth = envelope.depth(envelope.z[k])
+        f[k] += prior - np.float32(0.5 * (2 * envelope.z[k] / envelope.thickness_mm) ** 4)
+        # Differs from the published recipes, which have no fat layer of its own below the skin: mammograms do.
+        f[k] -= np.float32(1.5) * np.exp(np.minimum(depth / -4, 2))
+        f[k] += np.float32(LOBULES) * cell
+        walls[k] = wall
+        inside = (depth > envelope.skin_mm) & (envelope.muscle_fraction(envelope.z[k]) < 0.5)
+        sample.append(f[k][inside][::37])
+    known = np.concatenate(sample).astype(np.float64)
+    if not len(known):
+        raise UserError(f"A breast {envelope.thickness_mm:.0f} mm thick has no room for tissue below its skin.")
+    t = brentq(lambda t: expit((known - t) / 0.22).mean() - glandular, known.min() - 5, known.max() + 5)
 
-    sample = f[inside][:: max(1, int(inside.sum() / 200_000))].astype(np.float64)
-    t = brentq(lambda t: expit((sample - t) / 0.22).mean() - glandular, sample.min() - 5, sample.max() + 5)
-    f -= np.float32(t)
-    f /= np.float32(0.22)
-    gland = expit(f, out=f)
-    gland *= 1 - muscle
-    reached = float(gland[inside].mean())
-
-    blocks = (3, *(max(1, round(4 / envelope.spacing_mm)),) * 2)
-    where = tuple(_coarsen(axis, (n,)) for axis, n in zip((envelope.z, envelope.y, envelope.x), blocks, strict=True))
-    gland_coarse = gaussian_filter(_coarsen(gland, blocks), (5 / 3, 5 / 4, 5 / 4))
-    depth_coarse = _coarsen(depth, blocks)
+    blocks = (max(1, round(4 / envelope.spacing_mm)),) * 2
+    muscle_texture = np.zeros((1, *shape[1:]), dtype=np.float32)
     if mlo:
-        depth_coarse[_coarsen(muscle, blocks) > 0.02] = -1
-
-    wall *= 1 - gland
-    mu = gland  # reuses its memory
-    mu *= np.float32(GLANDULAR - ADIPOSE)
-    wall *= np.float32(0.25 * (LIGAMENT - ADIPOSE))
-    mu += wall
-    mu += np.float32(ADIPOSE)
-    del wall, inside
-    if mlo:
-        striation = power_law_field(rng, (1, *shape[1:]), spacing, 2.5, corner=0.05, elongation=1 / 3, angle_deg=-25)
-        mu += muscle * (np.float32(ADIPOSE) + (0.65 + 0.06 * striation) * np.float32(MUSCLE - ADIPOSE) - mu)
+        muscle_texture = power_law_field(
+            rng, (1, *shape[1:]), spacing, 2.5, corner=0.05, elongation=1 / 3, angle_deg=-25
+        )
+    muscle_mu = np.float32(ADIPOSE) + (0.65 + 0.06 * muscle_texture[0]) * np.float32(MUSCLE - ADIPOSE)
+    glands, depths = [], []
+    total = np.zeros(2)
+    for mu, wall, z in zip(f, walls, envelope.z, strict=True):
+        muscle, depth = envelope.muscle_fraction(z), envelope.depth(z)
+        gland = expit((mu - np.float32(t)) / np.float32(0.22)) * (1 - muscle)
+        inside = (depth > envelope.skin_mm) & (muscle < 0.5)
+        total += gland[inside].sum(dtype=np.float64), inside.sum()
+        mu[:] = ADIPOSE + np.float32(GLANDULAR - ADIPOSE) * gland
+        mu += np.float32(0.25 * (LIGAMENT - ADIPOSE)) * wall * (1 - gland)
+        mu += muscle * (muscle_mu - mu)
+        glands.append(_coarsen(gland, blocks))
+        depths.append(np.where(_coarsen(muscle, blocks) > 0.02, np.float32(-1), _coarsen(depth, blocks)))
+    where = (envelope.z, _coarsen(envelope.y, blocks[:1]), _coarsen(envelope.x, blocks[:1]))
+    tissue = Tissue(
+        f, np.array(depths), gaussian_filter(np.array(glands), (5 / SLICE_MM, 5 / 4, 5 / 4)), where, float(total[0] / total[1])
+    )
     if distractors:
-        _add_vessels(rng, envelope, mu)
-        _add_calcifications(rng, envelope, depth_coarse, where, mu)
-    body = envelope.fraction_within(depth, 0)
-    core = envelope.fraction_within(depth, envelope.skin_mm)
-    mu *= core
-    body -= core
-    body *= np.float32(SKIN)
-    mu += body
-    nipple = envelope.nipple_fraction()
-    mu += nipple * np.maximum(np.float32(SKIN) - mu, 0)
-    return Tissue(mu, depth_coarse, np.asarray(gland_coarse), where, reached)
+        _add_vessels(rng, envelope, f)
+        _add_calcifications(rng, tissue, envelope)
+    for mu, z in zip(f, envelope.z, strict=True):
+        core = envelope.fraction_within(z, envelope.skin_mm)
+        mu *= core
+        mu += np.float32(SKIN) * (envelope.fraction_within(z, 0) - core)
+        mu += envelope.nipple_fraction(z) * np.maximum(np.float32(SKIN) - mu, 0)
+    return tissue
 
 
 def _coarsen(array: Array, blocks: tuple[int, ...]) -> Array:
@@ -272,16 +277,14 @@ def _add_vessels(rng: np.random.Generator, envelope: Envelope, mu: Array) -> Non
             mu[box] += share * np.maximum(np.float32(BLOOD) - mu[box], 0)
 
 
-def _add_calcifications(
-    rng: np.random.Generator, envelope: Envelope, depth: Array, where: tuple[Array, ...], mu: Array
-) -> None:
+def _add_calcifications(rng: np.random.Generator, tissue: Tissue, envelope: Envelope) -> None:
     """0 to 3 benign specks of radius 0.15 to 0.4 mm and three times the attenuation of gland."""
-    allowed = np.argwhere(depth > 6)
+    allowed = np.argwhere(tissue.depth_coarse > 6)
     for _ in range(rng.integers(0, 4) if len(allowed) else 0):
         k, j, i = allowed[rng.integers(len(allowed))]
-        centre = np.array([where[2][i], where[1][j], where[0][k]], dtype=np.float64)
+        centre = np.array([tissue.where[2][i], tissue.where[1][j], tissue.where[0][k]], dtype=np.float64)
         radius = rng.uniform(0.15, 0.4)
         # A rod as long as the sphere of that radius is in volume.
         box, share = tube(centre + np.array([[0, 0, 0], [4 / 3 * radius, 0, 0]]), np.full(2, radius), envelope)
         if share.size:
-            mu[box] += share * np.float32(3 * GLANDULAR)
+            tissue.attenuation[box] += share * np.float32(3 * GLANDULAR)

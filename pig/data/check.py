@@ -1,0 +1,304 @@
+"""A look at the data before a run: every file is read, all that is wrong or odd is named, and a page shows the rest.
+
+Errors are what the preprocessing and the folds refuse, found by calling them, and one image that is given for two
+patients, which would be a leak between folds. Doubts are what may be as it should.
+"""
+
+import hashlib
+import logging
+import multiprocessing
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pig.data.folds import make_folds
+from pig.data.images import read_grey, read_labels
+from pig.data.likeness import ALIKE, BITS, difference_hash, nearest_stranger
+from pig.data.manifest import read_manifest, read_table, refuse, row_number, spellings
+from pig.data.preprocess import PreprocessSettings, Slice, group_volumes, prepare_volume
+from pig.errors import UserError
+from pig.files import atomic_path
+from pig.progress import track
+
+logger = logging.getLogger("pig")
+
+ROW_FAULT = re.compile(r"row (\d+): (.*)", re.DOTALL)
+LARGE_MASK = 0.5  # share of the image; more is rather the background than a lesion
+SATURATED = 0.02  # share of the pixels at the greatest grey value
+VALUES_SHOWN = 6
+DOUBTS_LOGGED = 20
+
+
+@dataclass
+class Facts:
+    """What one row of the manifest was found to be.
+
+    Attributes:
+        row: 0-based.
+        height, width, dtype, low, high: of the image; None where it cannot be read.
+        mask_height, mask_width, mask_area: of the mask, in pixels; the area of all that is not 0.
+        mask_values: the grey values of the mask, the first six.
+        digest: of the image's pixels, equal for equal images.
+        hash: see ``pig.data.likeness``; None where the pair has faults.
+        faults: what stops a run.
+        doubts: what may be a mistake.
+    """
+
+    row: int
+    height: int | None = None
+    width: int | None = None
+    dtype: str | None = None
+    low: int | None = None
+    high: int | None = None
+    mask_height: int | None = None
+    mask_width: int | None = None
+    mask_area: int | None = None
+    mask_values: str | None = None
+    digest: str | None = None
+    hash: NDArray[np.uint64] | None = None
+    faults: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+
+
+def check(
+    manifest_path: str | Path,
+    settings: PreprocessSettings,
+    out: str | Path,
+    folds: int,
+    seed: int = 0,
+    jobs: int = 1,
+) -> None:
+    """Read all pairs of a manifest and write ``report.html`` and ``check.csv`` (one row per image) to ``out``.
+
+    Args:
+        manifest_path: see ``pig.data.manifest.read_manifest``.
+        settings: of the preprocessing that is to come: what it would refuse is an error here.
+        out: a folder; other files in it stay.
+        folds: the number of folds that is to come.
+        seed: of the folds.
+        jobs: processes; memory is that of one volume for each, and about 1 KiB for each image.
+
+    Raises:
+        UserError: the manifest cannot be read as a table with its columns; or, after both files are written, there are
+            errors: all of them, each with its row.
+    """
+    from pig.data.report_page import write_page
+
+    manifest, facts = _rows(manifest_path)
+    sound = manifest.loc[[not fact.faults for fact in facts]]
+    volumes = [[item._replace(row=sound.index[item.row]) for item in volume] for volume in group_volumes(sound)]
+    results = _map(volumes, settings, jobs)
+    for found in track(results, "looking at volumes", len(volumes)):
+        for fact in found:
+            facts[fact.row] = fact
+    patients = manifest["patient_id"].fillna("")
+    fold_of, general = _folds(manifest, folds, seed)
+    nearest, distance = _compare(facts, patients)
+    _doubt(facts, manifest)
+    general_doubts = [*_spellings(patients), *_mixtures(facts)]
+
+    table = _table(manifest, facts, patients.map(fold_of), nearest, distance)
+    with atomic_path(Path(out) / "check.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    with atomic_path(Path(out) / "report.html") as temporary:
+        write_page(temporary, manifest_path, table, general, general_doubts)
+
+    doubts = general_doubts + [f"row {row_number(fact.row)}: {doubt}" for fact in facts for doubt in fact.doubts]
+    for doubt in doubts[:DOUBTS_LOGGED]:
+        logger.warning("%s", doubt)
+    if len(doubts) > DOUBTS_LOGGED:
+        logger.warning("and %d doubts more: see %s", len(doubts) - DOUBTS_LOGGED, Path(out) / "report.html")
+    faults = [f"row {row_number(fact.row)}: {fault}" for fact in facts for fault in fact.faults]
+    refuse(manifest_path, general + faults)
+    logger.info("%d pairs, no error, %d doubts: %s", len(facts), len(doubts), Path(out) / "report.html")
+
+
+def _rows(path: str | Path) -> tuple[pd.DataFrame, list[Facts]]:
+    """Return the manifest and, for each row, the faults that ``read_manifest`` finds in it."""
+    try:
+        manifest = read_manifest(path)
+        return manifest, [Facts(row) for row in range(len(manifest))]
+    except UserError as error:
+        found = [ROW_FAULT.fullmatch(line.strip()) for line in str(error).split("\n  ")[1:]]
+        if not found or None in found:
+            raise  # no table at all: there is nothing to look at
+    manifest = read_table(path)
+    facts = [Facts(row) for row in range(len(manifest))]
+    for match in found:
+        if match:
+            facts[int(match[1]) - row_number(0)].faults.append(match[2])
+    for name in ("image_path", "mask_path"):
+        manifest[name] = [str(Path(path).absolute().parent / cell) for cell in manifest[name].fillna("")]
+    return manifest, facts
+
+
+def _map(volumes: list[list[Slice]], settings: PreprocessSettings, jobs: int) -> Iterator[list[Facts]]:
+    look = partial(look_at_volume, settings=settings)
+    if jobs <= 1:
+        yield from map(look, volumes)
+        return
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(look, volumes, chunksize=4)
+
+
+def look_at_volume(volume: list[Slice], settings: PreprocessSettings) -> list[Facts]:
+    """Return the facts of the slices of one volume: each by itself, and what the preprocessing says of them."""
+    prepared = prepare_volume(volume, settings)
+    faults: dict[int, list[str]] = defaultdict(list)
+    for row, fault in prepared.faults:
+        faults[row].append(fault)
+    found = []
+    for position, item in enumerate(volume):
+        fact = _look(item, settings)
+        fact.faults = faults[item.row]
+        if prepared.images is not None:
+            fact.hash = difference_hash(prepared.images[position])
+        found.append(fact)
+    return found
+
+
+def _look(item: Slice, settings: PreprocessSettings) -> Facts:
+    """Read one pair; what cannot be read stays None, since the preprocessing has said so."""
+    fact = Facts(item.row)
+    try:
+        image = read_grey(item.image_path, settings.colour)
+        fact.height, fact.width = image.shape
+        fact.dtype, fact.low, fact.high = str(image.dtype), int(image.min()), int(image.max())
+        fact.digest = hashlib.blake2b(
+            f"{image.shape}{image.dtype}".encode() + np.ascontiguousarray(image).tobytes(), digest_size=16
+        ).hexdigest()
+        fact.doubts = _doubtful_grey(image)
+    except UserError:
+        pass
+    try:
+        mask = read_labels(item.mask_path)
+        values = np.unique(mask).astype(np.int64)
+        fact.mask_values = " ".join(map(str, values[:VALUES_SHOWN])) + " ..." * (len(values) > VALUES_SHOWN)
+        mask = mask > 0
+        fact.mask_height, fact.mask_width = mask.shape
+        fact.mask_area = int(mask.sum())
+        if fact.mask_area > LARGE_MASK * mask.size:
+            fact.doubts.append(f"the mask covers {fact.mask_area / mask.size:.0%} of the image; is it inverted?")
+    except UserError:
+        pass
+    return fact
+
+
+def _doubtful_grey(image: NDArray[Any]) -> list[str]:
+    doubts = []
+    low, high = int(image.min()), int(image.max())
+    if image.dtype == np.uint16 and high < 256:
+        doubts.append(f"a 16-bit image without a grey value above {high}; were 8 bits saved as 16?")
+    border = np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
+    if low < high and (border == high).mean() > 0.5:
+        doubts.append("most of the border has the greatest grey value; is the image inverted (MONOCHROME1)?")
+    elif low < high and (share := float((image == high).mean())) > SATURATED:
+        doubts.append(f"{share:.0%} of the pixels have the greatest grey value, {high}; is the image clipped?")
+    return doubts
+
+
+def _folds(manifest: pd.DataFrame, count: int, seed: int) -> tuple[dict[str, int], list[str]]:
+    """Return patient -> fold, as ``pig folds`` will deal them, and what it would refuse."""
+    try:
+        table = make_folds(manifest[manifest["patient_id"].notna()], count, seed)
+    except UserError as error:
+        return {}, [str(error)]
+    return dict(zip(table["patient_id"], table["fold"].astype(int), strict=True)), []
+
+
+def _compare(facts: list[Facts], patients: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Add faults and doubts for images that are alike; return row -> nearest row of another patient, and distance."""
+    name_of = patients.tolist()
+    first: dict[str, int] = {}
+    copies = set()
+    for fact in facts:
+        if fact.digest is None:
+            continue
+        other = first.setdefault(fact.digest, fact.row)
+        if other == fact.row:
+            continue
+        copies |= {other, fact.row}
+        if name_of[other] != name_of[fact.row]:
+            fact.faults.append(
+                f"the very image of row {row_number(other)}, there of patient {name_of[other]}, here of "
+                f"{name_of[fact.row]}; give both one patient_id, or remove one"
+            )
+        else:
+            fact.doubts.append(f"the very image of row {row_number(other)}; it will count twice")
+
+    hashed = [fact for fact in facts if fact.hash is not None]
+    rows = [fact.row for fact in hashed]
+    if not hashed:
+        return pd.Series(dtype="Int64"), pd.Series(dtype="Int64")
+    codes = pd.factorize(patients.iloc[rows])[0]
+    index, bits = nearest_stranger(np.stack([fact.hash for fact in hashed if fact.hash is not None]), codes)
+    nearest = pd.Series({row: row_number(rows[near]) for row, near in zip(rows, index, strict=True) if near >= 0})
+    distance = pd.Series({row: int(n) for row, n in zip(rows, bits, strict=True) if n <= BITS})
+    for fact in hashed:
+        if fact.row in distance and distance[fact.row] <= ALIKE and fact.row not in copies:
+            fact.doubts.append(
+                f"much like row {nearest[fact.row]} of another patient ({distance[fact.row]} of {BITS} bits differ); "
+                "is it the same person, or the same image twice?"
+            )
+    return nearest, distance
+
+
+def _doubt(facts: list[Facts], manifest: pd.DataFrame) -> None:
+    """Add the doubts that arise between rows: one mask for several images."""
+    first: dict[str, int] = {}
+    for fact, path in zip(facts, manifest["mask_path"], strict=True):
+        other = first.setdefault(path, fact.row)
+        if other != fact.row and not fact.faults:
+            fact.doubts.append(f"the same mask file as row {row_number(other)}")
+
+
+def spelling(name: str) -> tuple[str, ...]:
+    """Return what stays of a name without case, separators, accents' encodings and leading zeros."""
+    parts = re.findall(r"\d+|[^\W\d_]+", unicodedata.normalize("NFKC", name).casefold())
+    return tuple(part.lstrip("0") or "0" if part.isdigit() else part for part in parts)
+
+
+def _spellings(patients: Iterable[str]) -> list[str]:
+    alike: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for name in filter(None, patients):
+        alike[spelling(name)].add(name)
+    return [
+        f"patients {' and '.join(map(repr, sorted(names)))}: one patient in several spellings?"
+        for names in alike.values()
+        if len(names) - len(spellings(sorted(names))) > 1  # the manifest has refused those that differ in case alone
+    ]
+
+
+def _mixtures(facts: list[Facts]) -> list[str]:
+    kinds = sorted({fact.dtype for fact in facts if fact.dtype})
+    return [f"images of {' and of '.join(kinds)} are mixed; were some saved with fewer grey values?"] * (len(kinds) > 1)
+
+
+def _table(
+    manifest: pd.DataFrame, facts: list[Facts], folds: pd.Series, nearest: pd.Series, distance: pd.Series
+) -> pd.DataFrame:
+    """Return one row per image, ``row`` as a spreadsheet counts them."""
+    table = pd.DataFrame([asdict(fact) for fact in facts]).drop(columns=["hash", "digest"])
+    whole = ["height", "width", "low", "high", "mask_height", "mask_width", "mask_area"]
+    table = table.astype(dict.fromkeys(whole, "Int64")).rename(columns={"mask_area": "mask_area_px"})
+    share = table["mask_area_px"] / (table["mask_height"] * table["mask_width"])
+    table["mask_area_pct"] = (100 * share).astype("Float64").round(3)
+    table["fold"] = folds.astype("Int64").to_numpy()
+    table["nearest_row"] = nearest.reindex(table.index).astype("Int64")
+    table["nearest_bits"] = distance.reindex(table.index).astype("Int64")
+    for name in ("faults", "doubts"):
+        table[name] = table.pop(name).map("; ".join)
+    table["row"] = table["row"].map(row_number)
+    named = ["patient_id", "image_path", "mask_path", "view", "laterality", "volume_id"]
+    shown = manifest[[name for name in named if name in manifest]].reset_index(drop=True)
+    return pd.concat([table[["row"]], shown, table.drop(columns="row")], axis=1)

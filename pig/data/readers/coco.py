@@ -1,0 +1,124 @@
+"""COCO: images, and one JSON file with their outlines as polygons or run lengths."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pig.data.readers.case import Case, Pair, Patients, gather, inside
+from pig.errors import UserError
+from pig.files import read_json
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where images and outlines lie, and who the patients are.
+
+    Attributes:
+        annotations: the JSON file below the root.
+        patient: a regular expression with one group, searched in ``patient_key`` of each image.
+        patient_key: the key of an image's record that the patient is taken from.
+        images: folder below the root.
+        categories: names of the categories that are the lesion; empty: the only one.
+    """
+
+    annotations: str
+    patient: str
+    patient_key: str = "file_name"
+    images: str = "."
+    categories: tuple[str, ...] = ()
+
+
+def cases(root: Path, settings: Settings) -> list[Case]:
+    """Return one case per image, in the order of the file; outlines of one image are united.
+
+    Raises:
+        UserError: the file is no COCO, names images twice or not at all, or an image tells no patient. All are listed.
+    """
+    path = root / settings.annotations
+    content = read_json(path)
+    if not isinstance(content, dict) or any(
+        not isinstance(content.get(key), list) for key in ("images", "annotations", "categories")
+    ):
+        raise UserError(f"{path} lacks the lists images, annotations and categories; this is not COCO.")
+    wanted = _categories(path, content["categories"], settings.categories)
+    patients = Patients(settings.patient, "import.coco.patient")
+    faults: list[str] = []
+    outlines: dict[Any, list[Any]] = {}
+    for record in content["images"]:
+        if missing := [key for key in ("id", "file_name", "height", "width") if key not in record]:
+            faults.append(f"an image {record.get('file_name', '')} has no {', '.join(missing)}")
+        elif record["id"] in outlines:
+            faults.append(f"two images have the id {record['id']}")
+        else:
+            outlines[record["id"]] = []
+    for annotation in content["annotations"]:
+        if annotation.get("image_id") not in outlines:
+            faults.append(f"annotation {annotation.get('id')} is of an image that is not listed")
+        elif annotation.get("category_id") in wanted:
+            outlines[annotation["image_id"]].append(annotation.get("segmentation"))
+    found = []
+    for record in content["images"] if not faults else []:
+        name, key = str(record["file_name"]), str(record.get(settings.patient_key, ""))
+        try:
+            row = {"patient_id": patients.find(key)}
+            image = inside(root / settings.images, name)
+        except UserError as error:
+            faults.append(str(error))
+            continue
+        size = int(record["height"]), int(record["width"])
+        found.append(Case(name, partial(load, image, outlines[record["id"]], size, row)))
+    return gather(path, faults, found, "images")
+
+
+def _categories(path: Path, records: list[dict[str, Any]], names: tuple[str, ...]) -> set[Any]:
+    ids = {str(record.get("name")): record.get("id") for record in records}
+    if unknown := [name for name in names if name not in ids]:
+        raise UserError(f"{path} has no category {', '.join(unknown)}; it has {', '.join(ids)}.")
+    if not names and len(ids) != 1:
+        raise UserError(f"{path} has the categories {', '.join(ids)}; say in import.coco.categories which are lesions.")
+    return {ids[name] for name in names or ids}
+
+
+def load(image: Path, outlines: list[Any], size: tuple[int, int], row: dict[str, Any]) -> list[Pair]:
+    """Return the pair of one image; pixels are drawn by COCO's own library.
+
+    Raises:
+        UserError: an outline is neither polygons nor run lengths, or is of another size.
+    """
+    mask = np.zeros(size, bool)
+    for outline in outlines:
+        mask |= _draw(outline, size)
+    return [Pair(image, mask, row)]
+
+
+def _draw(outline: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
+    try:
+        from pycocotools import mask as coco  # type: ignore[import-untyped]
+    except ImportError:
+        raise UserError("reading COCO needs pycocotools; pip install 'pig-benchmark[coco]'.") from None
+    height, width = size
+    match outline:
+        case [[_, *_], *_] if all(
+            isinstance(part, list)
+            and len(part) >= 6
+            and len(part) % 2 == 0
+            and all(isinstance(value, int | float) for value in part)
+            for part in outline
+        ):
+            codes = coco.frPyObjects(outline, height, width)
+        case {"counts": counts, "size": [h, w]}:
+            if (h, w) != size:
+                raise UserError(f"run lengths of {w} x {h} pixels, the image has {width} x {height}")
+            if isinstance(counts, list):
+                if sum(counts) != height * width:
+                    raise UserError(f"run lengths of {sum(counts)} pixels, the image has {height * width}")
+                codes = [coco.frPyObjects(outline, height, width)]
+            else:
+                codes = [{"counts": counts.encode(), "size": [height, width]}]
+        case _:
+            raise UserError("an outline that is neither polygons of three or more points nor run lengths")
+    return np.asarray(coco.decode(coco.merge(codes)), bool)

@@ -1,0 +1,163 @@
+"""DICOM: the pixels as a display shows them. No field is read but those named here, and none is carried on."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pig.errors import UserError
+
+
+class Header(NamedTuple):
+    """What is needed of a header.
+
+    Attributes:
+        rows: height in pixels.
+        columns: width in pixels.
+        frames: 1 for a single image.
+        inverted: MONOCHROME1, in which large values are dark.
+        slope: of the rescaling to the modality's values.
+        intercept: of the same.
+        window: centre and width, or None.
+        function: how the window is meant: "LINEAR", "LINEAR_EXACT" or "SIGMOID".
+        spacing_mm: distance of rows, or None.
+        slice_mm: distance of slices, or None.
+        bits: of a stored value.
+        signed: whether stored values may be negative.
+    """
+
+    rows: int
+    columns: int
+    frames: int
+    inverted: bool
+    slope: float
+    intercept: float
+    window: tuple[float, float] | None
+    function: str
+    spacing_mm: float | None
+    slice_mm: float | None
+    bits: int
+    signed: bool
+
+
+def read_header(path: Path) -> Header:
+    """Read what is needed of the header of an image.
+
+    Raises:
+        UserError: the file is no DICOM, is cut short, or is no grey image.
+    """
+    data = _dataset(path)
+    try:
+        if int(data.get("SamplesPerPixel", 1)) != 1:
+            raise UserError(f"{path} has colours; a mammogram has none")
+        centre, width = (
+            _group(data, "FrameVOILUTSequence", "WindowCenter"),
+            _group(data, "FrameVOILUTSequence", "WindowWidth"),
+        )
+        spacing = _group(data, "PixelMeasuresSequence", "PixelSpacing", "ImagerPixelSpacing")
+        slices = _group(data, "PixelMeasuresSequence", "SpacingBetweenSlices", "SliceThickness")
+        return Header(
+            rows=int(data["Rows"].value),
+            columns=int(data["Columns"].value),
+            frames=int(data.get("NumberOfFrames", 1) or 1),
+            inverted=data.get("PhotometricInterpretation", "MONOCHROME2") == "MONOCHROME1",
+            slope=float(_group(data, "PixelValueTransformationSequence", "RescaleSlope") or 1),
+            intercept=float(_group(data, "PixelValueTransformationSequence", "RescaleIntercept") or 0),
+            window=(_first(centre), _first(width)) if centre is not None and width is not None else None,
+            function=str(_group(data, "FrameVOILUTSequence", "VOILUTFunction") or "LINEAR"),
+            spacing_mm=_first(spacing) if spacing is not None else None,
+            slice_mm=_first(slices) if slices is not None else None,
+            bits=int(data["BitsStored"].value),
+            signed=bool(data.get("PixelRepresentation", 0)),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} lacks a field of the header or has a broken one ({error}); copy it anew") from None
+
+
+def read_frames(path: Path, indices: Sequence[int]) -> Iterator[NDArray[Any]]:
+    """Yield the stored values [H, W] of some frames (0-based), one at a time in memory.
+
+    Raises:
+        UserError: the file is cut short, or its compression cannot be read.
+    """
+    pixels = _import("pydicom.pixels", path)
+    try:
+        yield from pixels.iter_pixels(path, indices=list(indices), raw=True)
+    except UserError:
+        raise
+    except Exception as error:  # each decoder raises errors of its own
+        raise UserError(
+            f"{path}: the pixels cannot be read ({type(error).__name__}: {error}); it may be cut short, or its "
+            "compression may need pip install 'pig-benchmark[dicom]'"
+        ) from None
+
+
+def display(values: NDArray[Any], header: Header) -> NDArray[np.uint16]:
+    """Return stored values as a display shows them: rescaled, windowed, dark to bright in 0..65535.
+
+    Windows as in DICOM PS3.3 C.11.2.1; without one, the range that the bits can hold.
+    """
+    shown = values.astype(np.float64) * header.slope + header.intercept
+    if header.window is None:
+        least = -(2 ** (header.bits - 1)) if header.signed else 0
+        ends = np.array([least, least + 2**header.bits - 1]) * header.slope + header.intercept
+        shown = (shown - ends.min()) / (ends.max() - ends.min())
+    else:
+        centre, width = header.window
+        match header.function:
+            case "SIGMOID":
+                shown = 1 / (1 + np.exp(-4 * (shown - centre) / width))
+            case "LINEAR_EXACT":
+                shown = (shown - centre) / width + 0.5
+            case _:
+                shown = (shown - (centre - 0.5)) / max(width - 1, 1) + 0.5
+    shown = np.clip(shown, 0, 1)
+    return np.rint((1 - shown if header.inverted else shown) * 65535).astype(np.uint16)
+
+
+def series_of(path: Path) -> str:
+    """Return the SeriesInstanceUID, for finding files; it is written nowhere.
+
+    Raises:
+        UserError: the file is no DICOM.
+    """
+    return str(_dataset(path, ["SeriesInstanceUID"]).get("SeriesInstanceUID", ""))
+
+
+def _dataset(path: Path, only: list[str] | None = None) -> Any:
+    pydicom = _import("pydicom", path)
+    try:
+        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=only)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except Exception as error:  # of a broken file pydicom raises nearly anything
+        raise UserError(f"{path} is not readable DICOM ({error}); it may be cut short: copy it anew") from None
+
+
+def _import(module: str, path: Path) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise UserError(f"{path}: reading DICOM needs pydicom; pip install 'pig-benchmark[dicom]'.") from None
+
+
+def _group(data: Any, sequence: str, *keywords: str) -> Any:
+    """Return the first of ``keywords`` in the functional groups of all frames, of the first frame, or at the top."""
+    places = [data]
+    for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
+        for group in list(data.get(groups) or [])[:1]:
+            places[:0] = list(group.get(sequence) or [])[:1]
+    for place in places:
+        for keyword in keywords:
+            if place.get(keyword) is not None:
+                return place.get(keyword)
+    return None
+
+
+def _first(value: Any) -> float:
+    """Return the first of several values: windows may be offered in any number."""
+    return float(value if isinstance(value, str | int | float) else value[0])

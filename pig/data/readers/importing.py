@@ -1,0 +1,200 @@
+"""From any layout to a folder with a manifest: the part that all readers share."""
+
+import dataclasses
+import logging
+import multiprocessing
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from pig.data.manifest import spellings
+from pig.data.readers import bcs_dbt, cbis_ddsm, coco, folders, inbreast, nnunet, t_synth, table
+from pig.data.readers.case import Case, Pair
+from pig.errors import UserError
+from pig.files import atomic_directory, write_json
+from pig.progress import track
+from pig.settings import parse
+
+logger = logging.getLogger("pig")
+
+# Each has a dataclass `Settings` and `cases(root, settings) -> list[Case]`.
+SOURCES = {
+    "manifest": table,
+    "folders": folders,
+    "nnunet": nnunet,
+    "coco": coco,
+    "bcs-dbt": bcs_dbt,
+    "t-synth": t_synth,
+    "cbis-ddsm": cbis_ddsm,
+    "inbreast": inbreast,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Import:
+    """What of a data set is taken.
+
+    Attributes:
+        without_lesion: "leave" out pairs with an empty mask, as the log then says, or "keep" them.
+        faults: "stop" at the end and list all that cannot be read, or "skip" them, as the log then says.
+    """
+
+    without_lesion: Literal["leave", "keep"] = "leave"
+    faults: Literal["stop", "skip"] = "stop"
+
+
+class Written(NamedTuple):
+    """What became of a case: the rows of its pairs, how many had no lesion, or what is wrong."""
+
+    rows: list[dict[str, Any]]
+    without_lesion: int
+    fault: str | None
+
+
+def import_data(source: str, root: str | Path, settings: Mapping[str, Any], out: str | Path, jobs: int = 1) -> Path:
+    """Read a data set and write a folder that ``pig preprocess`` takes.
+
+    Args:
+        source: a key of ``SOURCES``.
+        root: where the data set lies; for "manifest", the table.
+        settings: those of the reader, and those of ``Import``.
+        out: a folder with ``manifest.csv``, ``masks/`` (PNG, 0 and 255), ``images/`` (PNG of 8 or 16 bits, where the
+            source has no image files of its own) and ``import.json``; replaced, if it exists, once all is written.
+        jobs: processes; each holds one case in memory. The result is the same for any number.
+
+    Returns:
+        The path of the manifest.
+
+    Raises:
+        UserError: the source or a setting is unknown, or data cannot be read. All faults are listed, and ``out`` is
+            left as it was.
+    """
+    if source not in SOURCES:
+        raise UserError(f"There is no source {source!r}; the sources are {', '.join(SOURCES)}.")
+    reader, root, where = SOURCES[source], Path(root).absolute(), f"import.{source}"
+    if not root.exists():
+        raise UserError(f"{root} does not exist; give the place where the data set lies.")
+    names = {field.name for field in dataclasses.fields(Import)}
+    common = parse(Import, {key: value for key, value in settings.items() if key in names}, where)
+    own = parse(reader.Settings, {key: value for key, value in settings.items() if key not in names}, where)
+    cases = reader.cases(root, own)
+    with atomic_directory(out) as folder:
+        rows, without_lesion, faults = [], 0, []
+        for case, written in zip(cases, track(_write(cases, folder, common, jobs), "import", len(cases)), strict=True):
+            rows += written.rows
+            without_lesion += written.without_lesion
+            if written.fault:
+                faults.append(f"{case.name}: {written.fault}")
+        _refuse(root, rows, faults, without_lesion, common)
+        _report(rows, faults, without_lesion, common)
+        pd.DataFrame(rows).to_csv(folder / "manifest.csv", index=False)
+        (folder / "masks").mkdir(exist_ok=True)
+        write_json(
+            folder / "import.json",
+            {
+                "source": source,
+                "settings": dataclasses.asdict(own) | dataclasses.asdict(common),
+                "pairs": len(rows),
+                "patients": len({row["patient_id"] for row in rows}),
+                "without_lesion": without_lesion,
+                "faults": len(faults),
+            },
+        )
+    return Path(out) / "manifest.csv"
+
+
+def _write(cases: list[Case], folder: Path, common: Import, jobs: int) -> Iterable[Written]:
+    for name in ("images", "masks"):
+        (folder / name).mkdir()
+    write = partial(write_case, folder=folder, keep=common.without_lesion == "keep")
+    if jobs <= 1:
+        yield from map(write, range(len(cases)), cases)
+        return
+    # Spawned, since a forked child of a process with threads (torch has some) may hang.
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(write, range(len(cases)), cases)
+
+
+def write_case(number: int, case: Case, folder: Path, keep: bool) -> Written:
+    """Write the masks, and images that are not files, of one case.
+
+    File names are numbers, so that they hold neither a patient's name nor a letter that a file system lacks.
+    """
+    rows: list[dict[str, Any]] = []
+    without_lesion = 0
+    try:
+        for position, pair in enumerate(case.load()):
+            _check(pair)
+            if not pair.mask.any():
+                without_lesion += 1
+                if not keep:
+                    continue
+            name = f"{number:06d}-{position:03d}.png"
+            mask_path, image_path = f"masks/{name}", f"images/{name}"
+            _save(np.where(pair.mask, np.uint8(255), np.uint8(0)), folder / mask_path)
+            if isinstance(pair.image, Path):
+                image_path = str(pair.image)
+            else:
+                _save(pair.image, folder / image_path)
+            rows.append({"image_path": image_path, "mask_path": mask_path, **pair.row})
+    except UserError as error:
+        for row in rows:
+            for path in (row["mask_path"], row["image_path"]):
+                if not Path(path).is_absolute():
+                    (folder / path).unlink()
+        return Written([], 0, str(error))
+    return Written(rows, without_lesion, None)
+
+
+def _check(pair: Pair) -> None:
+    if isinstance(pair.image, Path):
+        try:
+            with Image.open(pair.image) as file:
+                height, width = file.height, file.width
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise UserError(f"{pair.image} cannot be read ({error}); copy it anew") from None
+    else:
+        height, width = pair.image.shape
+    if pair.mask.shape != (height, width):
+        raise UserError(
+            f"the mask is {pair.mask.shape[1]} x {pair.mask.shape[0]} pixels, its image {width} x {height}; "
+            "they must match"
+        )
+
+
+def _save(pixels: np.ndarray[Any, Any], path: Path) -> None:
+    # Level 1 is many times as fast as the default, for files a few percent larger.
+    Image.fromarray(np.ascontiguousarray(pixels)).save(path, compress_level=1)
+
+
+def _refuse(root: Path, rows: list[dict[str, Any]], faults: list[str], without_lesion: int, common: Import) -> None:
+    patients = [str(row["patient_id"]) for row in rows]
+    wrong = [f"patients {patients[a]!r} and {patients[b]!r} are one in two spellings" for a, b in spellings(patients)]
+    images = [row["image_path"] for row in rows]
+    wrong += [f"{image} stands in several pairs" for image, count in Counter(images).items() if count > 1]
+    stopping = (faults if common.faults == "stop" else []) + wrong
+    if stopping:
+        heading = f"{root} has {len(stopping)} fault{'s' * (len(stopping) > 1)}"
+        mend = "mend the data, or set faults to skip to go on without" if not wrong else "mend the data"
+        raise UserError("\n  ".join([f"{heading}; {mend}:", *stopping]))
+    if not rows:
+        raise UserError(
+            f"{root} gives no pairs: {len(faults)} cannot be read, {without_lesion} have no lesion "
+            "(without_lesion: keep takes those)."
+        )
+
+
+def _report(rows: list[dict[str, Any]], faults: list[str], without_lesion: int, common: Import) -> None:
+    logger.info("%d pairs of %d patients", len(rows), len({row["patient_id"] for row in rows}))
+    if without_lesion:
+        done = "kept" if common.without_lesion == "keep" else "left out"
+        logger.info("%d pairs without a lesion were %s", without_lesion, done)
+    for fault in faults:
+        logger.warning("skipped: %s", fault)

@@ -1,0 +1,80 @@
+"""nnU-Net v2 raw data: imagesTr/CASE_0000.png, labelsTr/CASE.png, dataset.json."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pig.data.readers.case import Case, Patients, folder_of, gather
+from pig.data.readers.slices import ENDINGS, read_pairs
+from pig.errors import UserError
+from pig.files import read_json
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which part of the data is taken.
+
+    Attributes:
+        patient: a regular expression with one group, searched in the name of a case; nnU-Net knows no patients.
+        labels: names of the labels that are the lesion; empty: the only one beside background.
+        channel: the input channel that is the image.
+        axis: what counts the slices of a NIfTI volume.
+    """
+
+    patient: str
+    labels: tuple[str, ...] = ()
+    channel: int = 0
+    axis: int = 2
+
+
+def cases(root: Path, settings: Settings) -> list[Case]:
+    """Return one case per training case, sorted by name.
+
+    Raises:
+        UserError: dataset.json or a folder is missing or says what cannot be, a case lacks a file, or its name tells
+            no patient. All are listed.
+    """
+    description = read_json(root / "dataset.json")
+    ending, values = _endings_and_values(root / "dataset.json", description, settings.labels)
+    patients = Patients(settings.patient, "import.nnunet.patient")
+    images, labels = folder_of(root, "imagesTr", "images"), folder_of(root, "labelsTr", "labels")
+    channel = f"_{settings.channel:04d}{ending}"
+    if str(settings.channel) not in description.get("channel_names", {"0": ""}):
+        raise UserError(f"{root / 'dataset.json'} has no channel {settings.channel}; see its channel_names.")
+    faults, found = [], []
+    have = {path.name.removesuffix(channel) for path in images.iterdir() if path.name.endswith(channel)}
+    want = {path.name.removesuffix(ending) for path in labels.iterdir() if path.name.endswith(ending)}
+    faults += [f"{labels / name}{ending} has no image {name}{channel}" for name in sorted(want - have)]
+    faults += [f"{images / name}{channel} has no label {name}{ending}" for name in sorted(have - want)]
+    for name in sorted(have & want):
+        try:
+            row = {"patient_id": patients.find(name), "volume_id": name}
+        except UserError as error:
+            faults.append(str(error))
+            continue
+        image, mask = images / f"{name}{channel}", labels / f"{name}{ending}"
+        found.append(Case(name, partial(read_pairs, image, mask, row, values, settings.axis)))
+    return gather(root, faults, found, f"training cases *{channel}")
+
+
+def _endings_and_values(path: Path, description: Any, names: tuple[str, ...]) -> tuple[str, tuple[int, ...]]:
+    """Return the ending of the files and the values of the lesion that dataset.json gives."""
+    if not isinstance(description, dict) or not isinstance(description.get("labels"), Mapping):
+        raise UserError(f"{path} gives no labels; this is not nnU-Net v2 raw data.")
+    if "dataset" in description:
+        raise UserError(f"{path} lists its files under 'dataset'; only imagesTr and labelsTr are read.")
+    ending = description.get("file_ending")
+    if ending not in ENDINGS:
+        raise UserError(f"{path}: files ending in {ending!r} are not read; these are: {', '.join(ENDINGS)}.")
+    labels = {
+        name: tuple(value) if isinstance(value, list) else (value,)
+        for name, value in description["labels"].items()
+        if name not in ("background", "ignore")
+    }
+    if unknown := [name for name in names if name not in labels]:
+        raise UserError(f"{path} has no label {', '.join(unknown)}; it has {', '.join(labels)}.")
+    if not names and len(labels) != 1:
+        raise UserError(f"{path} has the labels {', '.join(labels)}; say in import.nnunet.labels which are the lesion.")
+    return ending, tuple(sorted({value for name in names or labels for value in labels[name]}))

@@ -1,0 +1,327 @@
+"""Configurations: refused with sentences, and in step with the settings that the code knows."""
+
+import dataclasses
+import importlib
+import types
+import typing
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+from study_runs import ROOT
+
+import baselines.ddim
+import baselines.ddpm
+import baselines.ldm
+import baselines.segguided
+from pig import paired_diffusion
+from pig.config import check_config
+from pig.data.phantom import PhantomSettings
+from pig.data.preprocess import PreprocessSettings
+from pig.errors import UserError
+from pig.generator import find_class
+from pig.segmentation import SegmentationSettings
+from pig.settings import parse
+from pig.training import TrainingSettings
+
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
+CONFIGS = ROOT / "workflow/configs"
+STUDIES = [[], ["tiny.yaml"], ["paper.yaml"], ["paper.yaml", "paper-official-code.yaml"]]
+
+Config = dict[str, Any]
+
+
+def study(*overlays: str) -> Config:
+    config: Config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for name in overlays:
+        update_config(config, yaml.safe_load((CONFIGS / name).read_text()))
+    return config
+
+
+def faults(config: Config) -> list[str]:
+    try:
+        check_config(config, SCHEMA)
+    except UserError as error:
+        return str(error).splitlines()
+    return []
+
+
+def put(*keys: str | int, value: Any) -> Callable[[Config], None]:
+    """Return a change of a configuration: the key at the end of a path gets a value."""
+
+    def change(config: Any) -> None:
+        for key in keys[:-1]:
+            config = config[key]
+        config[keys[-1]] = value
+
+    return change
+
+
+def dataclass_of(path: str, section: str) -> Any:
+    """Return the dataclass of a section of a class; those that sample as DDIM does share its."""
+    module = importlib.import_module(path.rpartition(".")[0])
+    return getattr(module, section.capitalize(), baselines.ddim.Sampling)
+
+
+@pytest.mark.parametrize("overlays", STUDIES, ids=lambda names: "+".join(names) or "default")
+def test_the_studies_are_right_down_to_the_settings_of_each_class(overlays: list[str]) -> None:
+    config = study(*overlays)
+    assert faults(config) == []
+    parse(PhantomSettings, config["dataset"]["phantom"], "phantom")
+    parse(PreprocessSettings, config["preprocessing"], "preprocessing")
+    own = {key: value for key, value in config["segmentation"].items() if key != "seeds"}
+    parse(SegmentationSettings, own, "segmentation")
+    for name, generator in config["generators"].items():
+        for section in {"model", "sampling"} & generator.keys():
+            parse(dataclass_of(generator["class"], section), generator[section], f"generators.{name}.{section}")
+
+
+def test_the_papers_study_has_the_papers_numbers_and_nothing_of_the_default_study() -> None:
+    config = study("paper.yaml")
+    assert config["preprocessing"] == {"size": 512, "fit": "stretch"}
+    training = TrainingSettings(batch_size=6, learning_rate=2e-4, epochs=128, optimizer="adam", weight_decay=0.0)
+    pig, ddpm, segguided = (config["generators"][name] for name in ("pig", "ddpm", "segguided"))
+    # The defaults of the classes are the paper's: T = 1024, beta 1e-4..0.02, epsilon, 256 steps, no clipping.
+    generator = find_class(pig["class"])(pig["model"], pig["sampling"])
+    assert generator.model == paired_diffusion.Model(512, training)
+    assert generator.sampling == paired_diffusion.Sampling()
+    for network in (generator.guider, generator.denoiser):
+        assert sum(parameter.numel() for parameter in network.parameters()) == 7_125_409
+    assert parse(baselines.ddpm.Model, ddpm["model"], "ddpm") == baselines.ddpm.Model(512, training)
+    assert parse(baselines.segguided.Model, segguided["model"], "") == baselines.segguided.Model(512, training)
+    for name in ("ddim", "ldm", "controlnet", "segguided"):
+        assert parse(baselines.ddim.Sampling, config["generators"][name]["sampling"], name) == baselines.ddim.Sampling()
+    for name in ("ldm", "ldm_base"):
+        assert parse(baselines.ldm.Model, config["generators"][name]["model"], name) == baselines.ldm.Model(training)
+    assert config["table1"]["count"] == 2048
+    assert [arm["count"] for arm in config["table2"]["arms"]] == [2048, 2048, 2048, 1024, 2048, 3072]
+
+
+def test_the_official_code_departs_from_the_paper_in_these_settings() -> None:
+    def leaves(value: Any, *keys: str) -> Iterator[tuple[str, Any]]:
+        if isinstance(value, dict):
+            for key, below in value.items():
+                yield from leaves(below, *keys, key)
+        else:
+            yield ".".join(keys), value
+
+    paper = dict(leaves(study("paper.yaml")))
+    code = dict(leaves(study("paper.yaml", "paper-official-code.yaml")))
+    assert {key: value for key, value in code.items() if paper.get(key, "unset") != value} == {
+        "generators.pig.model.condition": "predicted",
+        "generators.pig.model.clamp_condition": False,  # the default
+        "generators.pig.model.loss_weight": "sigmoid",
+        "generators.pig.model.antithetic": True,
+        "generators.pig.model.training.schedule": "plateau",
+        "generators.pig.sampling.steps": 1024,
+        "generators.pig.sampling.binarise": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (put("sead", value=1), "sead is not a known key; did you mean seed?"),
+        (put("folds", "qqq", value=1), "folds.qqq is not a known key; the keys there are count, seed."),
+        (
+            put("generators", "pig", "model", "network", "chanels", value=[8]),
+            "generators.pig.model.network.chanels is not a known key; did you mean channels?",
+        ),
+        (
+            put("generators", "ddim", "sampling", "step", value=3),
+            "generators.ddim.sampling.step is not a known key; did you mean steps?",
+        ),
+        (
+            put("generators", "pig", "model", "prediction", value="noise"),
+            'generators.pig.model.prediction must be one of "epsilon", "v", "x0", not "noise".',
+        ),
+        (
+            put("generators", "pig", "model", "training", "learning_rate", value="2e-4"),
+            'generators.pig.model.training.learning_rate must be a number, not "2e-4" (to YAML that is text; with a '
+            "point, 2.0e-4, it is a number).",
+        ),
+        (
+            put("folds", "count", value="3"),
+            'folds.count must be an integer, not "3" (values within braces after --config are all read as text; put '
+            "them into a file for --configfile).",
+        ),
+        (put("folds", "count", value=1), "folds.count must be at least 2, not 1."),
+        (put("folds", "count", value=True), "folds.count must be an integer, not true."),
+        (put("folds", value=None), "folds must be keys and values, not null."),
+        (put("folds", value={"count": 3}), "folds.seed is missing; config.yaml shows it with a value."),
+        (put("segmentation", "real_share", value=1), "segmentation.real_share must be below 1, not 1."),
+        (put("segmentation", "seeds", value=[]), "segmentation.seeds must not be empty."),
+        (put("segmentation", "seeds", value=[4, 4]), "segmentation.seeds names something twice: [4, 4]."),
+        (put("table2", "arms", 1, "count", value=0), "table2.arms[1].count must be at least 1, not 0."),
+        (
+            put("generators", "a/b", value={"class": "a.B"}),
+            "generators: a name is a letter, then letters, digits, '_' or '-', not \"a/b\".",
+        ),
+        (
+            put("generators", "pig", "model_of", value="ddpm"),
+            "generators.pig needs either model (settings to train with) or model_of (another's trained model).",
+        ),
+        (
+            put("generators", "ddim", "model_of", value="ddqm"),
+            "generators.ddim.model_of names 'ddqm', which is not among generators",
+        ),
+        (
+            put("generators", "ldm", "needs", "autoencoder", value="ddim"),
+            "generators.ldm.needs.autoencoder names 'ddim', which has no model of its own; name the one that has.",
+        ),
+        (
+            put("generators", "ddim", "needs", value={"x": "ddpm"}),
+            "generators.ddim.needs is of no use beside model_of; the needs of 'ddpm' are what is trained.",
+        ),
+        (
+            put("generators", "autoencoder", "needs", value={"base": "controlnet"}),
+            "generators need each other in a circle: autoencoder -> controlnet -> ldm_base -> autoencoder.",
+        ),
+        (
+            put("generators", "ldm", "label", value="PIG"),
+            "generators: 2 of them have the label 'PIG'; rows of a table need different ones.",
+        ),
+        (
+            put("table1", "generators", value=["pig", "autoencoder"]),
+            "table1.generators[1] names 'autoencoder', which is a part; to draw from it, give it a sampling section.",
+        ),
+        (put("table1", "generators", value=["pgi"]), "table1.generators[0] names 'pgi', which is not among generators"),
+        (
+            put("table1", "folds", value=[0, 5]),
+            "table1.folds names fold 5, but folds.count is 5: they are numbered 0 to 4.",
+        ),
+        (put("table2", "arms", 0, "generator", value="x"), "table2.arms[0].generator names 'x', which is not among"),
+        (
+            put("table2", "arms", value=[{"generator": "pig", "count": 8}] * 2),
+            "table2.arms[1] is there twice: pig with 8.",
+        ),
+        (
+            put("dataset", "phantom", "patients", value=4),
+            "folds.count is 5, but dataset.phantom has 4 patients; a fold needs at least one.",
+        ),
+        (put("dataset", "manifest", value="no.csv"), "dataset.manifest: there is no file 'no.csv'"),
+        (put("table1", "inception_weights", value="no.pth"), "table1.inception_weights: there is no file 'no.pth'"),
+    ],
+)
+def test_a_fault_is_a_sentence(change: Callable[[Config], None], sentence: str) -> None:
+    config = study()
+    config["folds"]["count"] = 5
+    change(config)
+    found = faults(config)
+    assert found[0].startswith(f"config: {sentence}"), found
+    assert len(found) == 1 or "autoencoder -> controlnet" in sentence
+
+
+def test_all_faults_are_named_at_once() -> None:
+    config = study()
+    config["seed"] = -1
+    del config["table2"]["arms"]
+    config["generators"]["pig"]["sampling"] = {"stepz": 1, "clip": "yes"}
+    assert [fault.split(" ")[1] for fault in faults(config)] == [
+        "generators.pig.sampling.stepz",
+        "generators.pig.sampling.clip",
+        "seed",
+        "table2.arms",
+    ]
+
+
+def test_a_class_of_ones_own_checks_its_settings_itself() -> None:
+    config = study()
+    config["generators"]["mine"] = {"class": "my.Own", "model": {"anything": [1]}, "sampling": {"goes": "here"}}
+    assert faults(config) == []
+
+
+def paths(value: Any, *keys: str) -> Iterator[tuple[str, ...]]:
+    if isinstance(value, dict):
+        yield keys
+        for key, below in value.items():
+            yield from paths(below, *keys, key)
+
+
+OPEN = {("generators",), *(("generators", name, "needs") for name in study()["generators"])}
+SECTIONS = sorted(set(paths(study())) - OPEN)
+
+
+@pytest.mark.parametrize("keys", SECTIONS, ids=lambda keys: ".".join(keys) or "top")
+def test_no_section_takes_a_key_it_does_not_know(keys: tuple[str, ...]) -> None:
+    config = study()
+    section = config
+    for key in keys:
+        section = section[key]
+    section["unheard-of"] = 1
+    assert len(faults(config)) == 1
+    del section["unheard-of"]
+    assert faults(config) == []
+
+
+# The schema against the dataclasses.
+
+
+def described(hint: Any) -> Any:
+    """Return what the schema has to say of a type: types, values allowed, items; of a dataclass, its fields."""
+    if dataclasses.is_dataclass(hint):
+        hints = typing.get_type_hints(hint)
+        fields = dataclasses.fields(hint)
+        needed = {f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING}
+        return {"types": {"object"}, "fields": {f.name: described(hints[f.name]) for f in fields}, "needed": needed}
+    if typing.get_origin(hint) is typing.Literal:
+        return {"types": {"string"}, "values": set(typing.get_args(hint))}
+    if typing.get_origin(hint) is tuple:
+        return {"types": {"array"}, "items": described(typing.get_args(hint)[0])}
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        of = [described(option) for option in typing.get_args(hint)]
+        return {key: value for part in of for key, value in part.items()} | {
+            "types": set().union(*(part["types"] for part in of))
+        }
+    names = {int: "integer", float: "number", bool: "boolean", str: "string", types.NoneType: "null"}
+    return {"types": {names[hint]}}
+
+
+def says(schema: Config, whole: Config) -> Any:
+    """Return the same of a part of the schema."""
+    if "$ref" in schema:
+        schema = whole["$defs"][schema["$ref"].rpartition("/")[2]] | schema
+    kinds = schema.get("type", "object")
+    said: Config = {"types": {kinds} if isinstance(kinds, str) else set(kinds)}
+    if "enum" in schema:
+        said["values"] = set(schema["enum"])
+    if "items" in schema:
+        said["items"] = says(schema["items"], whole)
+    if "properties" in schema:
+        assert schema["additionalProperties"] is False
+        said["fields"] = {key: says(part, whole) for key, part in schema["properties"].items()}
+        said["needed"] = set(schema.get("required", []))
+    return said
+
+
+WHOLE = yaml.safe_load(SCHEMA.read_text())
+CLASSES = [
+    (path, section, part)
+    for case in WHOLE["$defs"]["generator"]["allOf"]
+    for path in case["if"]["properties"]["class"].get("enum", [case["if"]["properties"]["class"].get("const")])
+    for section, part in case["then"]["properties"].items()
+]
+
+
+@pytest.mark.parametrize(("path", "section", "part"), CLASSES, ids=str)
+def test_schema_and_dataclass_of_a_generator_agree(path: str, section: str, part: Config) -> None:
+    find_class(path)
+    assert says(part, WHOLE) == described(dataclass_of(path, section))
+
+
+def test_schema_and_dataclasses_of_the_other_sections_agree() -> None:
+    properties = WHOLE["properties"]
+    assert says(properties["dataset"]["properties"]["phantom"], WHOLE) == described(PhantomSettings)
+    assert says(properties["preprocessing"], WHOLE) == described(PreprocessSettings)
+    segmentation = says(properties["segmentation"], WHOLE)
+    seeds = segmentation["fields"].pop("seeds")
+    assert seeds["items"] == {"types": {"integer"}}
+    segmentation["needed"].remove("seeds")
+    assert segmentation == described(SegmentationSettings)
+
+
+def test_every_class_that_comes_with_the_project_is_in_the_schema() -> None:
+    generators = study()["generators"].values()
+    assert {generator["class"] for generator in generators} == {path for path, _, _ in CLASSES}

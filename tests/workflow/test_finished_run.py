@@ -1,0 +1,182 @@
+"""The tiny study, really run; then what a change of it would run again."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from study_runs import TINY, overlay, plan, snakemake
+
+ALWAYS = {"all": 1}
+ARMS = ["real", "ldm_8", "segguided_8", "controlnet_8", "pig_8", "pig_24"]
+
+
+def rows(path: Path) -> list[list[str]]:
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_tables_have_the_papers_rows(finished: Path) -> None:
+    table1, table2 = rows(finished / "results/table1.csv"), rows(finished / "results/table2.csv")
+    assert table2[0][:5] == ["Dataset", "Dice (%)", "IoU (%)", "Precision (%)", "Recall (%)"]
+    labels = ["Tiny", "+LDM_8", "+SegGuidedDif_8", "+ControlNet_8", "+PIG_8", "+PIG_24"]
+    assert [row[0] for row in table2[1:]] == labels
+    assert [row[0] for row in table1[1:]] == ["DDPM", "DDIM", "PIG", "LDM", "SegGuidedDif", "ControlNet"]
+    for name in ("table1.md", "table1.tex", "table2.md", "table2.tex", "scores.csv", "figures/progress_pig.png"):
+        assert (finished / "results" / name).stat().st_size > 0
+
+
+def test_every_step_leaves_a_log_and_its_costs(finished: Path) -> None:
+    for where in ("fit/controlnet/fold1", "synthesise/pig/fold0/shard1", "segment/pig_24/fold1/seed0", "table2"):
+        assert (finished / f"results/logs/{where}.log").exists()
+        assert "max_rss" in (finished / f"results/benchmarks/{where}.tsv").read_text()
+
+
+def test_no_checkpoint_stays(finished: Path) -> None:
+    assert not [path for path in (finished / "results/work/models").rglob("*") if path.is_file()]
+
+
+def test_a_second_run_has_nothing_to_do(finished: Path) -> None:
+    run = snakemake(finished, "--cores", "1", "--configfile", TINY, "--", "all")
+    assert run.returncode == 0, run.stdout
+    assert "Nothing to be done" in run.stdout
+
+
+def test_a_file_of_a_fold_reruns_what_depends_on_it_there_and_the_table(finished: Path) -> None:
+    again = ["-R", "results/models/pig/fold1", "--configfile", TINY, "--", "results/table2.csv"]
+    result = plan(finished, *again)
+    assert result.counts == {"fit": 1, "synthesise": 2, "segment": 2, "table2": 1}
+    assert all("/fold1" in output for rule, output in result.jobs if rule != "table2")
+
+
+def test_all_models_and_the_real_arm_of_a_fold_rerun_the_fold(finished: Path) -> None:
+    models = [str(path.relative_to(finished)) for path in sorted(finished.glob("results/models/*/fold1"))]
+    real = "results/segmentation/real/fold1/seed0/slices.csv"
+    result = plan(finished, "-R", *models, real, "--configfile", TINY, "--", "results/table2.csv")
+    assert result.counts == {"fit": 6, "synthesise": 5, "segment": len(ARMS), "table2": 1}
+    assert all("/fold1" in output for rule, output in result.jobs if rule != "table2")
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        pytest.param({"dataset": {"name": "Other"}}, {"table2": 1}, id="name of the data"),
+        pytest.param(
+            {"generators": {"ldm": {"label": "Latent"}}}, {"gallery": 1, "table1": 1, "table2": 1}, id="label"
+        ),
+        pytest.param(
+            {"generators": {"pig": {"sampling": {"steps": 5}}}},
+            {"synthesise": 4, "segment": 4, "fid": 1, "gallery": 1, "progress": 1, "table1": 1, "table2": 1},
+            id="sampling steps of PIG",
+        ),
+        pytest.param(
+            {"generators": {"ddim": {"sampling": {"steps": 5}}}},
+            {"synthesise": 1, "fid": 1, "gallery": 1, "table1": 1},
+            id="sampling steps of DDIM, whose model is DDPM's",
+        ),
+        pytest.param(
+            {"generators": {"ldm_base": {"model": {"training": {"steps": 9}}}}},
+            # ControlNet stands on this base.
+            {"fit": 2 + 2, "synthesise": 2, "segment": 2, "fid": 1, "gallery": 1, "table1": 1, "table2": 1},
+            id="training of a part",
+        ),
+        pytest.param(
+            {"generators": {"pig": {"model": {"training": {"steps": 9}}}}},
+            {"fit": 2, "synthesise": 4, "segment": 4, "fid": 1, "gallery": 1, "progress": 1, "table1": 1, "table2": 1},
+            id="training of PIG",
+        ),
+        pytest.param(
+            {"segmentation": {"training": {"steps": 9}}},
+            # FID measures with the encoder of the real arm.
+            {"segment": 12, "fid": 6, "table1": 1, "table2": 1},
+            id="training of the segmentation",
+        ),
+        pytest.param(
+            {"folds": {"seed": 1}},
+            {"folds": 1, "fit": 13, "synthesise": 12, "segment": 12, "fid": 6, "gallery": 6, "progress": 1}
+            | {"table1": 1, "table2": 1},
+            id="deal of the folds",
+        ),
+        pytest.param({"segmentation": {"seeds": [0, 1]}}, {"segment": 12, "table2": 1}, id="one more seed"),
+        pytest.param(
+            {"table2": {"arms": [{"generator": "pig", "count": 24}, {"generator": "pig", "count": 16}]}},
+            {"segment": 2, "table2": 1},
+            id="an arm of pairs that are there",
+        ),
+    ],
+)
+def test_a_changed_setting_reruns_what_depends_on_it_and_nothing_else(
+    finished: Path, tmp_path: Path, sections: dict[str, object], expected: dict[str, int]
+) -> None:
+    assert plan(finished, *overlay(tmp_path, "changed", **sections), "all").counts == expected | ALWAYS
+
+
+def test_a_changed_phantom_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    def patients(name: str, **settings: object) -> set[str]:
+        small = {"patients": 2, "slices_per_view": 1} | settings
+        words = overlay(tmp_path, name, dataset={"phantom": small}, folds={"count": 2})
+        run = snakemake(tmp_path, "--cores", "1", *words, "results/data/phantom")
+        assert run.returncode == 0, run.stdout
+        header, *lines = rows(tmp_path / "results/data/phantom/manifest.csv")
+        return {line[header.index("seed")] for line in lines}
+
+    first = patients("first")
+    assert len(first) == 2
+    assert patients("other", seed=2).isdisjoint(first)
+    assert not any((tmp_path / "results/work/phantom").iterdir())
+
+
+MINE = '''
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from pig.generator import Identity, Pairs
+
+
+class Mean:
+    """Draws the average image, with the mask of one pixel."""
+
+    takes_masks = False
+    makes_masks = True
+
+    def __init__(self, model, sampling):
+        self.image_size = model["image_size"]
+        self.identity = Identity()
+
+    def fit(self, pairs, run):
+        self.mean = pairs.at(self.image_size).batch(np.arange(len(pairs)))[0].mean(0)
+
+    def sample(self, indices, masks=None):
+        images = self.mean.expand(len(indices), -1, -1, -1)
+        drawn = torch.zeros(images.shape, dtype=torch.bool)
+        drawn[..., 3, 4] = True
+        return Pairs(images, drawn)
+
+    def save(self, path):
+        save_file({"mean": self.mean}, path / "mean.safetensors")
+
+    @classmethod
+    def load(cls, path, model, sampling):
+        generator = cls(model, sampling)
+        generator.mean = load_file(path / "mean.safetensors")["mean"]
+        return generator
+'''
+
+
+def test_a_generator_of_ones_own_is_a_file_and_a_few_lines_of_configuration(finished: Path, tmp_path: Path) -> None:
+    (finished / "my_method.py").write_text(MINE)
+    mine = {"label": "Mine", "class": "my_method.Mean", "model": {"image_size": 32}, "sampling": {}}
+    arms = [{"generator": "mine", "count": 8}]
+    words = overlay(tmp_path, "mine", generators={"mine": mine}, table2={"arms": arms}, table1={"generators": []})
+    target = "results/segmentation/mine_8/fold1/seed0/slices.csv"
+    run = snakemake(finished, "--cores", "1", *words, target)
+    assert run.returncode == 0, run.stdout
+    header, *lines = rows(finished / target)
+    assert header == ["fold", "seed", "patient_id", "slice", "tp", "fp", "fn", "tn"]
+    assert lines
+
+    # A comment is no new method; a new method reruns what it makes, and no data.
+    (finished / "my_method.py").write_text(MINE + "# the end\n")
+    assert plan(finished, *words, target).counts == {}
+    (finished / "my_method.py").write_text(MINE.replace("3, 4", "5, 6"))
+    assert plan(finished, *words, target).counts == {"fit": 1, "synthesise": 1, "segment": 1}
