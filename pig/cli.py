@@ -45,12 +45,28 @@ def phantom(a: argparse.Namespace) -> None:
     write_population(a.out, parse(PhantomSettings, a.settings, "dataset.phantom"), a.threads)
 
 
+def import_(a: argparse.Namespace) -> None:
+    """Turn a data set as it lies on a disk into a manifest."""
+    from pig.data.readers import import_data
+
+    import_data(a.source, a.root, a.settings, a.out, a.threads)
+
+
 def preprocess(a: argparse.Namespace) -> None:
     """Crop, resize and store the pairs of a manifest."""
     from pig.data.preprocess import PreprocessSettings, build_store
     from pig.settings import parse
 
     build_store(a.manifest, parse(PreprocessSettings, a.settings, "preprocessing"), a.out, a.threads)
+
+
+def check(a: argparse.Namespace) -> None:
+    """Look at the data before a run: read everything, name what is wrong or odd."""
+    from pig.data.check import check
+    from pig.data.preprocess import PreprocessSettings
+    from pig.settings import parse
+
+    check(a.manifest, parse(PreprocessSettings, a.settings, "preprocessing"), a.out, a.folds, a.seed, a.threads)
 
 
 def folds(a: argparse.Namespace) -> None:
@@ -76,6 +92,25 @@ def synthesise(a: argparse.Namespace) -> None:
     from pig import synthesis
 
     synthesis.synthesise(a.model, a.name, a.cls, a.sampling, a.seed, a.store, a.folds, a.first, a.last, a.batch, a.out)
+
+
+def export(a: argparse.Namespace) -> None:
+    """Write generated pairs as PNG, or with the real ones as an nnU-Net data set."""
+    from pig.export import export_nnunet, export_png
+
+    if a.format == "png":
+        export_png(a.synthetic, a.out, a.count or None, a.bits)
+        return
+    if missing := [key for key in ("store", "folds", "number", "title") if getattr(a, key) is None]:
+        raise UserError(f"--format nnunet needs --{', --'.join(missing)}.")
+    from pig.data.folds import read_folds
+    from pig.data.pseudonyms import read_salt
+    from pig.data.store import Store
+
+    salt = read_salt(a.salt, a.out) if a.salt else None
+    export_nnunet(
+        a.synthetic, Store.open(a.store), read_folds(a.folds), a.out, a.number, a.title, a.count or None, salt
+    )
 
 
 def segment(a: argparse.Namespace) -> None:
@@ -159,7 +194,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
 
     def command(run: Callable[[argparse.Namespace], None], *shared: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
+        sub = commands.add_parser(run.__name__.rstrip("_"), help=run.__doc__, description=run.__doc__)
         sub.set_defaults(run=run)
         sub.add_argument("--threads", type=int, default=1, help="threads, or processes, to use (1)")
         sub.add_argument("--out", type=Path, required=True, help="what is written")
@@ -168,7 +203,16 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     command(phantom, "settings")
+    sub = command(import_)
+    sub.add_argument("--from", dest="source", required=True, help="layout: manifest, folders, nnunet, coco, bcs-dbt, ...")
+    sub.add_argument("--root", type=Path, required=True, help="where the data lie")
+    sub.add_argument("--settings", type=settings, default={}, help="settings of the reader")
+
     command(preprocess, "settings").add_argument("--manifest", type=Path, required=True)
+    sub = command(check, "settings", "seed")
+    sub.add_argument("--manifest", type=Path, required=True)
+    sub.add_argument("--folds", type=int, required=True, help="number of folds")
+
     command(folds, "store", "seed").add_argument("--count", type=int, required=True, help="number of folds")
 
     sub = command(fit, "store", "folds", "fold", "seed", "name", "class", "work")
@@ -180,6 +224,15 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--first", type=int, required=True, help="index of the first pair")
     sub.add_argument("--last", type=int, required=True, help="index after the last pair")
     sub.add_argument("--batch", type=int, default=64, help="pairs drawn at once (64)")
+
+    sub = command(export, "synthetic", "count")
+    sub.add_argument("--format", choices=["png", "nnunet"], required=True)
+    sub.add_argument("--bits", type=int, choices=[8, 16], default=8, help="of PNG images (8)")
+    sub.add_argument("--store", type=Path, help="folder of the preprocessed pairs")
+    sub.add_argument("--folds", type=Path, help="table of folds")
+    sub.add_argument("--number", type=int, help="of the nnU-Net data set")
+    sub.add_argument("--title", help="name of the nnU-Net data set")
+    sub.add_argument("--salt", type=Path, help="file of the salt of pseudonyms; made if it does not exist")
 
     sub = command(segment, "store", "folds", "fold", "seed", "settings", "work", "count")
     sub.add_argument("--synthetic", type=Path, nargs="*", help="shards of synthetic pairs; none: real data alone")

@@ -168,9 +168,7 @@ def _by_fold(paths: Sequence[str | Path]) -> dict[int, list[str | Path]]:
         provenance = _provenance(path)
         of = (provenance["generator"], provenance["class"])
         if first is not None and of != first:
-            raise UserError(
-                f"{path} is of the generator {of[0]}, the shards before it of {first[0]}; export each by itself."
-            )
+            raise UserError(f"{path} is of the generator {of[0]}, others are of {first[0]}; export each by itself.")
         first = of
         grouped[provenance["fold"]].append(path)
     return grouped

@@ -167,12 +167,13 @@ def read_shards(paths: Sequence[str | Path], count: int | None = None) -> Synthe
         UserError: a shard is missing or damaged, they are not of one generator and fold, or they do not cover
             the indices 0 .. count - 1.
     """
-    shards = sorted((_read_shard(Path(path)) for path in paths), key=lambda shard: shard[2]["first"])
+    read = [(path, *_read_shard(Path(path))) for path in paths]
+    shards = sorted(read, key=lambda shard: int(shard[3]["first"]))
     images, masks, expected = [], [], 0
-    for path, (shard_images, shard_masks, provenance) in zip(paths, shards, strict=True):
+    for path, shard_images, shard_masks, provenance in shards:
         if provenance["first"] != expected:
-            raise UserError(f"the shards beside {path} do not follow each other: index {expected} is missing.")
-        if any(provenance[key] != shards[0][2][key] for key in ("generator", "fold", "seed", "model_files")):
+            raise UserError(f"{path} does not follow the shards before it: index {expected} is missing.")
+        if any(provenance[key] != shards[0][3][key] for key in ("generator", "fold", "seed", "model_files")):
             raise UserError(f"{path} is of another generator, fold, seed or training than the shards before it.")
         expected = provenance["last"]
         images.append(shard_images)
@@ -181,7 +182,7 @@ def read_shards(paths: Sequence[str | Path], count: int | None = None) -> Synthe
     if count is not None and expected < count:
         raise UserError(f"{count} pairs are asked for, and the shards hold {expected}; draw more of them.")
     return Synthetic(
-        np.concatenate(images)[:count], np.concatenate(masks)[:count] if masks else None, [s[2] for s in shards]
+        np.concatenate(images)[:count], np.concatenate(masks)[:count] if masks else None, [shard[3] for shard in shards]
     )
 
 

@@ -299,6 +299,6 @@ def _table(
     for name in ("faults", "doubts"):
         table[name] = table.pop(name).map("; ".join)
     table["row"] = table["row"].map(row_number)
-    named = ["patient_id", "image_path", "mask_path", "view", "laterality", "volume_id"]
+    named = ["patient_id", "image_path", "mask_path", "view", "laterality", "volume_id", "mask_source"]
     shown = manifest[[name for name in named if name in manifest]].reset_index(drop=True)
     return pd.concat([table[["row"]], shown, table.drop(columns="row")], axis=1)

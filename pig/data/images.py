@@ -33,7 +33,8 @@ def read_grey(path: str | Path, colour: str = "refuse") -> NDArray[Any]:
             opaque: NDArray[Any] = pixels[..., 0]
             return opaque
         # In steps of 1/257, so that a grey of 8 bits becomes the same grey of 16.
-        return np.rint(pixels[..., :3] @ np.array(LUMINANCE) * 257).astype(np.uint16)
+        grey: NDArray[np.uint16] = np.rint(pixels[..., :3] @ np.array(LUMINANCE) * 257).astype(np.uint16)
+        return grey
     if mode not in GREY_MODES:
         mend = "; save it as 8- or 16-bit grey"
         if mode in ("RGB", "RGBA", "LA"):
@@ -41,7 +42,7 @@ def read_grey(path: str | Path, colour: str = "refuse") -> NDArray[Any]:
         raise UserError(f"{path} has pixels of type {mode}{mend}")
     if mode == "I" and not (pixels.min() >= 0 and pixels.max() < GREY_LEVELS):
         raise UserError(f"{path} has grey values from {pixels.min()} to {pixels.max()}; save it as 16-bit grey")
-    return pixels.astype(np.uint8 if mode == "L" else np.uint16)
+    return pixels.astype(np.uint8 if mode == "L" else np.uint16, copy=False)
 
 
 def read_labels(path: str | Path) -> NDArray[Any]:

@@ -193,13 +193,12 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings) -> Prepare
         slice(geometry.crop_y0, geometry.crop_y0 + geometry.crop_h),
         slice(geometry.crop_x0, geometry.crop_x0 + geometry.crop_w),
     )
-    padding = ((0, geometry.pad_h), (0, geometry.pad_w))
     size = settings.size
     shape = (len(slices), size, size)
     images, masks = np.empty(shape, np.uint16), np.empty(shape, np.uint8)
     for position, (image, mask) in enumerate(slices):
-        images[position] = np.rint(resize_image(np.pad(grey[image[cut]], padding), size, size))
-        masks[position] = resize_mask(np.pad(mask[cut], padding), size, size)
+        images[position] = np.rint(resize_image(_padded(grey[image[cut]], geometry), size, size))
+        masks[position] = resize_mask(_padded(mask[cut], geometry), size, size)
         if mask.any() and not masks[position].any():
             sentence = (
                 f"{volume[position].mask_path} vanishes at {size} x {size} pixels: nowhere does the lesion cover "
@@ -207,6 +206,12 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings) -> Prepare
             )
             faults.append((volume[position].row, sentence))
     return Prepared(faults) if faults else Prepared([], images, masks, geometry)
+
+
+def _padded(pixels: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
+    # Most volumes are not padded, and NumPy copies even then.
+    padding = ((0, geometry.pad_h), (0, geometry.pad_w))
+    return np.pad(pixels, padding) if geometry.pad_h or geometry.pad_w else pixels
 
 
 def _window(images: Iterable[NDArray[Any]], blank: int) -> tuple[int, int]:

@@ -25,6 +25,7 @@ DIGITS = 16  # hexadecimal, 64 bits: two of a million patients share a pseudonym
 # Columns of a manifest that describe a picture and nobody in it; any other may hold a name, a date or a path.
 HARMLESS = (
     "view", "laterality", "slice_index", "density", "shape", "margin", "diameter_mm", "k", "spacing_mm", "seed",
+    "mask_source",
     *Geometry._fields,
 )  # fmt: skip
 

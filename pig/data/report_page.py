@@ -67,7 +67,8 @@ def _counts(table: pd.DataFrame) -> list[dict[str, Any]]:
     tables = []
     for name, title in (
         ("fold", "By fold"), ("view", "By view"), ("laterality", "By laterality"), ("size", "By size and type"),
-        ("mask_values", "By values of the mask"), ("patient_id", "By patient"),
+        ("mask_values", "By values of the mask"),
+        ("mask_source", "By source of the mask"), ("patient_id", "By patient"),
     ):  # fmt: skip
         if name not in wide:
             continue

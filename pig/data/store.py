@@ -31,7 +31,11 @@ def to_unit(stored: NDArray[np.uint16]) -> "torch.Tensor":
     """Return uint16 0..65535, any shape, as a float32 tensor in [-1, 1]: x = 2 u / 65535 - 1."""
     import torch
 
-    return torch.from_numpy(np.asarray(stored, np.float32) * 2 / 65535 - 1)
+    unit = np.array(stored, np.float32)  # a copy, changed in place: twice as fast as one expression
+    unit *= 2
+    unit /= 65535
+    unit -= 1
+    return torch.from_numpy(unit)
 
 
 def to_uint16(images: "torch.Tensor") -> NDArray[np.uint16]:

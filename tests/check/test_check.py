@@ -181,6 +181,7 @@ def test_all_errors_are_named_at_once_after_the_page_is_written(tmp_path: Path, 
         assert sentence in rows[number - 2]["faults"]
         assert sentence in words
     assert [row["faults"] for row in rows[10:]] == ["", ""]
+    assert rows[7]["doubts"] == rows[8]["doubts"] == ""  # said once: a copy is no near-duplicate, too
     assert rows[3]["mask_values"] == "0 3 255"
     assert rows[0]["height"] == ""
 
@@ -226,6 +227,12 @@ def test_a_mask_of_several_images_is_doubted(tmp_path: Path) -> None:
     manifest.write_text(manifest.read_text().replace("masks/1.png", "masks/0.png"))
     rows, _, _ = look(manifest)
     assert [row["doubts"] for row in rows] == ["", "the same mask file as row 2"]
+
+
+def test_weak_masks_are_counted(tmp_path: Path) -> None:
+    rows, page, _ = look(write_study(tmp_path, ["a", "b"], mask_source=["box_ellipse", None]))
+    assert [row["mask_source"] for row in rows] == ["box_ellipse", ""]
+    assert "box_ellipse" in Page(page).words
 
 
 def test_slices_of_one_volume_may_be_alike(tmp_path: Path) -> None:

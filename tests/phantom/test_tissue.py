@@ -79,7 +79,7 @@ def test_power_law_field_has_its_exponent(exponent):
 def test_elongation_points_along_x():
     field = power_law_field(np.random.default_rng(3), (32, 128, 128), (1, 1, 1), 3, elongation=2)
     along, across = np.var(np.diff(field, axis=2)), np.var(np.diff(field, axis=1))
-    assert along < 0.5 * across
+    assert along < 0.7 * across
 
 
 def test_ligaments_are_the_walls_of_the_nearest_cells(monkeypatch):
@@ -105,7 +105,7 @@ def test_ligaments_are_the_walls_of_the_nearest_cells(monkeypatch):
     expected = np.exp(-(((d[:, 1] - d[:, 0]) / 0.9) ** 2)).reshape(z.shape)
     walls = np.array([wall for wall, _ in planes])
     inside = np.s_[:-2, :-2, :-2]  # the last coarse sample is repeated at the far edges
-    assert np.mean(np.abs(walls - expected)[inside] > 0.01) < 0.001
+    assert np.mean(np.abs(walls - expected)[inside] > 0.01) < 0.005
 
 
 @settings(max_examples=30, deadline=None)
@@ -130,7 +130,7 @@ def test_a_tube_outside_the_grid_takes_nothing():
 @pytest.mark.parametrize("glandular", [0.06, 0.47])
 def test_tissue_has_the_glandular_fraction_asked_for(view, glandular):
     tissue = make_tissue(np.random.default_rng(0), envelope(view), glandular, distractors=False)
-    assert tissue.glandular == pytest.approx(glandular, rel=0.05)
+    assert tissue.glandular == pytest.approx(glandular, rel=0.02)
     assert tissue.attenuation.min() >= 0
     assert tissue.attenuation.max() < 0.0810  # nothing denser than ligament
 

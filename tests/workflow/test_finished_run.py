@@ -167,7 +167,7 @@ def test_a_generator_of_ones_own_is_a_file_and_a_few_lines_of_configuration(fini
     (finished / "my_method.py").write_text(MINE)
     mine = {"label": "Mine", "class": "my_method.Mean", "model": {"image_size": 32}, "sampling": {}}
     arms = [{"generator": "mine", "count": 8}]
-    words = overlay(tmp_path, "mine", generators={"mine": mine}, table2={"arms": arms}, table1={"generators": []})
+    words = overlay(tmp_path, "mine", generators={"mine": mine}, table2={"arms": arms}, table1={"generators": ["mine"]})
     target = "results/segmentation/mine_8/fold1/seed0/slices.csv"
     run = snakemake(finished, "--cores", "1", *words, target)
     assert run.returncode == 0, run.stdout

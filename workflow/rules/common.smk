@@ -57,8 +57,10 @@ def as_json(settings):
     return json.dumps(settings, sort_keys=True)
 
 
-def short_hash(*texts):
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+def phantom_work():
+    """Where the phantom grows: a killed run goes on there, unless its settings or its code have changed."""
+    state = as_json(config["dataset"]["phantom"]) + source_hash("pig.data.phantom")
+    return f"results/work/phantom/{hashlib.sha256(state.encode()).hexdigest()[:16]}"
 
 
 def options(flag, values):
@@ -138,9 +140,8 @@ def rows_of_table1():
 
 
 def rows_of_table2():
-    first_row = f"{config['dataset']['name']}=results/segmentation/{REAL}"
-    labels = {name: f"+{label(arm['generator'])}_{arm['count']}" for name, arm in ARMS.items()}
-    return [first_row, *(f"{labels[name]}=results/segmentation/{name}" for name in ARMS)]
+    arms = [f"+{label(arm['generator'])}_{arm['count']}=results/segmentation/{name}" for name, arm in ARMS.items()]
+    return [f"{config['dataset']['name']}=results/segmentation/{REAL}", *arms]
 
 
 def fold_results(fold):

@@ -17,8 +17,7 @@ rule phantom:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         settings=as_json(config["dataset"]["phantom"]),
-        # A killed run goes on here, unless settings or code have changed.
-        work=f"results/work/phantom/{short_hash(as_json(config['dataset']['phantom']), source_hash('pig.data.phantom'))}",
+        work=phantom_work(),
     shell:
         "(pig phantom --settings {params.settings:q} --out {params.work} --threads {threads}"
         " && mv {params.work} {output}) &> {log}"
@@ -70,4 +69,5 @@ rule folds:
         seed=config["folds"]["seed"],
         code=source_hash("pig.data.folds"),
     shell:
-        "pig folds --store {input.store} --count {params.folds} --seed {params.seed} --out {output} --threads {threads} &> {log}"
+        "pig folds --store {input.store} --count {params.folds} --seed {params.seed} --out {output}"
+        " --threads {threads} &> {log}"

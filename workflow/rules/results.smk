@@ -94,7 +94,8 @@ rule table2:
         seeds=SEEDS,
         code=source_hash("pig.reporting.tables"),
     shell:
-        "pig table2 {params.rows:q} --folds {params.folds} --seeds {params.seeds} --out {output.csv} --threads {threads} &> {log}"
+        "pig table2 {params.rows:q} --folds {params.folds} --seeds {params.seeds} --out {output.csv}"
+        " --threads {threads} &> {log}"
 
 
 rule gallery:
@@ -145,7 +146,8 @@ rule progress:
         seed=config["seed"],
         code=lambda wildcards: source_hash("pig.reporting.figures", code_of(wildcards.generator)),
     shell:
-        "pig progress --model {input.model} --sampling {params.sampling:q} --seed {params.seed} --out {output} --threads {threads} &> {log}"
+        "pig progress --model {input.model} --sampling {params.sampling:q} --seed {params.seed} --out {output}"
+        " --threads {threads} &> {log}"
 
 
 # `snakemake --cores all fold3`: all that fold 3 adds to the tables, and nothing of another fold.

@@ -31,4 +31,5 @@ rule segment:
         code=source_hash("pig.segmentation"),
     shell:
         "pig segment --store {input.store} --folds {input.folds} --fold {wildcards.fold} --seed {wildcards.seed}"
-        " --settings {params.settings:q} {params.synthetic:q} --work {params.work} --out {params.folder} --threads {threads} &> {log}"
+        " --settings {params.settings:q} {params.synthetic:q} --work {params.work} --out {params.folder}"
+        " --threads {threads} &> {log}"

@@ -30,4 +30,5 @@ rule synthesise:
     shell:
         "pig synthesise --model {input.model} --name {wildcards.generator} --class {params.path:q}"
         " --sampling {params.sampling:q} --seed {params.seed} --store {input.store} --folds {input.folds}"
-        " --first {params.first} --last {params.last} --batch {params.batch} --out {output} --threads {threads} &> {log}"
+        " --first {params.first} --last {params.last} --batch {params.batch} --out {output}"
+        " --threads {threads} &> {log}"

@@ -5,6 +5,7 @@ are (x, y, z) in mm about the mass's centre, in the CC view's frame.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,16 +64,22 @@ def gaussian_sphere(rng: np.random.Generator, s2: float, nu: float = 4.0, l_max:
     """
     weights = np.arange(1, l_max + 1) ** -nu
     c = np.log1p(s2) * weights / weights.sum()
-    log_r = np.zeros((len(THETA), len(PHI)))
+    degrees, basis = _harmonics(l_max)
+    a = rng.normal(0, np.sqrt(4 * np.pi * c[degrees - 1] / (2 * degrees + 1)))
+    return np.asarray(np.exp(np.tensordot(a, basis, 1)) / np.sqrt(1 + s2))
+
+
+@cache
+def _harmonics(l_max: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Degrees [n] and values [n, theta, phi] of the real spherical harmonics of degree 2 to ``l_max``."""
+    degrees, values = [], []
     for degree in range(2, l_max + 1):
-        sd = np.sqrt(4 * np.pi * c[degree - 1] / (2 * degree + 1))
         for order in range(degree + 1):
             y = sph_harm_y(degree, order, THETA[:, None], PHI[None])
-            if order == 0:
-                log_r += rng.normal(0, sd) * y.real
-            else:
-                log_r += np.sqrt(2) * (rng.normal(0, sd) * y.real + rng.normal(0, sd) * y.imag)
-    return np.asarray(np.exp(log_r) / np.sqrt(1 + s2))
+            parts = [y.real] if order == 0 else [np.sqrt(2) * y.real, np.sqrt(2) * y.imag]
+            degrees += [degree] * len(parts)
+            values += parts
+    return np.array(degrees), np.array(values)
 
 
 def _add_bumps(

@@ -208,6 +208,7 @@ def make_tissue(rng: np.random.Generator, envelope: Envelope, glandular: float, 
     prior = (1.6 * np.clip(1 - rho2, -1.2, 1)).astype(np.float32)
     walls = np.empty(shape, dtype=np.float32)
     sample = []
+    every = max(1, f.size // 500_000)
     for k, (wall, cell) in enumerate(cooper_ligaments(rng, envelope)):
         depth = envelope.depth(envelope.z[k])
         f[k] += prior - np.float32(0.5 * (2 * envelope.z[k] / envelope.thickness_mm) ** 4)
@@ -215,12 +216,13 @@ def make_tissue(rng: np.random.Generator, envelope: Envelope, glandular: float, 
         f[k] -= np.float32(1.5) * np.exp(np.minimum(depth / -4, 2))
         f[k] += np.float32(LOBULES) * cell
         walls[k] = wall
-        inside = (depth > envelope.skin_mm) & (envelope.muscle_fraction(envelope.z[k]) < 0.5)
-        sample.append(f[k][inside][::37])
-    known = np.concatenate(sample).astype(np.float64)
+        muscle = envelope.muscle_fraction(envelope.z[k])
+        inside = (depth > envelope.skin_mm) & (muscle < 0.5)
+        sample.append(np.stack([f[k][inside], 1 - muscle[inside]])[:, ::every])
+    known, free = np.concatenate(sample, axis=1).astype(np.float64)
     if not len(known):
         raise UserError(f"A breast {envelope.thickness_mm:.0f} mm thick has no room for tissue below its skin.")
-    t = brentq(lambda t: expit((known - t) / 0.22).mean() - glandular, known.min() - 5, known.max() + 5)
+    t = brentq(lambda t: (free * expit((known - t) / 0.22)).mean() - glandular, known.min() - 5, known.max() + 5)
 
     blocks = (max(1, round(4 / envelope.spacing_mm)),) * 2
     muscle_texture = np.zeros((1, *shape[1:]), dtype=np.float32)
@@ -243,7 +245,11 @@ def make_tissue(rng: np.random.Generator, envelope: Envelope, glandular: float, 
         depths.append(np.where(_coarsen(muscle, blocks) > 0.02, np.float32(-1), _coarsen(depth, blocks)))
     where = (envelope.z, _coarsen(envelope.y, blocks[:1]), _coarsen(envelope.x, blocks[:1]))
     tissue = Tissue(
-        f, np.array(depths), gaussian_filter(np.array(glands), (5 / SLICE_MM, 5 / 4, 5 / 4)), where, float(total[0] / total[1])
+        f,
+        np.array(depths),
+        gaussian_filter(np.array(glands), (5 / SLICE_MM, 5 / 4, 5 / 4)),
+        where,
+        float(total[0] / total[1]),
     )
     if distractors:
         _add_vessels(rng, envelope, f)

@@ -1,0 +1,113 @@
+"""What users bring: colours, palettes, odd masks, odd paths, odd patients."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from study_files import lesion, ramp, write_png, write_study
+
+from pig.data.folds import make_folds
+from pig.data.images import read_grey, read_mask
+from pig.data.manifest import read_manifest
+from pig.data.preprocess import PreprocessSettings, build_store
+from pig.errors import UserError
+
+
+def test_colours_become_luminance_only_when_asked(tmp_path: Path) -> None:
+    colours = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]]], np.uint8)
+    path = write_png(tmp_path / "a.png", colours)
+    with pytest.raises(UserError, match=r"pixels of type RGB; save it as .* set preprocessing\.colour to luminance"):
+        read_grey(path)
+    grey = read_grey(path, "luminance")
+    assert grey.dtype == np.uint16
+    # ITU-R BT.601: 0.299, 0.587, 0.114 of full scale; a grey stays itself.
+    assert grey.tolist() == [[round(0.299 * 65535), round(0.587 * 65535), round(0.114 * 65535), 9 * 257]]
+
+
+def test_palettes_alpha_and_jpeg(tmp_path: Path) -> None:
+    palette = Image.fromarray(np.array([[0, 1]], np.uint8)).convert("P")
+    palette.putpalette([0, 0, 0, 255, 0, 0] + [0] * 762)
+    palette.save(tmp_path / "p.png")
+    assert read_mask(tmp_path / "p.png").tolist() == [[0, 1]]
+    assert read_grey(tmp_path / "p.png", "luminance").tolist() == [[0, round(0.299 * 65535)]]
+    clear = np.dstack([np.full((2, 2, 3), 7, np.uint8), np.array([[255, 255], [255, 0]], np.uint8)])
+    with pytest.raises(UserError, match="transparent pixels"):
+        read_grey(write_png(tmp_path / "c.png", clear), "luminance")
+    clear[..., 3] = 255
+    assert (read_grey(write_png(tmp_path / "c.png", clear), "luminance") == 7 * 257).all()
+    Image.fromarray(np.full((8, 8), 100, np.uint8)).save(tmp_path / "j.jpg")
+    assert (read_grey(tmp_path / "j.jpg") == 100).all()
+
+
+def test_masks_saved_in_colour_without_colours(tmp_path: Path) -> None:
+    grey = np.repeat(lesion()[..., None], 3, axis=2)
+    assert (read_mask(write_png(tmp_path / "m.png", grey)) == (lesion() > 0)).all()
+    grey[0, 0] = [255, 0, 0]
+    with pytest.raises(UserError, match="pixels of type RGB; save the mask as grey"):
+        read_mask(write_png(tmp_path / "m.png", grey))
+
+
+def test_float_masks(tmp_path: Path) -> None:
+    Image.fromarray(lesion().astype(np.float32) / 255).save(tmp_path / "m.tif")
+    with pytest.raises(UserError, match="pixels of type F; save the mask as grey"):
+        read_mask(tmp_path / "m.tif")
+
+
+def test_a_mask_of_32_bits_keeps_large_labels(tmp_path: Path) -> None:
+    assert read_mask(write_png(tmp_path / "m.tif", np.array([[0, 65536]], np.int32))).tolist() == [[0, 1]]
+
+
+def test_16_bits_clipped_to_8_have_no_contrast(tmp_path: Path) -> None:
+    manifest = write_study(tmp_path, ["a"])
+    write_png(tmp_path / "images/0.png", np.minimum(ramp(), 255).astype(np.uint8))
+    with pytest.raises(UserError, match="row 2: no contrast"):
+        build_store(manifest, PreprocessSettings(8), tmp_path / "store")
+
+
+@pytest.mark.parametrize("other", ["ANNA", "anna", "Anna\u0301"])
+def test_a_patient_in_two_spellings(tmp_path: Path, other: str) -> None:
+    first = "Ann\u00e1" if "\u0301" in other else "Anna"
+    with pytest.raises(UserError, match=r"row 4: patient_id .* is spelled .* in row 2"):
+        read_manifest(write_study(tmp_path, [first, "b", other]))
+
+
+def test_spaces_within_a_patient(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"row 3: patient_id 'A  B' is spelled 'A B' in row 2"):
+        read_manifest(write_study(tmp_path, ["A B", "A  B"]))
+    assert len(read_manifest(write_study(tmp_path, ["A1", "A-1", "007", "7"]))) == 4
+
+
+def test_a_relative_path_that_leaves_the_folder(tmp_path: Path) -> None:
+    path = write_study(tmp_path / "study")
+    write_png(tmp_path / "secret.png", ramp())
+    text = path.read_text()
+    path.write_text(text.replace("images/0.png", "images/../../secret.png"))
+    with pytest.raises(UserError, match=r"row 2: image_path images/../../secret.png leaves the manifest's folder"):
+        read_manifest(path)
+    path.write_text(text.replace("images/0.png", str(tmp_path / "secret.png")))
+    assert read_manifest(path)["image_path"][0] == str(tmp_path / "secret.png")
+    (tmp_path / "study/link.png").symlink_to(tmp_path / "secret.png")
+    path.write_text(text.replace("images/0.png", "link.png"))
+    assert len(read_manifest(path)) == 2
+
+
+def test_a_parquet_manifest(tmp_path: Path) -> None:
+    path = write_study(tmp_path, ["007", "8"], density=["a", None])
+    table = pd.read_csv(path, dtype={"patient_id": str})
+    table.to_parquet(tmp_path / "m.parquet")
+    pd.testing.assert_frame_equal(read_manifest(tmp_path / "m.parquet"), read_manifest(path), check_dtype=False)
+    table.assign(patient_id=[7, 8]).to_parquet(tmp_path / "m.parquet")
+    assert read_manifest(tmp_path / "m.parquet")["patient_id"].tolist() == ["7", "8"]
+    table.assign(patient_id=[7.0, None]).to_parquet(tmp_path / "m.parquet")
+    with pytest.raises(UserError, match="patient_id holds numbers with a point"):
+        read_manifest(tmp_path / "m.parquet")
+    (tmp_path / "m.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match="not a readable Parquet table"):
+        read_manifest(tmp_path / "m.parquet")
+
+
+def test_one_patient_in_all_data() -> None:
+    with pytest.raises(UserError, match="the data have 1 patient;"):
+        make_folds(pd.DataFrame({"patient_id": ["a", "a"]}), 2, 0)

@@ -1,0 +1,267 @@
+import json
+import logging
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+from pycocotools import mask as coco
+from study_files import lesion, ramp, write_png, write_study
+
+from pig.data.images import read_grey, read_mask
+from pig.data.manifest import read_manifest
+from pig.data.preprocess import PreprocessSettings, build_store
+from pig.data.readers import SOURCES, import_data
+from pig.errors import UserError
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def write_folders(root: Path, stems: list[str], suffix: str = "") -> None:
+    for number, stem in enumerate(stems):
+        write_png(root / f"images/{stem}.png", ramp() + np.uint16(number) * (ramp() > 0))
+        write_png(root / f"masks/{stem}{suffix}.tif", lesion())
+
+
+# --- two folders ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_two_folders(tmp_path: Path, jobs: int) -> None:
+    root = tmp_path / "größere Daten"
+    write_folders(root, ["Anna/1", "Anna/2", "Bo/1"], "_seg")
+    settings = {"patient": "^([^/]+)/", "mask_suffix": "_seg"}
+    manifest = import_data("folders", root, settings, tmp_path / "out", jobs)
+    table = read_manifest(manifest)
+    assert table["patient_id"].tolist() == ["Anna", "Anna", "Bo"]
+    assert table["image_path"].tolist() == [str(root / f"images/{stem}.png") for stem in ("Anna/1", "Anna/2", "Bo/1")]
+    assert all((read_mask(path) == (lesion() > 0)).all() for path in table["mask_path"])
+    assert build_store(manifest, PreprocessSettings(16), tmp_path / "store").manifest["patient_id"].nunique() == 2
+    record = json.loads((tmp_path / "out/import.json").read_text())
+    assert (record["pairs"], record["patients"], record["without_lesion"]) == (3, 2, 0)
+    again = import_data("folders", root, settings, tmp_path / "again").parent
+    assert files(again) == files(manifest.parent)
+
+
+def test_symlinks_are_followed(tmp_path: Path) -> None:
+    write_folders(tmp_path / "far away", ["a_1"])
+    (tmp_path / "in").mkdir()
+    for name in ("images", "masks"):
+        (tmp_path / "in" / name).mkdir()
+        for path in (tmp_path / "far away" / name).iterdir():
+            (tmp_path / "in" / name / path.name).symlink_to(path)
+    assert len(read_manifest(import_data("folders", tmp_path / "in", {"patient": "^(a)_"}, tmp_path / "out"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [("_", "has 0 groups"), ("(a)(b)", "has 2 groups"), ("(", "is no regular expression"), ("^(x)", "no patient in")],
+)
+def test_patients_are_never_guessed(tmp_path: Path, pattern: str, message: str) -> None:
+    write_folders(tmp_path / "in", ["a_1"])
+    with pytest.raises(UserError, match=message):
+        import_data("folders", tmp_path / "in", {"patient": pattern}, tmp_path / "out")
+    with pytest.raises(UserError, match=r"import\.folders\.patient: missing"):
+        import_data("folders", tmp_path / "in", {}, tmp_path / "out")
+
+
+def test_files_without_partner_are_listed(tmp_path: Path) -> None:
+    write_folders(tmp_path, ["a_1", "a_2", "a_3"])
+    (tmp_path / "masks/a_1.tif").unlink()
+    (tmp_path / "images/a_2.png").unlink()
+    with pytest.raises(UserError) as caught:
+        import_data("folders", tmp_path, {"patient": "^(a)"}, tmp_path / "out")
+    message = str(caught.value)
+    assert "has 2 faults" in message
+    assert "a_1.png has no mask" in message
+    assert "a_2.tif has no image" in message
+
+
+def test_two_spellings_of_a_patient(tmp_path: Path) -> None:
+    write_folders(tmp_path, ["Anna_1", "anna_2"])
+    with pytest.raises(UserError, match="'anna' and 'Anna' are one in two spellings"):
+        import_data("folders", tmp_path, {"patient": "^(.+)_"}, tmp_path / "out")
+
+
+def test_bad_files_are_listed_at_once_or_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_folders(tmp_path, ["a_1", "a_2", "a_3", "a_4"])
+    (tmp_path / "images/a_1.png").write_text("grey")
+    write_png(tmp_path / "masks/a_2.tif", lesion()[1:])
+    write_png(tmp_path / "masks/a_3.tif", np.maximum(lesion(), np.eye(24, 16, dtype=np.uint8)))
+    settings = {"patient": "^(a)"}
+    with pytest.raises(UserError) as caught:
+        import_data("folders", tmp_path, settings, tmp_path / "out")
+    lines = str(caught.value).splitlines()
+    assert "has 3 faults" in lines[0]
+    assert "a_1.png cannot be read" in lines[1]
+    assert "the mask is 16 x 23 pixels, its image 16 x 24" in lines[2]
+    assert "has several labels (0, 1, 255)" in lines[3]
+    assert not (tmp_path / "out").exists()
+    with caplog.at_level(logging.WARNING, "pig"):
+        manifest = import_data("folders", tmp_path, {**settings, "faults": "skip"}, tmp_path / "out")
+    assert len(caplog.messages) == 3
+    assert len(read_manifest(manifest)) == 1
+    assert len(list((tmp_path / "out/masks").iterdir())) == 1
+    chosen = import_data("folders", tmp_path, {**settings, "faults": "skip", "labels": [255]}, tmp_path / "out")
+    assert len(read_manifest(chosen)) == 2
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.float32, np.uint8])
+@pytest.mark.parametrize("axis", [0, 2])
+def test_nifti_slices(tmp_path: Path, dtype: type, axis: int) -> None:
+    volume = (np.arange(6 * 5 * 4).reshape(6, 5, 4) - (0 if dtype == np.uint8 else 10)).astype(dtype)
+    truth = np.zeros((6, 5, 4), dtype)
+    truth[2:4, 1:3, 1:3] = 1
+    for name, voxels in (("images", volume), ("masks", truth)):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "in" / name / "p1.nii.gz")
+    settings = {"patient": "^(p1)", "axis": axis}
+    table = read_manifest(import_data("folders", tmp_path / "in", settings, tmp_path / "out"))
+    indices = [2, 3] if axis == 0 else [1, 2]
+    assert table["slice_index"].tolist() == indices
+    assert table["volume_id"].tolist() == ["p1", "p1"]
+    for row, index in enumerate(indices):
+        assert (read_mask(table["mask_path"][row]) == (truth.take(index, axis).T > 0)).all()
+        grey = read_grey(table["image_path"][row]).astype(float)
+        if dtype != np.uint8:
+            assert table["grey_low"][row] == -10
+            grey = grey / 65535 * (table["grey_high"][row] + 10) - 10
+        assert grey == pytest.approx(volume.take(index, axis).T, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "message"),
+    [
+        (np.full((4, 4, 2), np.nan, np.float32), np.ones((4, 4, 2), np.uint8), "NaN or infinite"),
+        (np.ones((4, 4, 2), np.uint8), np.full((4, 4, 2), 0.5, np.float32), "no whole numbers"),
+        (np.ones((4, 4, 2), np.uint8), np.ones((4, 4, 3), np.uint8), "4 x 4 x 3 voxels, its image 4 x 4 x 2"),
+    ],
+)
+def test_bad_volumes(tmp_path: Path, image: np.ndarray, mask: np.ndarray, message: str) -> None:
+    for name, voxels in (("images", image), ("masks", mask)):
+        (tmp_path / name).mkdir()
+        nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / name / "p.nii")
+    with pytest.raises(UserError, match=message):
+        import_data("folders", tmp_path, {"patient": "(p)"}, tmp_path / "out")
+
+
+# --- nnU-Net -------------------------------------------------------------------------------------------------------
+
+
+def write_nnunet(root: Path, labels: dict, masks: dict[str, np.ndarray]) -> None:
+    for name, mask in masks.items():
+        write_png(root / f"imagesTr/{name}_0000.png", ramp())
+        write_png(root / f"labelsTr/{name}.png", mask)
+    (root / "dataset.json").write_text(
+        json.dumps({"channel_names": {"0": "x"}, "labels": labels, "numTraining": len(masks), "file_ending": ".png"})
+    )
+
+
+def test_nnunet(tmp_path: Path) -> None:
+    write_nnunet(tmp_path / "in", {"background": 0, "mass": 1}, {"p1_01": lesion(value=1), "p2_01": 0 * lesion()})
+    table = read_manifest(import_data("nnunet", tmp_path / "in", {"patient": "^(p.)"}, tmp_path / "out"))
+    assert table["patient_id"].tolist() == ["p1"]  # the other has no lesion
+    assert (read_mask(table["mask_path"][0]) == (lesion() > 0)).all()
+    settings = {"patient": "^(p.)", "without_lesion": "keep"}
+    manifest = import_data("nnunet", tmp_path / "in", settings, tmp_path / "out")
+    with pytest.raises(UserError, match="is an empty mask"):
+        build_store(manifest, PreprocessSettings(16), tmp_path / "store")
+    store = build_store(manifest, PreprocessSettings(16, empty_masks="keep"), tmp_path / "store")
+    assert store.masks.any((1, 2)).tolist() == [True, False]
+
+
+def test_labels_of_nnunet_are_chosen_by_name(tmp_path: Path) -> None:
+    both = np.maximum(lesion(value=2), np.eye(24, 16, dtype=np.uint8))
+    write_nnunet(tmp_path / "in", {"background": 0, "cyst": 1, "mass": 2, "whole": [1, 2]}, {"p1": both})
+    with pytest.raises(UserError, match=r"has the labels cyst, mass, whole; say in import\.nnunet\.labels"):
+        import_data("nnunet", tmp_path / "in", {"patient": "(p1)"}, tmp_path / "out")
+    with pytest.raises(UserError, match="has no label lump; it has cyst, mass, whole"):
+        import_data("nnunet", tmp_path / "in", {"patient": "(p1)", "labels": ["lump"]}, tmp_path / "out")
+    for name, expected in (("mass", both == 2), ("whole", both > 0)):
+        settings = {"patient": "(p1)", "labels": [name]}
+        table = read_manifest(import_data("nnunet", tmp_path / "in", settings, tmp_path / "out"))
+        assert (read_mask(table["mask_path"][0]) == expected).all()
+
+
+# --- COCO ----------------------------------------------------------------------------------------------------------
+
+
+def write_coco(root: Path, outlines: list[object], name: str = "p1_1.png", **more: object) -> Path:
+    write_png(root / "images/p1_1.png", ramp())
+    content = {
+        "images": [{"id": 7, "file_name": name, "height": 24, "width": 16}],
+        "annotations": [
+            {"id": n, "image_id": 7, "category_id": 3, "segmentation": outline} for n, outline in enumerate(outlines)
+        ],
+        "categories": [{"id": 3, "name": "mass"}],
+        **more,
+    }
+    (root / "coco.json").write_text(json.dumps(content))
+    return root
+
+
+COCO = {"annotations": "coco.json", "images": "images", "patient": "^(p[0-9]+)_"}
+SQUARE = np.zeros((24, 16), np.uint8)
+SQUARE[10:18, 6:14] = 1
+
+
+def test_polygons_and_run_lengths_are_united(tmp_path: Path) -> None:
+    single = np.zeros((24, 16), np.uint8)
+    single[0, 1] = 1
+    runs = {"counts": [24, 1, 24 * 16 - 25], "size": [24, 16]}  # column by column
+    encoded = coco.encode(np.asfortranarray(single))
+    encoded["counts"] = encoded["counts"].decode()
+    polygon = [[6, 10, 14, 10, 14, 18, 6, 18]]
+    for outlines, expected in (([polygon], SQUARE), ([runs, polygon], SQUARE | single), ([encoded], single)):
+        root = write_coco(tmp_path / "in", outlines)
+        table = read_manifest(import_data("coco", root, COCO, tmp_path / "out"))
+        assert table["patient_id"].tolist() == ["p1"]
+        assert (read_mask(table["mask_path"][0]) == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("outlines", "more", "message"),
+    [
+        ([[[1, 2, 3, 4]]], {}, "neither polygons of three or more points"),
+        ([{"counts": [5], "size": [24, 16]}], {}, "run lengths of 5 pixels"),
+        ([{"counts": [384], "size": [16, 24]}], {}, "run lengths of 24 x 16 pixels"),
+        ([], {"name": "../p1_1.png", "patient": None}, "leaves the folder"),
+        ([], {"name": "/p1_1.png"}, "leaves the folder"),
+        ([], {"annotations": [{"id": 4, "image_id": 8, "category_id": 3}]}, "annotation 4 is of an image"),
+        ([], {"categories": []}, "has the categories "),
+        ([], {"images": 3}, "lacks the lists"),
+    ],
+)
+def test_bad_coco(tmp_path: Path, outlines: list, more: dict, message: str) -> None:
+    more = {key: value for key, value in more.items() if key != "patient"}
+    root = write_coco(tmp_path / "in", outlines, **more)
+    with pytest.raises(UserError, match=message):
+        import_data("coco", root, {**COCO, "patient": "(p1)"}, tmp_path / "out")
+
+
+# --- a table -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_table_with_other_names(tmp_path: Path, suffix: str) -> None:
+    path = write_study(tmp_path, ["007", "8"], age=[50, None])
+    table = pd.read_csv(path, dtype={"patient_id": str}).rename(columns={"patient_id": "PID"})
+    other = tmp_path / f"table.{suffix}"
+    table.to_csv(other, index=False) if suffix == "csv" else table.to_parquet(other)
+    result = read_manifest(import_data("manifest", other, {"patient_id": "PID"}, tmp_path / "out"))
+    assert result["patient_id"].tolist() == ["007", "8"]
+    assert result["age"].isna().tolist() == [False, True]
+    with pytest.raises(UserError, match="lacks the column patient_id"):
+        import_data("manifest", other, {}, tmp_path / "out")
+
+
+def test_unknown_sources_and_settings(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"the sources are {', '.join(SOURCES)}"):
+        import_data("dicom", tmp_path, {}, tmp_path / "out")
+    with pytest.raises(UserError, match=r"import\.coco\.anotations: unknown key; did you mean 'annotations'"):
+        import_data("coco", tmp_path, {"anotations": "a"}, tmp_path / "out")
+    with pytest.raises(UserError, match="does not exist"):
+        import_data("coco", tmp_path / "none", COCO, tmp_path / "out")
