@@ -26,6 +26,6 @@ def gpu_count() -> int:
 
 def use_own_commands() -> None:
     """Let jobs find the ``pig`` that is installed beside the Python running Snakemake, activated or not."""
-    own = str(Path(sys.executable).parent)
-    if own not in os.environ.get("PATH", "").split(os.pathsep):
-        os.environ["PATH"] = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])
+    own, path = str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)
+    if path.split(os.pathsep)[0] != own:
+        os.environ["PATH"] = os.pathsep.join([own, path])

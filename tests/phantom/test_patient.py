@@ -1,6 +1,5 @@
 """A patient: the same for the same seed, one lesion in both views, and clear errors."""
 
-from dataclasses import replace
 
 import numpy as np
 import pytest
