@@ -42,7 +42,18 @@ def phantom(a: argparse.Namespace) -> None:
     from pig.data.phantom import PhantomSettings, write_population
     from pig.settings import parse
 
-    write_population(a.out, parse(PhantomSettings, a.settings, "dataset.phantom"), a.threads)
+    given = {"patients": a.patients, "normal_patients": a.normal, "seed": a.seed}
+    wanted = a.settings | {key: value for key, value in given.items() if value is not None}
+    population = parse(PhantomSettings, wanted, "dataset.phantom")
+    write_population(a.out, population, a.threads)
+    if a.dicom:
+        from pig.data.phantom.dicom import write_dicom
+
+        write_dicom(a.out, population, a.threads)
+    if a.report:
+        from pig.data.phantom.report import write_report
+
+        write_report(a.out)
 
 
 def import_(a: argparse.Namespace) -> None:
@@ -202,7 +213,14 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument(f"--{option}", **SHARED[option])
         return sub
 
-    command(phantom, "settings")
+    sub = command(phantom)
+    sub.add_argument("--settings", type=settings, default={}, help="YAML or JSON, or a file of it; the rest is clinical")
+    sub.add_argument("--patients", type=int, help="patients with masses")
+    sub.add_argument("--normal", type=int, help="further patients without")
+    sub.add_argument("--seed", type=int, help="of the population")
+    sub.add_argument("--dicom", action="store_true", help="also volumes and tables as in BCS-DBT, under OUT/dicom")
+    sub.add_argument("--report", action="store_true", help="also measured statistics beside their targets")
+
     sub = command(import_)
     sub.add_argument("--from", dest="source", required=True, help="layout: manifest, folders, nnunet, coco, bcs-dbt, ...")
     sub.add_argument("--root", type=Path, required=True, help="where the data lie")
