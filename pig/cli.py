@@ -214,7 +214,9 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     sub = command(phantom)
-    sub.add_argument("--settings", type=settings, default={}, help="YAML or JSON, or a file of it; the rest is clinical")
+    sub.add_argument(
+        "--settings", type=settings, default={}, help="YAML or JSON, or a file of it; the rest is clinical"
+    )
     sub.add_argument("--patients", type=int, help="patients with masses")
     sub.add_argument("--normal", type=int, help="further patients without")
     sub.add_argument("--seed", type=int, help="of the population")
@@ -222,7 +224,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--report", action="store_true", help="also measured statistics beside their targets")
 
     sub = command(import_)
-    sub.add_argument("--from", dest="source", required=True, help="layout: manifest, folders, nnunet, coco, bcs-dbt, ...")
+    sub.add_argument(
+        "--from", dest="source", required=True, help="layout: manifest, folders, nnunet, coco, bcs-dbt, ..."
+    )
     sub.add_argument("--root", type=Path, required=True, help="where the data lie")
     sub.add_argument("--settings", type=settings, default={}, help="settings of the reader")
 

@@ -1,6 +1,5 @@
 """A patient: the same for the same seed, one lesion in both views, and clear errors."""
 
-
 import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation

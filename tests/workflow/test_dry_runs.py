@@ -23,17 +23,15 @@ def test_table2_needs_nothing_of_table1(tmp_path: Path) -> None:
 
 
 def test_shards_cover_the_greatest_count_asked_for(tmp_path: Path) -> None:
-    # Shards of 16; PIG is asked for 24 in both folds, the others for 8, and for table 1's 16 in fold 0.
+    # Shards of 16; PIG is asked for 24 in both folds, SegGuidedDif for 8, and all for table 1's 16 in fold 0.
     result = plan(tmp_path, "--configfile", TINY)
     shards = sorted(output for rule, output in result.jobs if rule == "synthesise" and "/pig/" in output)
     assert shards == [f"results/synthetic/pig/fold{k}/shard{j}.npz" for k in (0, 1) for j in (0, 1)]
-    assert result.counts["synthesise"] == 4 + 3 * 2 + 2
+    assert result.counts["synthesise"] == 4 + 2 + 4
     assert "--first 16 --last 24" in result.text
-    ldm = [line for line in result.text.splitlines() if "pig synthesise" in line and "--name ldm" in line]
-    assert [("--last 16" in line, "--last 8" in line) for line in sorted(ldm, key=lambda x: "ldm/fold1" in x)] == [
-        (True, False),
-        (False, True),
-    ]
+    others = [line for line in result.text.splitlines() if "pig synthesise" in line and "--name segguided" in line]
+    others.sort(key=lambda line: "segguided/fold1" in line)
+    assert [("--last 16" in line, "--last 8" in line) for line in others] == [(True, False), (False, True)]
 
 
 def test_an_arm_takes_just_the_shards_that_cover_it(tmp_path: Path) -> None:
@@ -48,7 +46,7 @@ def test_fold_target_makes_all_of_one_fold_and_nothing_of_another(tmp_path: Path
     rest = [o for o in result.outputs if o and not o.startswith("results/data/")]
     assert rest
     assert all(f"/fold{fold}" in output for output in rest)
-    assert result.counts["segment"] == 6
+    assert result.counts["segment"] == 4
     assert result.counts["fid"] == distances
     assert result.counts["table2"] == 0
 

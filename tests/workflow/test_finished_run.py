@@ -7,7 +7,7 @@ import pytest
 from study_runs import TINY, overlay, plan, snakemake
 
 ALWAYS = {"all": 1}
-ARMS = ["real", "ldm_8", "segguided_8", "controlnet_8", "pig_8", "pig_24"]
+ARMS = ["real", "segguided_8", "pig_8", "pig_24"]
 
 
 def rows(path: Path) -> list[list[str]]:
@@ -18,7 +18,7 @@ def rows(path: Path) -> list[list[str]]:
 def test_tables_have_the_papers_rows(finished: Path) -> None:
     table1, table2 = rows(finished / "results/table1.csv"), rows(finished / "results/table2.csv")
     assert table2[0][:5] == ["Dataset", "Dice (%)", "IoU (%)", "Precision (%)", "Recall (%)"]
-    labels = ["Tiny", "+LDM_8", "+SegGuidedDif_8", "+ControlNet_8", "+PIG_8", "+PIG_24"]
+    labels = ["Tiny", "+SegGuidedDif_8", "+PIG_8", "+PIG_24"]
     assert [row[0] for row in table2[1:]] == labels
     assert [row[0] for row in table1[1:]] == ["DDPM", "DDIM", "PIG", "LDM", "SegGuidedDif", "ControlNet"]
     for name in ("table1.md", "table1.tex", "table2.md", "table2.tex", "scores.csv", "figures/progress_pig.png"):
@@ -26,7 +26,7 @@ def test_tables_have_the_papers_rows(finished: Path) -> None:
 
 
 def test_every_step_leaves_a_log_and_its_costs(finished: Path) -> None:
-    for where in ("fit/controlnet/fold1", "synthesise/pig/fold0/shard1", "segment/pig_24/fold1/seed0", "table2"):
+    for where in ("fit/controlnet/fold0", "synthesise/pig/fold0/shard1", "segment/pig_24/fold1/seed0", "table2"):
         assert (finished / f"results/logs/{where}.log").exists()
         assert "max_rss" in (finished / f"results/benchmarks/{where}.tsv").read_text()
 
@@ -52,7 +52,7 @@ def test_all_models_and_the_real_arm_of_a_fold_rerun_the_fold(finished: Path) ->
     models = [str(path.relative_to(finished)) for path in sorted(finished.glob("results/models/*/fold1"))]
     real = "results/segmentation/real/fold1/seed0/slices.csv"
     result = plan(finished, "-R", *models, real, "--configfile", TINY, "--", "results/table2.csv")
-    assert result.counts == {"fit": 6, "synthesise": 5, "segment": len(ARMS), "table2": 1}
+    assert result.counts == {"fit": 2, "synthesise": 3, "segment": len(ARMS), "table2": 1}
     assert all("/fold1" in output for rule, output in result.jobs if rule != "table2")
 
 
@@ -61,7 +61,7 @@ def test_all_models_and_the_real_arm_of_a_fold_rerun_the_fold(finished: Path) ->
     [
         pytest.param({"dataset": {"name": "Other"}}, {"table2": 1}, id="name of the data"),
         pytest.param(
-            {"generators": {"ldm": {"label": "Latent"}}}, {"gallery": 1, "table1": 1, "table2": 1}, id="label"
+            {"generators": {"segguided": {"label": "Guided"}}}, {"gallery": 1, "table1": 1, "table2": 1}, id="label"
         ),
         pytest.param(
             {"generators": {"pig": {"sampling": {"steps": 5}}}},
@@ -76,7 +76,7 @@ def test_all_models_and_the_real_arm_of_a_fold_rerun_the_fold(finished: Path) ->
         pytest.param(
             {"generators": {"ldm_base": {"model": {"training": {"steps": 9}}}}},
             # ControlNet stands on this base.
-            {"fit": 2 + 2, "synthesise": 2, "segment": 2, "fid": 1, "gallery": 1, "table1": 1, "table2": 1},
+            {"fit": 2, "synthesise": 1, "fid": 1, "gallery": 1, "table1": 1},
             id="training of a part",
         ),
         pytest.param(
@@ -87,16 +87,16 @@ def test_all_models_and_the_real_arm_of_a_fold_rerun_the_fold(finished: Path) ->
         pytest.param(
             {"segmentation": {"training": {"steps": 9}}},
             # FID measures with the encoder of the real arm.
-            {"segment": 12, "fid": 6, "table1": 1, "table2": 1},
+            {"segment": 8, "fid": 6, "table1": 1, "table2": 1},
             id="training of the segmentation",
         ),
         pytest.param(
             {"folds": {"seed": 1}},
-            {"folds": 1, "fit": 13, "synthesise": 12, "segment": 12, "fid": 6, "gallery": 6, "progress": 1}
+            {"folds": 1, "fit": 9, "synthesise": 10, "segment": 8, "fid": 6, "gallery": 6, "progress": 1}
             | {"table1": 1, "table2": 1},
             id="deal of the folds",
         ),
-        pytest.param({"segmentation": {"seeds": [0, 1]}}, {"segment": 12, "table2": 1}, id="one more seed"),
+        pytest.param({"segmentation": {"seeds": [0, 1]}}, {"segment": 8, "table2": 1}, id="one more seed"),
         pytest.param(
             {"table2": {"arms": [{"generator": "pig", "count": 24}, {"generator": "pig", "count": 16}]}},
             {"segment": 2, "table2": 1},

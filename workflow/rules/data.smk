@@ -9,7 +9,7 @@ rule phantom:
     benchmark:
         "results/benchmarks/phantom.tsv"
     conda:
-        "../../environment.yml"
+        "pig"
     threads: 8
     resources:
         gpu=0,
@@ -33,7 +33,7 @@ rule preprocess:
     benchmark:
         "results/benchmarks/preprocess.tsv"
     conda:
-        "../../environment.yml"
+        "pig"
     threads: 8
     resources:
         gpu=0,
@@ -58,7 +58,7 @@ rule folds:
     benchmark:
         "results/benchmarks/folds.tsv"
     conda:
-        "../../environment.yml"
+        "pig"
     threads: 1
     resources:
         gpu=0,

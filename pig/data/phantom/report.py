@@ -175,7 +175,7 @@ def _draw(path: Path, report: dict[str, Any]) -> None:
         geometry = GEOMETRIES[name]
         axes[1, 1].plot(curve["z_mm"], curve["asf"], label=f"{name}: {geometry.views} views, {geometry.span_deg:g}°")
     axes[1, 1].set(title="Artefact spread of a 5 mm sphere", xlabel="distance from its plane (mm)", ylabel="ghost")
-    axes[1, 1].legend()
+    axes[1, 1].legend(loc="upper right", fontsize=7)
     axes[1, 2].hist(report["diameters (mm)"], bins=20, color="0.4")
     axes[1, 2].set(title="Diameters of the masses", xlabel="mm", ylabel="masses")
     with atomic_path(path) as temporary:
