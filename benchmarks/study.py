@@ -61,8 +61,11 @@ def main() -> None:
         }
         for name, jobs in sorted(rules.items(), key=lambda item: -sum(float(job["s"]) for job in item[1]))
     ]
-    # The phantom and preprocessing record no computing of their own; their jobs count whole.
-    spent = sum(row["computing"] or (row["seconds"] if row["rule"] in ("phantom", "preprocess") else 0) for row in rows)
+    # The phantom and preprocessing record no computing of their own; their jobs count whole, on all cores.
+    spent = sum(
+        row["computing"] or (a.cores * row["seconds"] if row["rule"] in ("phantom", "preprocess") else 0)
+        for row in rows
+    )
     result = {
         "command": a.command,
         "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),

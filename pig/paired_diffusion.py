@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pig.data.store import PairDataset
 from pig.device import in_autocast, pick_device
-from pig.diffusion.paired import PairState, denoise_pairs, denoiser_loss, guider_loss
+from pig.diffusion.paired import PairState, denoise_pairs, denoiser_loss, guider_loss, last
 from pig.diffusion.prediction import Prediction
 from pig.generator import (
     Identity,
@@ -128,7 +128,7 @@ class PairedDiffusion:
 
     def sample(self, indices: range, masks: Tensor | None = None) -> Pairs:
         """Draw the pairs of these indices. A pixel is lesion where x_0 > 0; images are cut to [-1, 1]."""
-        *_, state = self.steps(indices)
+        state = last(self.steps(indices))
         return Pairs(state.y_next.clamp(-1, 1), state.x_next > 0)
 
     def save(self, path: Path) -> None:

@@ -3,6 +3,7 @@
 x is the mask, made by the guider; y is the image, made by the denoiser. Both are in [-1, 1] when clean.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
@@ -178,5 +179,11 @@ def sample_pairs(
     Raises:
         ValueError: steps is not in 1..T.
     """
-    *_, state = denoise_pairs(guider, denoiser, schedule, x_T, y_T, steps, prediction, clip, binarised)
+    state = last(denoise_pairs(guider, denoiser, schedule, x_T, y_T, steps, prediction, clip, binarised))
     return state.x_next, state.y_next
+
+
+def last(states: Iterator[PairState]) -> PairState:
+    """Return the last state and keep no other: memory does not grow with the steps."""
+    (state,) = deque(states, maxlen=1)
+    return state

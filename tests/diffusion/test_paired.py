@@ -1,3 +1,4 @@
+import gc
 import math
 
 import numpy as np
@@ -167,12 +168,15 @@ def test_timesteps_are_uniform_or_mirrored():
 
 
 def test_memory_does_not_grow_with_the_steps():
-    """A sampler that kept its states would hold one more pair a step: count the living tensors."""
-    import gc
-
-    x_T, y_T = torch.randn(2, 1, 1, 4, 4)
+    """A sampler that kept its states would hold four more tensors a step: count the living ones at each step."""
     alive = []
-    for _ in denoise_pairs(toy_guider, toy_denoiser, SCHEDULE, x_T, y_T, steps=64):
+
+    def counting_guider(x_t, y_t, t):
         gc.collect()
-        alive.append(sum(torch.is_tensor(o) and o.shape == x_T.shape for o in gc.get_objects()))
+        alive.append(sum(type(o) is torch.Tensor and o.shape == x_t.shape for o in gc.get_objects()))
+        return toy_guider(x_t, y_t, t)
+
+    x_T, y_T = torch.randn(2, 1, 1, 4, 7)
+    pig.sample_pairs(counting_guider, toy_denoiser, SCHEDULE, x_T, y_T, steps=32)
+    assert len(alive) == 32
     assert max(alive[2:]) == alive[2]

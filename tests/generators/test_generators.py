@@ -192,10 +192,10 @@ def test_an_import_path_that_leads_nowhere(path, message):
 
 
 def test_a_generator_from_a_file_of_the_user(tmp_path, monkeypatch):
-    (tmp_path / "my_method.py").write_text("class Mine:\n    takes_masks = False\n")
+    (tmp_path / "own_method.py").write_text("class Mine:\n    takes_masks = False\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    assert find_class("my_method.Mine").takes_masks is False
+    assert find_class("own_method.Mine").takes_masks is False
 
 
 def test_a_half_written_model_folder_is_refused(trained, tmp_path):

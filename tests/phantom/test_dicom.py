@@ -1,11 +1,12 @@
 """DICOM volumes and tables, read back."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from pig.data.phantom import PhantomSettings, make_patient
+from pig.data.phantom import PhantomSettings, make_patient, write_population
 from pig.data.phantom.dicom import TABLES, write_dicom, write_patient_dicom
 from pig.data.phantom.population import open_folder, patient_seed
 from pig.errors import UserError
@@ -16,8 +17,11 @@ SETTINGS = PhantomSettings(patients=2, normal_patients=1, spacing_mm=2, seed=3)
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    out = tmp_path_factory.mktemp("dicom")
-    write_dicom(out, SETTINGS)
+    folder = tmp_path_factory.mktemp("phantom")
+    # Beside the slices of the same population, as the command line does it.
+    write_population(folder, replace(SETTINGS, slices_per_view=1, patients=1, normal_patients=0))
+    write_dicom(folder, SETTINGS)
+    out = folder / "dicom"
     tables = {}
     for name in TABLES:
         with (out / f"BCS-DBT-{name}-train.csv").open() as file:

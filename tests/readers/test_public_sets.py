@@ -169,7 +169,7 @@ def test_the_phantom_in_the_same_layout(tmp_path: Path) -> None:
     from pig.data.phantom.settings import PhantomSettings
 
     write_phantom(tmp_path / "in", PhantomSettings(patients=1, seed=1, views=("CC",), spacing_mm=2.0))
-    table = read_manifest(import_data("bcs-dbt", tmp_path / "in", {}, tmp_path / "out"))
+    table = read_manifest(import_data("bcs-dbt", tmp_path / "in" / "dicom", {}, tmp_path / "out"))
     assert len(table)
     assert set(table["patient_id"]) == {"DBT-P00001"}
     assert set(table["view"]) == {"CC"}

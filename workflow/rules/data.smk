@@ -1,4 +1,7 @@
 # From the phantom, or a manifest of one's own, to pairs in a store and folds by patient.
+#
+# `conda:` names the file and not the environment `pig` made from it: of a named one Snakemake asks conda for the
+# content after each job, so that nothing runs where there is no conda.
 
 
 rule phantom:
@@ -9,7 +12,7 @@ rule phantom:
     benchmark:
         "results/benchmarks/phantom.tsv"
     conda:
-        "pig"
+        "../../environment.yml"
     threads: 8
     resources:
         gpu=0,
@@ -33,7 +36,7 @@ rule preprocess:
     benchmark:
         "results/benchmarks/preprocess.tsv"
     conda:
-        "pig"
+        "../../environment.yml"
     threads: 8
     resources:
         gpu=0,
@@ -58,7 +61,7 @@ rule folds:
     benchmark:
         "results/benchmarks/folds.tsv"
     conda:
-        "pig"
+        "../../environment.yml"
     threads: 1
     resources:
         gpu=0,

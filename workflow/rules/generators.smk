@@ -14,7 +14,7 @@ rule fit:
     benchmark:
         "results/benchmarks/fit/{generator}/fold{fold}.tsv"
     conda:
-        "pig"
+        "../../environment.yml"
     threads: 1
     resources:
         gpu=GPU,

@@ -19,7 +19,7 @@ rule fid:
     benchmark:
         "results/benchmarks/fid/{generator}/fold{fold}.tsv"
     conda:
-        "pig"
+        "../../environment.yml"
     threads: 1
     resources:
         gpu=GPU,
@@ -56,7 +56,7 @@ rule table1:
     benchmark:
         "results/benchmarks/table1.tsv"
     conda:
-        "pig"
+        "../../environment.yml"
     threads: 1
     resources:
         gpu=0,
@@ -82,7 +82,7 @@ rule table2:
     benchmark:
         "results/benchmarks/table2.tsv"
     conda:
-        "pig"
+        "../../environment.yml"
     threads: 1
     resources:
         gpu=0,
@@ -110,7 +110,7 @@ rule gallery:
     benchmark:
         "results/benchmarks/gallery_{generator}.tsv"
     conda:
-        "pig"
+        "../../environment.yml"
     threads: 1
     resources:
         gpu=0,
@@ -135,7 +135,7 @@ rule progress:
     benchmark:
         "results/benchmarks/progress_{generator}.tsv"
     conda:
-        "pig"
+        "../../environment.yml"
     threads: 1
     resources:
         gpu=GPU,

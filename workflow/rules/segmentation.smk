@@ -15,7 +15,7 @@ rule segment:
     benchmark:
         "results/benchmarks/segment/{arm}/fold{fold}/seed{seed}.tsv"
     conda:
-        "pig"
+        "../../environment.yml"
     threads: 1
     resources:
         gpu=GPU,

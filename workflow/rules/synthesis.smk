@@ -13,7 +13,7 @@ rule synthesise:
     benchmark:
         "results/benchmarks/synthesise/{generator}/fold{fold}/shard{shard}.tsv"
     conda:
-        "pig"
+        "../../environment.yml"
     threads: 1
     resources:
         gpu=GPU,

@@ -29,12 +29,12 @@ MALIGNANT = {"spiculated": 0.93, "microlobulated": 0.62, "indistinct": 0.63, "ob
 def write_dicom(out: Path, settings: PhantomSettings, jobs: int = 1) -> None:
     """Write every view as one multi-frame DICOM of all its planes, and the three tables of BCS-DBT.
 
-    ``out``/Breast-Cancer-Screening-DBT/DBT-P.../.../1-1.dcm and ``out``/BCS-DBT-{file-paths,labels,boxes}-train.csv.
+    In ``out``/dicom: Breast-Cancer-Screening-DBT/DBT-P.../.../1-1.dcm, BCS-DBT-{file-paths,labels,boxes}-train.csv.
     As in the original, right breasts have the chest wall on the right, boxes are in that orientation, and some
     files (here of every tenth patient) are turned by 180 degrees against it. An interrupted call is taken up again.
 
     Args:
-        out: the folder.
+        out: the folder, which may hold the population's slices as well.
         settings: the population; ``slices_per_view`` has no meaning here.
         jobs: processes.
 
@@ -45,7 +45,7 @@ def write_dicom(out: Path, settings: PhantomSettings, jobs: int = 1) -> None:
         import pydicom  # noqa: F401
     except ImportError:
         raise UserError("DICOM needs pydicom; install it with: pip install 'pig-benchmark[dicom]'.") from None
-    out, settings = Path(out), replace(settings, slices_per_view=None)
+    out, settings = Path(out) / "dicom", replace(settings, slices_per_view=None)
     open_folder(out, settings, jobs)
     names = patient_names(settings)
     waiting = [name for name in names if not (out / "patients" / f"{name}.json").exists()]

@@ -51,11 +51,12 @@ def _nifti(path: Path) -> NDArray[Any]:
     """Return the voxels [X, Y, Z] of a NIfTI file; a fourth axis of length 1 is dropped, a missing third added."""
     try:
         import nibabel
+        from nibabel.filebasedimages import ImageFileError
     except ImportError:
         raise UserError(f"{path}: reading NIfTI needs nibabel; pip install 'pig-benchmark[nifti]'.") from None
     try:
         voxels: NDArray[Any] = np.asarray(nibabel.load(path).dataobj)  # type: ignore[attr-defined]
-    except (OSError, ValueError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
+    except (OSError, ValueError, EOFError, ImageFileError) as error:
         raise UserError(f"{path} cannot be read ({error}); it may be cut short: copy it anew") from None
     if voxels.ndim == 4 and voxels.shape[3] == 1:
         voxels = voxels[..., 0]
