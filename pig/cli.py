@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pig.errors import UserError
+from pig.files import disk_is_full
+from pig.status import announce
 
 
 def settings(text: str) -> dict[str, Any]:
@@ -199,6 +201,14 @@ def progress(a: argparse.Namespace) -> None:
     draw_progress(generator.steps(range(a.pairs)), a.out)
 
 
+def status(a: argparse.Namespace) -> None:
+    """Show what of a study is done, running, failed and waiting, and the time left."""
+    from pig.status import as_json, as_text, read_status
+
+    found = read_status(a.directory)
+    print(as_json(found) if a.json else as_text(found))
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     top = argparse.ArgumentParser(prog="pig", description=__doc__.splitlines()[0])
@@ -273,6 +283,11 @@ def parser() -> argparse.ArgumentParser:
     sub = command(progress, "seed", "sampling")
     sub.add_argument("--model", type=Path, required=True, help="model folder")
     sub.add_argument("--pairs", type=int, default=3, help="how many pairs to show (3)")
+
+    sub = commands.add_parser("status", help=status.__doc__, description=status.__doc__)
+    sub.set_defaults(run=status, threads=1)
+    sub.add_argument("directory", type=Path, nargs="?", default=Path(), help="where the study runs (here)")
+    sub.add_argument("--json", action="store_true", help="for machines")
     return top
 
 
@@ -298,10 +313,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     a = parser().parse_args(arguments)
     for library in ("OMP", "OPENBLAS", "MKL"):  # read when torch and numpy are imported, which is later
         os.environ[f"{library}_NUM_THREADS"] = str(a.threads)
+    if a.run is not status:
+        announce(a.command)
     try:
         a.run(a)
     except UserError as error:
         print(f"pig {a.command}: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        if not disk_is_full(error):
+            raise
+        print(
+            f"pig {a.command}: the disk of {getattr(error, 'filename', None) or a.out} is full ({error}). Make room "
+            "and give the same command again; what is finished stays.",
+            file=sys.stderr,
+        )
         return 2
     return 0
 

@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 from pig.config import check_config
 from pig.errors import UserError
 from workflow.machine import gpu_count, use_own_commands
+from workflow.plan import write_plan
 from workflow.sources import class_attributes, source_hash
 
 
@@ -64,8 +65,8 @@ def phantom_work():
 
 
 def options(flag, values):
-    """The words ``flag value flag value ...`` of a command line."""
-    return [word for value in values for word in (flag, value)]
+    """The words ``flag=value flag=value ...`` of a command line; a value may begin with a dash."""
+    return [f"{flag}={value}" for value in values]
 
 
 def code_of(name):

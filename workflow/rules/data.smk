@@ -22,8 +22,8 @@ rule phantom:
         settings=as_json(config["dataset"]["phantom"]),
         work=phantom_work(),
     shell:
-        "(pig phantom --settings {params.settings:q} --out {params.work} --threads {threads}"
-        " && mv {params.work} {output}) &> {log}"
+        "(pig phantom --settings {params.settings:q} --out {params.work:q} --threads {threads}"
+        " && mv {params.work:q} {output:q}) &> {log:q}"
 
 
 rule preprocess:
@@ -47,8 +47,8 @@ rule preprocess:
         settings=as_json(config["preprocessing"]),
         code=source_hash("pig.data.preprocess"),
     shell:
-        "pig preprocess --manifest {params.manifest:q} --settings {params.settings:q} --out {output}"
-        " --threads {threads} &> {log}"
+        "pig preprocess --manifest={params.manifest:q} --settings {params.settings:q} --out {output:q}"
+        " --threads {threads} &> {log:q}"
 
 
 rule folds:
@@ -72,5 +72,5 @@ rule folds:
         seed=config["folds"]["seed"],
         code=source_hash("pig.data.folds"),
     shell:
-        "pig folds --store {input.store} --count {params.folds} --seed {params.seed} --out {output}"
-        " --threads {threads} &> {log}"
+        "pig folds --store {input.store:q} --count {params.folds} --seed {params.seed} --out {output:q}"
+        " --threads {threads} &> {log:q}"

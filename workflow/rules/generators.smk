@@ -30,6 +30,6 @@ rule fit:
         work="results/work/models/{generator}/fold{fold}",
         code=lambda wildcards: source_hash("pig.fitting", code_of(wildcards.generator)),
     shell:
-        "pig fit --store {input.store} --folds {input.folds} --fold {wildcards.fold} --name {wildcards.generator}"
+        "pig fit --store {input.store:q} --folds {input.folds:q} --fold {wildcards.fold} --name {wildcards.generator}"
         " --class {params.path:q} --model {params.model:q} --seed {params.seed} {params.needs:q}"
-        " --work {params.work} --out {output} --threads {threads} &> {log}"
+        " --work {params.work:q} --out {output:q} --threads {threads} &> {log:q}"

@@ -39,9 +39,9 @@ rule fid:
         cache="results/work/fid",
         code=source_hash("pig.metrics.fid"),
     shell:
-        "pig fid --store {input.store} --folds {input.folds} --fold {wildcards.fold} --count {params.pairs}"
-        " --synthetic {input.synthetic} --features {params.features} {params.weights:q} --cache {params.cache}"
-        " --out {output} --threads {threads} &> {log}"
+        "pig fid --store {input.store:q} --folds {input.folds:q} --fold {wildcards.fold} --count {params.pairs}"
+        " --synthetic {input.synthetic:q} --features {params.features} {params.weights:q} --cache {params.cache:q}"
+        " --out {output:q} --threads {threads} &> {log:q}"
 
 
 rule table1:
@@ -66,7 +66,7 @@ rule table1:
         rows=options("--row", rows_of_table1()),
         code=source_hash("pig.reporting.tables"),
     shell:
-        "pig table1 {params.rows:q} --out {output.csv} --threads {threads} &> {log}"
+        "pig table1 {params.rows:q} --out {output.csv:q} --threads {threads} &> {log:q}"
 
 
 rule table2:
@@ -94,8 +94,8 @@ rule table2:
         seeds=SEEDS,
         code=source_hash("pig.reporting.tables"),
     shell:
-        "pig table2 {params.rows:q} --folds {params.folds} --seeds {params.seeds} --out {output.csv}"
-        " --threads {threads} &> {log}"
+        "pig table2 {params.rows:q} --folds {params.folds} --seeds {params.seeds} --out {output.csv:q}"
+        " --threads {threads} &> {log:q}"
 
 
 rule gallery:
@@ -121,8 +121,8 @@ rule gallery:
         label=lambda wildcards: label(wildcards.generator),
         code=source_hash("pig.reporting.figures"),
     shell:
-        "pig gallery --store {input.store} --folds {input.folds} --fold {params.fold} --synthetic {input.synthetic}"
-        " --label {params.label:q} --out {output} --threads {threads} &> {log}"
+        "pig gallery --store {input.store:q} --folds {input.folds:q} --fold {params.fold} --synthetic {input.synthetic:q}"
+        " --label={params.label:q} --out {output:q} --threads {threads} &> {log:q}"
 
 
 rule progress:
@@ -146,8 +146,8 @@ rule progress:
         seed=config["seed"],
         code=lambda wildcards: source_hash("pig.reporting.figures", code_of(wildcards.generator)),
     shell:
-        "pig progress --model {input.model} --sampling {params.sampling:q} --seed {params.seed} --out {output}"
-        " --threads {threads} &> {log}"
+        "pig progress --model {input.model:q} --sampling {params.sampling:q} --seed {params.seed} --out {output:q}"
+        " --threads {threads} &> {log:q}"
 
 
 # `snakemake --cores all fold3`: all that fold 3 adds to the tables, and nothing of another fold.

@@ -30,6 +30,6 @@ rule segment:
         folder=subpath(output.slices, parent=True),
         code=source_hash("pig.segmentation"),
     shell:
-        "pig segment --store {input.store} --folds {input.folds} --fold {wildcards.fold} --seed {wildcards.seed}"
-        " --settings {params.settings:q} {params.synthetic:q} --work {params.work} --out {params.folder}"
-        " --threads {threads} &> {log}"
+        "pig segment --store {input.store:q} --folds {input.folds:q} --fold {wildcards.fold} --seed {wildcards.seed}"
+        " --settings {params.settings:q} {params.synthetic:q} --work {params.work:q} --out {params.folder:q}"
+        " --threads {threads} &> {log:q}"

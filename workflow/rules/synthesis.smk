@@ -28,7 +28,7 @@ rule synthesise:
         batch=config["synthesis"]["batch_size"],
         code=lambda wildcards: source_hash("pig.synthesis", code_of(wildcards.generator)),
     shell:
-        "pig synthesise --model {input.model} --name {wildcards.generator} --class {params.path:q}"
-        " --sampling {params.sampling:q} --seed {params.seed} --store {input.store} --folds {input.folds}"
-        " --first {params.first} --last {params.last} --batch {params.batch} --out {output}"
-        " --threads {threads} &> {log}"
+        "pig synthesise --model {input.model:q} --name {wildcards.generator} --class {params.path:q}"
+        " --sampling {params.sampling:q} --seed {params.seed} --store {input.store:q} --folds {input.folds:q}"
+        " --first {params.first} --last {params.last} --batch {params.batch} --out {output:q}"
+        " --threads {threads} &> {log:q}"
