@@ -62,7 +62,7 @@ def synthesise(
 
     images, masks = [], []
     starts = range(first - first % batch_size, last, batch_size)
-    for start in track(starts, f"{name} {first}..{last}", len(starts)):
+    for start in track(starts, f"{name} {first}..{last}", len(starts), size=batch_size):
         indices = range(start, start + batch_size)
         given = _masks_for(indices, train_pairs, order) if generator.takes_masks else None
         pairs = generator.sample(indices, given)

@@ -22,7 +22,7 @@ from pig.data.phantom import PhantomSettings
 from pig.data.preprocess import PreprocessSettings
 from pig.errors import UserError
 from pig.generator import find_class
-from pig.segmentation import SegmentationSettings
+from pig.segmenter import SegmentationSettings
 from pig.settings import parse
 from pig.training import TrainingSettings
 

@@ -21,9 +21,10 @@ rule phantom:
     params:
         settings=as_json(config["dataset"]["phantom"]),
         work=phantom_work(),
+        events="results/events/phantom",
     shell:
         "(pig phantom --settings {params.settings:q} --out {params.work:q} --threads {threads}"
-        " && mv {params.work:q} {output:q}) &> {log:q}"
+        " --events {params.events:q} && mv {params.work:q} {output:q}) &> {log:q}"
 
 
 rule preprocess:
@@ -46,9 +47,11 @@ rule preprocess:
         manifest=config["dataset"]["manifest"] or "results/data/phantom/manifest.csv",
         settings=as_json(config["preprocessing"]),
         code=source_hash("pig.data.preprocess"),
+        events="results/events/preprocess",
     shell:
         "pig preprocess --manifest={params.manifest:q} --settings {params.settings:q} --out {output:q}"
-        " --threads {threads} &> {log:q}"
+        " --threads {threads}"
+        " --events {params.events:q} &> {log:q}"
 
 
 rule folds:

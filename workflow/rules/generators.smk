@@ -18,6 +18,7 @@ rule fit:
     threads: 1
     resources:
         gpu=GPU,
+        processes=1,  # that share each batch; with several, as many GPUs (docs/devices.md)
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 720 * attempt,
     params:
@@ -29,7 +30,9 @@ rule fit:
         ),
         work="results/work/models/{generator}/fold{fold}",
         code=lambda wildcards: source_hash("pig.fitting", code_of(wildcards.generator)),
+        events="results/events/fit/{generator}/fold{fold}",
     shell:
         "pig fit --store {input.store:q} --folds {input.folds:q} --fold {wildcards.fold} --name {wildcards.generator}"
         " --class {params.path:q} --model {params.model:q} --seed {params.seed} {params.needs:q}"
-        " --work {params.work:q} --out {output:q} --threads {threads} &> {log:q}"
+        " --work {params.work:q} --out {output:q} --threads {threads}"
+        " --processes {resources.processes} --events {params.events:q} &> {log:q}"

@@ -29,7 +29,9 @@ rule segment:
         work="results/work/segmentation/{arm}/fold{fold}/seed{seed}",
         folder=subpath(output.slices, parent=True),
         code=source_hash("pig.segmentation"),
+        events="results/events/segment/{arm}/fold{fold}/seed{seed}",
     shell:
         "pig segment --store {input.store:q} --folds {input.folds:q} --fold {wildcards.fold} --seed {wildcards.seed}"
         " --settings {params.settings:q} {params.synthetic:q} --work {params.work:q} --out {params.folder:q}"
-        " --threads {threads} &> {log:q}"
+        " --threads {threads}"
+        " --events {params.events:q} &> {log:q}"

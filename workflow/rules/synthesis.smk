@@ -27,8 +27,10 @@ rule synthesise:
         last=last,
         batch=config["synthesis"]["batch_size"],
         code=lambda wildcards: source_hash("pig.synthesis", code_of(wildcards.generator)),
+        events="results/events/synthesise/{generator}/fold{fold}/shard{shard}",
     shell:
         "pig synthesise --model {input.model:q} --name {wildcards.generator} --class {params.path:q}"
         " --sampling {params.sampling:q} --seed {params.seed} --store {input.store:q} --folds {input.folds:q}"
         " --first {params.first} --last {params.last} --batch {params.batch} --out {output:q}"
-        " --threads {threads} &> {log:q}"
+        " --threads {threads}"
+        " --events {params.events:q} &> {log:q}"
