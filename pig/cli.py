@@ -327,9 +327,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ[f"{library}_NUM_THREADS"] = str(a.threads)
     if a.run is not status:
         announce(a.command)
-    if a.run is fit and a.processes > 1 and processes() == 1:
-        launch(a.processes, sys.argv[1:] if arguments is None else arguments)
     try:
+        if a.run is fit and a.processes > 1 and processes() == 1:
+            return launch(a.processes, sys.argv[1:] if arguments is None else arguments)
         if a.run is not fit and processes() > 1:
             raise UserError("it is the work of one process; of all commands only 'pig fit' shares it among several.")
         with heeding_signals(), recording(a.events if is_first() else None):

@@ -6,14 +6,13 @@ themselves, which DDP's hooks do not allow for.
 """
 
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from pig.stopping import SIGNALS
+from pig.stopping import SIGNALS, Stopped
 
 if TYPE_CHECKING:
     import torch
@@ -78,11 +77,25 @@ def is_first() -> bool:
     return processes() == 1 or os.environ.get("RANK") == "0"
 
 
-def launch(count: int, arguments: Sequence[str]) -> NoReturn:
-    """Become ``torchrun``, which starts ``pig`` with these arguments in so many processes and passes signals on."""
-    program = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+def launch(count: int, arguments: Sequence[str]) -> int:
+    """Do as ``torchrun`` does: run ``pig`` with these arguments in so many processes, and pass signals on to them.
+
+    Returns:
+        The exit status: 0, that of the process that failed first, or 75 if a signal asked them to end.
+    """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import parse_args, run
+
     signals = f"--signals-to-handle={','.join(number.name for number in SIGNALS)}"
-    os.execv(program[0], [*program, signals, "-m", "pig.cli", *arguments])
+    words = ["--standalone", f"--nproc-per-node={count}", signals, "--module", "pig.cli", *arguments]
+    try:
+        run(parse_args(words))
+    except SignalException as error:
+        raise Stopped(f"all processes were stopped by {error.sigval.name}") from None
+    except ChildFailedError as error:
+        return int(error.get_first_failure()[1].exitcode)
+    return 0
 
 
 @cache
