@@ -29,13 +29,13 @@ class _Request:
 @contextmanager
 def heeding_signals() -> Iterator[None]:
     """Turn the signals into :class:`Stopped` while the block runs; the main program's affair, not a library's."""
-    _Request.asked, _Request.patient = None, False
     before = {number: signal.signal(number, _heed) for number in SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _Request.asked = None
 
 
 def _heed(number: int, frame: FrameType | None) -> None:
