@@ -55,7 +55,8 @@ rule folds:
     input:
         store=rules.preprocess.output,
     output:
-        "results/data/folds.csv",
+        table="results/data/folds.csv",
+        checksum="results/data/folds.csv.sha256",
     log:
         "results/logs/folds.log",
     benchmark:
@@ -72,5 +73,5 @@ rule folds:
         seed=config["folds"]["seed"],
         code=source_hash("pig.data.folds"),
     shell:
-        "pig folds --store {input.store:q} --count {params.folds} --seed {params.seed} --out {output:q}"
+        "pig folds --store {input.store:q} --count {params.folds} --seed {params.seed} --out {output.table:q}"
         " --threads {threads} &> {log:q}"

@@ -5,7 +5,7 @@
 rule fit:
     input:
         store=rules.preprocess.output,
-        folds=rules.folds.output,
+        folds=rules.folds.output.table,
         parts=lambda wildcards: list(parts(wildcards.generator, wildcards.fold).values()),
     output:
         directory("results/models/{generator}/fold{fold}"),

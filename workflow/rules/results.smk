@@ -9,7 +9,7 @@ localrules:
 rule fid:
     input:
         store=rules.preprocess.output,
-        folds=rules.folds.output,
+        folds=rules.folds.output.table,
         synthetic=lambda wildcards: shards(wildcards.generator, wildcards.fold, TABLE1["count"]),
         weights=feature_weights,
     output:
@@ -101,7 +101,7 @@ rule table2:
 rule gallery:
     input:
         store=rules.preprocess.output,
-        folds=rules.folds.output,
+        folds=rules.folds.output.table,
         synthetic=lambda wildcards: shards(wildcards.generator, FIGURE_FOLD, 1),
     output:
         "results/figures/gallery_{generator}.png",
