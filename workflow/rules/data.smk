@@ -28,7 +28,8 @@ rule phantom:
 
 rule preprocess:
     input:
-        data=config["dataset"]["manifest"] or rules.phantom.output,
+        # A function, because in a text Snakemake takes braces for wildcards.
+        data=lambda wildcards: config["dataset"]["manifest"] or rules.phantom.output,
     output:
         directory("results/data/store"),
     log:
@@ -43,7 +44,9 @@ rule preprocess:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        manifest=config["dataset"]["manifest"] or "results/data/phantom/manifest.csv",
+        manifest=lambda wildcards, input: (
+            input.data if config["dataset"]["manifest"] else f"{input.data}/manifest.csv"
+        ),
         settings=as_json(config["preprocessing"]),
         code=source_hash("pig.data.preprocess"),
     shell:
