@@ -1,7 +1,6 @@
 """Paths that a data set names stay within it."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -68,4 +67,4 @@ def test_a_coco_set_names_files_of_its_own(folder: Path, tmp_path: Path, path: s
         import_data("coco", folder, settings, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     (folder / "coco.json").write_text(json.dumps(annotations).replace(json.dumps(path), '"image.png"'))
-    assert os.path.isfile(import_data("coco", folder, settings, tmp_path / "out"))
+    assert import_data("coco", folder, settings, tmp_path / "out").is_file()

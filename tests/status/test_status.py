@@ -172,10 +172,3 @@ def test_what_no_job_has_measured_is_named() -> None:
 def test_durations() -> None:
     said = [duration(seconds) for seconds in (3.2, 89, 90, 5399, 5400, 90000)]
     assert said == ["3 s", "89 s", "2 min", "90 min", "1.5 h", "25.0 h"]
-        "3 s",
-        "89 s",
-        "2 min",
-        "90 min",
-        "1.5 h",
-        "25.0 h",
-    ]
