@@ -24,8 +24,8 @@ rule fit:
         path=lambda wildcards: GENERATORS[wildcards.generator]["class"],
         model=lambda wildcards: as_json(GENERATORS[wildcards.generator]["model"]),
         seed=config["seed"],
-        needs=lambda wildcards: options(
-            "--need", [f"{role}={part}" for role, part in parts(wildcards.generator, wildcards.fold).items()]
+        needs=lambda wildcards, input: options(
+            "--need", [f"{role}={part}" for role, part in zip(parts(wildcards.generator, wildcards.fold), input.parts)]
         ),
         work="results/work/models/{generator}/fold{fold}",
         code=lambda wildcards: source_hash("pig.fitting", code_of(wildcards.generator)),

@@ -33,7 +33,7 @@ rule fid:
             if not input.weights
             else [
                 "--weights",
-                Path(input.weights).parent if TABLE1["features"] == "encoder" else input.weights,
+                Path(input.weights[0]).parent if TABLE1["features"] == "encoder" else input.weights,
             ]
         ),
         cache="results/work/fid",
@@ -63,7 +63,7 @@ rule table1:
         mem_mb=1000,
         runtime=10,
     params:
-        rows=lambda wildcards: options("--row", rows_of_table1()),
+        rows=lambda wildcards, input: rows_of_table1(input),
         code=source_hash("pig.reporting.tables"),
     shell:
         "pig table1 {params.rows:q} --out {output.csv:q} --threads {threads} &> {log:q}"
@@ -89,7 +89,7 @@ rule table2:
         mem_mb=2000,
         runtime=10,
     params:
-        rows=lambda wildcards: options("--row", rows_of_table2()),
+        rows=lambda wildcards, input: rows_of_table2(input),
         folds=len(FOLDS),
         seeds=SEEDS,
         code=source_hash("pig.reporting.tables"),
