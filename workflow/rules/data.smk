@@ -4,6 +4,22 @@
 # content after each job, so that nothing runs where there is no conda.
 
 
+def data_of_study():
+    """The phantom, a manifest, or, where that lies in a storage (s3://...), the folder that it and its files are in."""
+    manifest = config["dataset"]["manifest"]
+    if manifest is not None and "://" in manifest:
+        return storage(manifest.rpartition("/")[0])
+    return manifest or rules.phantom.output
+
+
+def manifest_of(data):
+    """The manifest, as it lies on this machine, in what :func:`data_of_study` has named."""
+    manifest = config["dataset"]["manifest"]
+    if manifest is not None and "://" not in manifest:
+        return data
+    return f"{data}/{Path(manifest or 'manifest.csv').name}"
+
+
 rule phantom:
     output:
         directory("results/data/phantom"),
@@ -26,10 +42,13 @@ rule phantom:
         " && mv {params.work:q} {output:q}) &> {log:q}"
 
 
+DATA = data_of_study()
+
+
 rule preprocess:
     input:
         # A function, because in a text Snakemake takes braces for wildcards.
-        data=lambda wildcards: config["dataset"]["manifest"] or rules.phantom.output,
+        data=lambda wildcards: DATA,
     output:
         directory("results/data/store"),
     log:
@@ -44,9 +63,7 @@ rule preprocess:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        manifest=lambda wildcards, input: (
-            input.data if config["dataset"]["manifest"] else f"{input.data}/manifest.csv"
-        ),
+        manifest=lambda wildcards, input: manifest_of(input.data),
         settings=as_json(config["preprocessing"]),
         code=source_hash("pig.data.preprocess"),
     shell:
