@@ -47,8 +47,7 @@ DATA = data_of_study()
 
 rule preprocess:
     input:
-        # A function, because in a text Snakemake takes braces for wildcards.
-        data=lambda wildcards: DATA,
+        data=DATA,
     output:
         directory("results/data/store"),
     log:
