@@ -87,13 +87,10 @@ def check(a: argparse.Namespace) -> None:
 
 def folds(a: argparse.Namespace) -> None:
     """Deal the patients into folds."""
-    from pig.data.folds import make_folds
+    from pig.data.folds import make_folds, write_folds
     from pig.data.store import Store
-    from pig.files import atomic_path
 
-    table = make_folds(Store.open(a.store).manifest, a.count, a.seed)
-    with atomic_path(a.out) as temporary:
-        table.to_csv(temporary, index=False)
+    write_folds(make_folds(Store.open(a.store).manifest, a.count, a.seed), a.out)
 
 
 def fit(a: argparse.Namespace) -> None:

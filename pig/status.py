@@ -204,7 +204,8 @@ def _estimate(job: Job, took: Mapping[str, float], directory: Path) -> None:
 
 def read_events(directory: Path, log: str) -> list[dict[str, Any]]:
     """Return the events with a step that the job with this log has written; the last line may be half-written."""
-    path = directory / Path(log.replace("logs", "events", 1)).with_suffix("") / "events.jsonl"
+    local = log[log.find("results/logs/") :]  # the log itself may be the local copy of a file in a storage
+    path = directory / Path(local.replace("logs", "events", 1)).with_suffix("") / "events.jsonl"
     if not path.exists():
         return []
     events = []

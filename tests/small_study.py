@@ -1,9 +1,12 @@
 """A study of sixteen jobs and half a minute, for the tests that run it many times through real Snakemake."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ["--configfile", str(ROOT / "workflow/configs/tiny.yaml"), str(ROOT / "tests/small.yaml")]
 TABLES = ["results/table1.csv", "results/table2.csv"]
-VARYING = ("logs", "benchmarks", "events", "work")  # of results/: what differs from run to run, by time and chance
+VARYING = ("logs", "benchmarks", "events", "work", "plan.json")  # of results/: what differs by time and chance
 
 
 def start(directory: Path, *words: str, configs: list[str] = CONFIGS) -> subprocess.Popen[str]:
@@ -42,8 +45,20 @@ def run(directory: Path, *words: str, configs: list[str] = CONFIGS) -> tuple[int
     return status, said.read_bytes()[before:].decode()
 
 
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120) -> None:
+    """Wait until something is so, while a process runs."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "it ended before"
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.02)
+
+
 def contents(directory: Path) -> dict[str, object]:
-    """Return what a run made, by path: bytes, of shards their arrays; records are there by name alone."""
+    """Return what a run made, by path: bytes, of shards their arrays; records are there by name alone.
+
+    The store names the files that it was made from, hence its directory.
+    """
     results = directory / "results"
     found: dict[str, object] = {}
     for path in sorted(results.rglob("*")):
@@ -55,6 +70,10 @@ def contents(directory: Path) -> dict[str, object]:
                 found[str(name)] = {key: file[key].tobytes() for key in file if key != "provenance"}
         elif path.name in ("record.json", "generator.json") or name.parts[0] == "fid":
             found[str(name)] = None  # it holds the time
+        elif path.parent.name == "store" and path.name == "manifest.csv":
+            found[str(name)] = path.read_bytes().replace(bytes(directory), b"")
+        elif path.name == "store.json":
+            found[str(name)] = {key: value for key, value in json.loads(path.read_text()).items() if key != "manifest"}
         else:
             found[str(name)] = path.read_bytes()
     return found

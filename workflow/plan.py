@@ -26,7 +26,7 @@ def write_plan(workflow: Any, locks: Path) -> None:
         {
             "rule": job.rule.name,
             "wildcards": dict(job.wildcards_dict),
-            "outputs": [str(file) for file in job.output],
+            "outputs": [str(file) for file in job.output if not file.is_storage],
             "log": str(job.log[0]),
             "benchmark": str(job.benchmark),
             "needed": bool(dag.needrun(job)),

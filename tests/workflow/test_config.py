@@ -202,6 +202,7 @@ def test_the_official_code_departs_from_the_paper_in_these_settings() -> None:
             "folds.count is 5, but dataset.phantom has 4 patients; a fold needs at least one.",
         ),
         (put("dataset", "manifest", value="no.csv"), "dataset.manifest: there is no file 'no.csv'"),
+        (put("dataset", "manifest", value="a{b}.csv"), "dataset.manifest: 'a{b}.csv' has braces, which Snakemake"),
         (put("table1", "inception_weights", value="no.pth"), "table1.inception_weights: there is no file 'no.pth'"),
     ],
 )

@@ -5,7 +5,7 @@
 rule fit:
     input:
         store=rules.preprocess.output,
-        folds=rules.folds.output,
+        folds=rules.folds.output.table,
         parts=lambda wildcards: list(parts(wildcards.generator, wildcards.fold).values()),
     output:
         directory("results/models/{generator}/fold{fold}"),
@@ -25,8 +25,8 @@ rule fit:
         path=lambda wildcards: GENERATORS[wildcards.generator]["class"],
         model=lambda wildcards: as_json(GENERATORS[wildcards.generator]["model"]),
         seed=config["seed"],
-        needs=lambda wildcards: options(
-            "--need", [f"{role}={part}" for role, part in parts(wildcards.generator, wildcards.fold).items()]
+        needs=lambda wildcards, input: options(
+            "--need", [f"{role}={part}" for role, part in zip(parts(wildcards.generator, wildcards.fold), input.parts)]
         ),
         work="results/work/models/{generator}/fold{fold}",
         code=lambda wildcards: source_hash("pig.fitting", code_of(wildcards.generator)),

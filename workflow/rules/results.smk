@@ -9,7 +9,7 @@ localrules:
 rule fid:
     input:
         store=rules.preprocess.output,
-        folds=rules.folds.output,
+        folds=rules.folds.output.table,
         synthetic=lambda wildcards: shards(wildcards.generator, wildcards.fold, TABLE1["count"]),
         weights=feature_weights,
     output:
@@ -33,7 +33,7 @@ rule fid:
             if not input.weights
             else [
                 "--weights",
-                Path(input.weights).parent if TABLE1["features"] == "encoder" else input.weights,
+                Path(input.weights[0]).parent if TABLE1["features"] == "encoder" else input.weights,
             ]
         ),
         cache="results/work/fid",
@@ -63,7 +63,7 @@ rule table1:
         mem_mb=1000,
         runtime=10,
     params:
-        rows=options("--row", rows_of_table1()),
+        rows=lambda wildcards, input: rows_of_table1(input),
         code=source_hash("pig.reporting.tables"),
     shell:
         "pig table1 {params.rows:q} --out {output.csv:q} --threads {threads} &> {log:q}"
@@ -89,7 +89,7 @@ rule table2:
         mem_mb=2000,
         runtime=10,
     params:
-        rows=options("--row", rows_of_table2()),
+        rows=lambda wildcards, input: rows_of_table2(input),
         folds=len(FOLDS),
         seeds=SEEDS,
         code=source_hash("pig.reporting.tables"),
@@ -101,7 +101,7 @@ rule table2:
 rule gallery:
     input:
         store=rules.preprocess.output,
-        folds=rules.folds.output,
+        folds=rules.folds.output.table,
         synthetic=lambda wildcards: shards(wildcards.generator, FIGURE_FOLD, 1),
     output:
         "results/figures/gallery_{generator}.png",

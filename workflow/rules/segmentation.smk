@@ -4,7 +4,7 @@
 rule segment:
     input:
         store=rules.preprocess.output,
-        folds=rules.folds.output,
+        folds=rules.folds.output.table,
         synthetic=shards_of_arm,
     output:
         slices="results/segmentation/{arm}/fold{fold}/seed{seed}/slices.csv",

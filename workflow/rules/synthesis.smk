@@ -5,7 +5,7 @@ rule synthesise:
     input:
         model=lambda wildcards: model(wildcards.generator, wildcards.fold),
         store=rules.preprocess.output,
-        folds=rules.folds.output,
+        folds=rules.folds.output.table,
     output:
         "results/synthetic/{generator}/fold{fold}/shard{shard}.npz",
     log:
