@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from training_study import PIG, SIZE, fit_words, pig_model
+from training_study import PIG, SIZE, fit_words, pig_model, start
 
 from pig.cli import main
 from pig.files import atomic_directory, atomic_path
@@ -175,3 +175,20 @@ def test_a_segmentation_that_is_stopped_goes_on(
     assert run("cut") == 0 and calls == 6
     for file in ("model.safetensors", "slices.csv"):
         assert (tmp_path / "cut" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+def test_a_phantom_that_is_stopped_goes_on(tmp_path: Path) -> None:
+    """With two processes of its own, which end with it."""
+    settings = "{patients: 8, views: [CC], slices_per_view: 2, spacing_mm: 2.0}"
+    words = ["phantom", "--settings", settings, "--threads", "2", "--out", str(tmp_path / "phantom")]
+    process = start(words, tmp_path)
+    while not list(tmp_path.glob("phantom/patients/*.json")):
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 75
+    assert "stopped by SIGTERM" in (tmp_path / "log").read_text().splitlines()[-1]
+    made = len(list(tmp_path.glob("phantom/patients/*.json")))
+    assert made < 8 and not (tmp_path / "phantom" / "manifest.csv").exists()
+    assert start(words, tmp_path).wait() == 0
+    assert len((tmp_path / "phantom" / "manifest.csv").read_text().splitlines()) == 1 + 8 * 2
