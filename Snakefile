@@ -19,6 +19,11 @@ localrules:
     all,
 
 
+onstart:
+    if workflow.is_main_process:
+        write_plan(workflow, Path(".snakemake/locks"))
+
+
 rule all:
     default_target: True
     input:
