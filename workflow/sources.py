@@ -9,7 +9,6 @@ import ast
 import contextlib
 import hashlib
 import sys
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -81,16 +80,19 @@ def _home(node: ast.ImportFrom, name: str, file: Path) -> str:
     return ".".join([*parents, *([node.module] if node.module else [])])
 
 
-def _imports(name: str, file: Path) -> Iterator[str]:
-    """Yield the names of the modules that a file imports, wherever in it the import stands."""
+@cache
+def _imports(name: str, file: Path) -> list[str]:
+    """Return the names of the modules that a file imports, wherever in it the import stands."""
+    found = []
     for node in ast.walk(_parse(file)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             home = _home(node, name, file)
             for alias in node.names:
                 part = f"{home}.{alias.name}"
-                yield part if own_module(part) else home
+                found.append(part if own_module(part) else home)
+    return found
 
 
 def modules(*entries: str) -> dict[str, Path]:
