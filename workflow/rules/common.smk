@@ -63,6 +63,30 @@ def phantom_work():
     return f"results/work/phantom/{hashlib.sha256(state.encode()).hexdigest()[:16]}"
 
 
+def imported():
+    """What is imported: layout, place, and settings of its reader; None if nothing is.
+
+    With a salt a manifest is imported, too, so that all that the study writes has the pseudonyms.
+    """
+    dataset = config["dataset"]
+    if dataset["import"]:
+        settings = dict(dataset["import"])
+        return settings.pop("from"), settings.pop("root"), settings
+    if dataset["salt"]:
+        return "manifest", dataset["manifest"], {"without_lesion": "keep"}
+    return None
+
+
+IMPORTED = imported()
+
+
+def data_label():
+    """The name of the data in table 2, with the word that weak masks must never lack."""
+    name = config["dataset"]["name"]
+    weak = IMPORTED is not None and IMPORTED[0] == "bcs-dbt" and "weak" not in name.lower()
+    return f"{name} (weak masks: ellipses in boxes)" if weak else name
+
+
 def options(flag, values):
     """The words ``flag value flag value ...`` of a command line."""
     return [word for value in values for word in (flag, value)]
@@ -141,7 +165,7 @@ def rows_of_table1():
 
 def rows_of_table2():
     arms = [f"+{label(arm['generator'])}_{arm['count']}=results/segmentation/{name}" for name, arm in ARMS.items()]
-    return [f"{config['dataset']['name']}=results/segmentation/{REAL}", *arms]
+    return [f"{data_label()}=results/segmentation/{REAL}", *arms]
 
 
 def fold_results(fold):

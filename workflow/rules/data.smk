@@ -1,7 +1,11 @@
-# From the phantom, or a manifest of one's own, to pairs in a store and folds by patient.
+# From the phantom, or data of one's own, to pairs in a store and folds by patient.
 #
 # `conda:` names the file and not the environment `pig` made from it: of a named one Snakemake asks conda for the
 # content after each job, so that nothing runs where there is no conda.
+
+
+localrules:
+    check,
 
 
 rule phantom:
@@ -26,9 +30,100 @@ rule phantom:
         " && mv {params.work} {output}) &> {log}"
 
 
+# Settings of the layout stand in `params`: of a folder Snakemake would see only its date. After a change of the files
+# in it, `-R import_data`.
+rule import_data:
+    input:
+        # A table of one's own; a folder is none.
+        [IMPORTED[1]] if IMPORTED and Path(IMPORTED[1]).is_file() else [],
+    output:
+        directory("results/data/imported"),
+    log:
+        "results/logs/import_data.log",
+    benchmark:
+        "results/benchmarks/import_data.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 8
+    resources:
+        gpu=0,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 360 * attempt,
+    params:
+        layout=IMPORTED[0] if IMPORTED else "",
+        root=IMPORTED[1] if IMPORTED else "",
+        settings=as_json(IMPORTED[2] if IMPORTED else {}),
+        salt=options("--salt", [config["dataset"]["salt"]] if config["dataset"]["salt"] else []),
+        code=source_hash("pig.data.readers"),
+    shell:
+        "pig import --from {params.layout} --root {params.root:q} --settings {params.settings:q} {params.salt:q}"
+        " --out {output} --threads {threads} &> {log}"
+
+
+DATA = rules.import_data.output if IMPORTED else config["dataset"]["manifest"] or rules.phantom.output
+MANIFEST = (
+    "results/data/imported/manifest.csv"
+    if IMPORTED
+    else config["dataset"]["manifest"] or "results/data/phantom/manifest.csv"
+)
+
+
+# A look at the data. Errors stop in the next rule, since Snakemake deletes what a failed job has written.
+rule report_data:
+    input:
+        data=DATA,
+    output:
+        "results/data/report.html",
+        "results/data/check.csv",
+        errors="results/data/errors.json",
+    log:
+        "results/logs/report_data.log",
+    benchmark:
+        "results/benchmarks/report_data.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 8
+    resources:
+        gpu=0,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        manifest=MANIFEST,
+        settings=as_json(config["preprocessing"]),
+        folds=config["folds"]["count"],
+        seed=config["folds"]["seed"],
+        folder=subpath(output.errors, parent=True),
+        code=source_hash("pig.data.check"),
+    shell:
+        "pig check --go-on --manifest {params.manifest:q} --settings {params.settings:q} --folds {params.folds}"
+        " --seed {params.seed} --out {params.folder} --threads {threads} &> {log}"
+
+
+rule check:
+    input:
+        errors=rules.report_data.output.errors,
+    output:
+        "results/data/checked",
+    log:
+        "results/logs/check.log",
+    benchmark:
+        "results/benchmarks/check.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "pig verdict --found {input.errors} --out {output} --threads {threads} &> {log}"
+
+
 rule preprocess:
     input:
-        data=config["dataset"]["manifest"] or rules.phantom.output,
+        data=DATA,
+        # The phantom needs no check. What is checked anew, other folds for example, is not preprocessed anew.
+        checked=[] if DATA == rules.phantom.output else ancient(rules.check.output),
     output:
         directory("results/data/store"),
     log:
@@ -43,7 +138,7 @@ rule preprocess:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        manifest=config["dataset"]["manifest"] or "results/data/phantom/manifest.csv",
+        manifest=MANIFEST,
         settings=as_json(config["preprocessing"]),
         code=source_hash("pig.data.preprocess"),
     shell:
