@@ -171,7 +171,7 @@ def _misfits_of_data(dataset: Mapping[str, Any]) -> Iterator[str]:
         except UserError as error:
             yield "dataset." + str(error).replace(f"import.{layout['from']}", "import")
         if not Path(layout["root"]).exists():
-            yield f"dataset.import.root: there is no '{layout['root']}' (relative paths start at the working directory)."
+            yield f"dataset.import.root: nothing is at '{layout['root']}' (seen from the working directory)."
 
 
 def _cycle(needs: Mapping[str, list[str]]) -> list[str]:

@@ -68,7 +68,8 @@ MANIFEST = (
 )
 
 
-# A look at the data. Errors stop in the next rule, since Snakemake deletes what a failed job has written.
+# A look at the data. Errors stop in the next rule, since Snakemake deletes what a failed job has written. Its code is
+# that which decides on errors: another layout of the page is no reason to train anew.
 rule report_data:
     input:
         data=DATA,
@@ -93,7 +94,7 @@ rule report_data:
         folds=config["folds"]["count"],
         seed=config["folds"]["seed"],
         folder=subpath(output.errors, parent=True),
-        code=source_hash("pig.data.check"),
+        code=source_hash("pig.data.preprocess"),
     shell:
         "pig check --go-on --manifest {params.manifest:q} --settings {params.settings:q} --folds {params.folds}"
         " --seed {params.seed} --out {params.folder} --threads {threads} &> {log}"
@@ -122,8 +123,6 @@ rule check:
 rule preprocess:
     input:
         data=DATA,
-        # The phantom needs no check. What is checked anew, other folds for example, is not preprocessed anew.
-        checked=[] if DATA == rules.phantom.output else ancient(rules.check.output),
     output:
         directory("results/data/store"),
     log:
@@ -149,6 +148,8 @@ rule preprocess:
 rule folds:
     input:
         store=rules.preprocess.output,
+        # The phantom needs no check. It stands here, since all that makes the check anew makes the folds anew.
+        checked=[] if DATA == rules.phantom.output else rules.check.output,
     output:
         "results/data/folds.csv",
     log:
