@@ -163,6 +163,8 @@ def _misfits_of_data(dataset: Mapping[str, Any]) -> Iterator[str]:
         yield "dataset.manifest and dataset.import are both set; set one of them to null."
     if dataset["salt"] is not None and dataset["manifest"] is layout is None:
         yield "dataset.salt is of no use with the phantom, which has no patients to hide; set it to null."
+    if dataset["salt"] is not None and Path(dataset["salt"]).parts[:1] == ("results",):
+        yield "dataset.salt lies in results, and would undo the pseudonyms there; keep it elsewhere."
     if layout is not None:
         from pig.data.readers import read_settings
 

@@ -132,8 +132,9 @@ def test_two_bad_files_among_thousands_are_named_with_their_rows(tmp_path: Path)
         first = write_png(tmp_path / kind / "0.png", pixels)
         for number in range(1, count):
             (tmp_path / kind / f"{number}.png").hardlink_to(first)
-    rows = [{"image_path": f"images/{n}.png", "mask_path": f"masks/{n}.png", "patient_id": n // 3} for n in range(count)]
-    pd.DataFrame(rows).to_csv(tmp_path / "m.csv", index=False)
+    rows = [(f"images/{n}.png", f"masks/{n}.png", n // 3) for n in range(count)]
+    table = pd.DataFrame(rows, columns=["image_path", "mask_path", "patient_id"])
+    table.to_csv(tmp_path / "m.csv", index=False)
     for path in (tmp_path / "images/1234.png", tmp_path / "masks/2998.png"):
         whole = path.read_bytes()
         path.unlink()

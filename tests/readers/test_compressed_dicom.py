@@ -5,9 +5,9 @@ from pathlib import Path
 import gdcm
 import numpy as np
 import pytest
-from dicom_files import write_dicom
+from dicom_files import transcode, write_dicom
 from pydicom import dcmread
-from pydicom.uid import BreastTomosynthesisImageStorage, JPEG2000Lossless, RLELossless
+from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from pig.data.readers.dicom import read_frames, read_header
 from pig.errors import UserError
@@ -33,30 +33,10 @@ def volume(bits: int, frames: int = FRAMES) -> np.ndarray:
     return pixels
 
 
-def transcode(source: Path, target: Path, syntax: int) -> Path:
-    """Write a file anew in another transfer syntax, by GDCM."""
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(source))
-    assert reader.Read()
-    change = gdcm.ImageChangeTransferSyntax()
-    change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
-    change.SetInput(reader.GetImage())
-    assert change.Change()
-    writer = gdcm.ImageWriter()
-    writer.SetFileName(str(target))
-    writer.SetFile(reader.GetFile())
-    writer.SetImage(change.GetOutput())
-    assert writer.Write()
-    return target
-
-
 def compressed(folder: Path, name: str, bits: int, frames: int = FRAMES) -> tuple[Path, np.ndarray]:
     pixels = volume(bits, frames)
     stored = pixels if frames > 1 else pixels[0]
-    plain = write_dicom(folder / "plain.dcm", stored, BitsStored=bits, HighBit=bits - 1, Modality="MG")
-    data = dcmread(plain)  # as tomosynthesis: GDCM writes no several frames as a mammogram
-    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = BreastTomosynthesisImageStorage
-    data.save_as(plain)
+    plain = write_dicom(folder / "plain.dcm", stored, BitsStored=bits, HighBit=bits - 1)
     path = transcode(plain, folder / "packed.dcm", SYNTAXES[name])
     assert dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID.is_compressed
     return path, pixels

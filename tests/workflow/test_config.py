@@ -342,6 +342,13 @@ def test_schema_and_dataclasses_of_the_other_sections_agree() -> None:
     assert segmentation == described(SegmentationSettings)
 
 
+def test_a_salt_does_not_lie_with_what_it_hides() -> None:
+    config = study()
+    config["dataset"] |= {"manifest": __file__, "salt": "results/salt"}
+    (fault,) = faults(config)
+    assert "dataset.salt lies in results, and would undo the pseudonyms there" in fault
+
+
 def test_the_schema_knows_every_layout() -> None:
     layouts = WHOLE["properties"]["dataset"]["properties"]["import"]["properties"]["from"]["enum"]
     assert layouts == list(SOURCES)
