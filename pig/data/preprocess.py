@@ -86,11 +86,7 @@ class Prepared(NamedTuple):
 
 
 def build_store(
-    manifest_path: str | Path,
-    settings: PreprocessSettings,
-    out: str | Path,
-    jobs: int = 1,
-    salt: bytes | None = None,
+    manifest_path: str | Path, settings: PreprocessSettings, out: str | Path, jobs: int = 1, salt: bytes | None = None
 ) -> Store:
     """Preprocess every pair of a manifest into a store; memory is that of one volume per job.
 
