@@ -78,6 +78,14 @@ def imported():
 
 
 IMPORTED = imported()
+OWN_DATA = bool(IMPORTED or config["dataset"]["manifest"])
+DATA = "results/data/imported" if IMPORTED else config["dataset"]["manifest"] or "results/data/phantom"
+MANIFEST = DATA if OWN_DATA and not IMPORTED else f"{DATA}/manifest.csv"
+
+
+def memory_for_data(wildcards, threads, attempt):
+    """MiB: each process holds a volume, and those of one's own may be large."""
+    return (1500 * threads if OWN_DATA else 2000) * attempt
 
 
 def data_label():

@@ -30,42 +30,35 @@ rule phantom:
         " && mv {params.work} {output}) &> {log}"
 
 
-# Settings of the layout stand in `params`: of a folder Snakemake would see only its date. After a change of the files
-# in it, `-R import_data`.
-rule import_data:
-    input:
-        # A table of one's own; a folder is none.
-        [IMPORTED[1]] if IMPORTED and Path(IMPORTED[1]).is_file() else [],
-    output:
-        directory("results/data/imported"),
-    log:
-        "results/logs/import_data.log",
-    benchmark:
-        "results/benchmarks/import_data.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 8
-    resources:
-        gpu=0,
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 360 * attempt,
-    params:
-        layout=IMPORTED[0] if IMPORTED else "",
-        root=IMPORTED[1] if IMPORTED else "",
-        settings=as_json(IMPORTED[2] if IMPORTED else {}),
-        salt=options("--salt", [config["dataset"]["salt"]] if config["dataset"]["salt"] else []),
-        code=source_hash("pig.data.readers"),
-    shell:
-        "pig import --from {params.layout} --root {params.root:q} --settings {params.settings:q} {params.salt:q}"
-        " --out {output} --threads {threads} &> {log}"
+# Data in another layout. Of a folder Snakemake sees only the date: after a change in it, `-R import_data`.
+if IMPORTED:
+    LAYOUT, ROOT, SETTINGS = IMPORTED
 
-
-DATA = rules.import_data.output if IMPORTED else config["dataset"]["manifest"] or rules.phantom.output
-MANIFEST = (
-    "results/data/imported/manifest.csv"
-    if IMPORTED
-    else config["dataset"]["manifest"] or "results/data/phantom/manifest.csv"
-)
+    rule import_data:
+        input:
+            [ROOT] if Path(ROOT).is_file() else [],
+        output:
+            directory("results/data/imported"),
+        log:
+            "results/logs/import_data.log",
+        benchmark:
+            "results/benchmarks/import_data.tsv"
+        conda:
+            "../../environment.yml"
+        threads: 8
+        resources:
+            gpu=0,
+            mem_mb=memory_for_data,
+            runtime=lambda wildcards, attempt: 360 * attempt,
+        params:
+            layout=LAYOUT,
+            root=ROOT,
+            settings=as_json(SETTINGS),
+            salt=options("--salt", [config["dataset"]["salt"]] if config["dataset"]["salt"] else []),
+            code=source_hash("pig.data.readers"),
+        shell:
+            "pig import --from {params.layout} --root {params.root:q} --settings {params.settings:q} {params.salt:q}"
+            " --out {output} --threads {threads} &> {log}"
 
 
 # A look at the data. Errors stop in the next rule, since Snakemake deletes what a failed job has written. Its code is
@@ -86,7 +79,7 @@ rule report_data:
     threads: 8
     resources:
         gpu=0,
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        mem_mb=memory_for_data,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         manifest=MANIFEST,
@@ -134,7 +127,7 @@ rule preprocess:
     threads: 8
     resources:
         gpu=0,
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        mem_mb=memory_for_data,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         manifest=MANIFEST,
@@ -149,7 +142,7 @@ rule folds:
     input:
         store=rules.preprocess.output,
         # The phantom needs no check. It stands here, since all that makes the check anew makes the folds anew.
-        checked=[] if DATA == rules.phantom.output else rules.check.output,
+        checked=rules.check.output if OWN_DATA else [],
     output:
         "results/data/folds.csv",
     log:
