@@ -62,6 +62,6 @@ def mixed_types(types: Iterable[str | None]) -> list[str]:
 def weak_masks(sources: Iterable[Any]) -> list[str]:
     """Return the doubts about masks that are no outlines, given the column ``mask_source``."""
     return [
-        f"{count} masks are {WEAK[source]} (mask_source {source}): say so beside every number made with them"
+        f"weak masks, {WEAK[source]} (mask_source {source}, {count} rows): say so beside every number made with them"
         for source, count in sorted(Counter(source for source in sources if source in WEAK).items())
     ]

@@ -234,6 +234,7 @@ def test_weak_masks_are_counted(tmp_path: Path) -> None:
     rows, page, _ = look(write_study(tmp_path, ["a", "b"], mask_source=["box_ellipse", None]))
     assert [row["mask_source"] for row in rows] == ["box_ellipse", ""]
     assert "box_ellipse" in Page(page).words
+    assert "weak masks, ellipses drawn into boxes, not outlines (mask_source box_ellipse, 1 rows)" in page
 
 
 def test_slices_of_one_volume_may_be_alike(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_no_output_of_a_whole_run_holds_a_name_a_uid_or_a_date_of_the_input(tmp_
     assert set(table["mask_source"]) == {"box_ellipse"}
     # The word that weak masks must never lack.
     assert "Own (weak masks: ellipses in boxes)" in (results / "table2.csv").read_text()
-    assert "are ellipses drawn into boxes, not outlines" in (results / "data/report.html").read_text()
+    assert "weak masks, ellipses drawn into boxes, not outlines" in (results / "data/report.html").read_text()
 
 
 def write_folders(root: Path, patients: int = 4) -> None:
