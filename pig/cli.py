@@ -64,17 +64,29 @@ def phantom(a: argparse.Namespace) -> None:
 
 def import_(a: argparse.Namespace) -> None:
     """Turn a data set as it lies on a disk into a manifest."""
+    from pig.data.pseudonyms import read_salt
     from pig.data.readers import import_data
 
-    import_data(a.source, a.root, a.settings, a.out, a.threads)
+    salt = read_salt(a.salt, a.out) if a.salt else None
+    import_data(a.source, a.root, a.settings, a.out, a.threads, salt)
 
 
 def preprocess(a: argparse.Namespace) -> None:
     """Crop, resize and store the pairs of a manifest."""
     from pig.data.preprocess import PreprocessSettings, build_store
+    from pig.data.pseudonyms import read_salt
     from pig.settings import parse
 
-    build_store(a.manifest, parse(PreprocessSettings, a.settings, "preprocessing"), a.out, a.threads)
+    salt = read_salt(a.salt, a.out) if a.salt else None
+    build_store(a.manifest, parse(PreprocessSettings, a.settings, "preprocessing"), a.out, a.threads, salt)
+
+
+def invert(a: argparse.Namespace) -> None:
+    """Carry masks, of a store or predicted for it, back to the pixels of the source images."""
+    from pig.data.invert import invert
+    from pig.data.store import Store
+
+    invert(Store.open(a.store), a.out, a.masks)
 
 
 def check(a: argparse.Namespace) -> None:
@@ -83,7 +95,15 @@ def check(a: argparse.Namespace) -> None:
     from pig.data.preprocess import PreprocessSettings
     from pig.settings import parse
 
-    check(a.manifest, parse(PreprocessSettings, a.settings, "preprocessing"), a.out, a.folds, a.seed, a.threads)
+    settings = parse(PreprocessSettings, a.settings, "preprocessing")
+    check(a.manifest, settings, a.out, a.folds, a.seed, a.threads, stop=not a.go_on)
+
+
+def verdict(a: argparse.Namespace) -> None:
+    """Refuse data in which `pig check --go-on` has found errors."""
+    from pig.data.check import refuse_errors
+
+    refuse_errors(a.found, a.out)
 
 
 def folds(a: argparse.Namespace) -> None:
@@ -236,17 +256,21 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--dicom", action="store_true", help="also volumes and tables as in BCS-DBT, under OUT/dicom")
     sub.add_argument("--report", action="store_true", help="also measured statistics beside their targets")
 
-    sub = command(import_)
+    sub = command(import_, "salt")
     sub.add_argument(
         "--from", dest="source", required=True, help="layout: manifest, folders, nnunet, coco, bcs-dbt, ..."
     )
     sub.add_argument("--root", type=Path, required=True, help="where the data lie")
     sub.add_argument("--settings", type=settings, default={}, help="settings of the reader")
 
-    command(preprocess, "settings").add_argument("--manifest", type=Path, required=True)
+    command(preprocess, "settings", "salt").add_argument("--manifest", type=Path, required=True)
+    sub = command(invert, "store")
+    sub.add_argument("--masks", type=Path, help="folder of PNG named by rows of the store, for its own")
     sub = command(check, "settings", "seed")
     sub.add_argument("--manifest", type=Path, required=True)
     sub.add_argument("--folds", type=int, required=True, help="number of folds")
+    sub.add_argument("--go-on", action="store_true", help="end with status 0 even so; `pig verdict` refuses then")
+    command(verdict).add_argument("--found", type=Path, required=True, help="the errors.json of `pig check`")
 
     command(folds, "store", "seed").add_argument("--count", type=int, required=True, help="number of folds")
 
@@ -261,14 +285,13 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--last", type=int, required=True, help="index after the last pair")
     sub.add_argument("--batch", type=int, default=64, help="pairs drawn at once (64)")
 
-    sub = command(export, "synthetic", "count")
+    sub = command(export, "synthetic", "count", "salt")
     sub.add_argument("--format", choices=["png", "nnunet"], required=True)
     sub.add_argument("--bits", type=int, choices=[8, 16], default=8, help="of PNG images (8)")
     sub.add_argument("--store", type=Path, help="folder of the preprocessed pairs")
     sub.add_argument("--folds", type=Path, help="table of folds")
     sub.add_argument("--number", type=int, help="of the nnU-Net data set")
     sub.add_argument("--title", help="name of the nnU-Net data set")
-    sub.add_argument("--salt", type=Path, help="file of the salt of pseudonyms; made if it does not exist")
 
     sub = command(segment, "store", "folds", "fold", "seed", "settings", "work", "count")
     sub.add_argument("--synthetic", type=Path, nargs="*", help="shards of synthetic pairs; none: real data alone")
@@ -307,6 +330,7 @@ SHARED: dict[str, dict[str, Any]] = {
     "work": {"type": Path, "required": True, "help": "folder of rolling checkpoints"},
     "count": {"type": int, "default": 0, "help": "how many synthetic pairs to take"},
     "synthetic": {"type": Path, "nargs": "+", "required": True, "help": "shards of synthetic pairs"},
+    "salt": {"type": Path, "help": "file of the salt of pseudonyms; made if it does not exist"},
     "row": {"type": named, "action": "append", "required": True, "help": "LABEL=PATH of a row"},
 }
 

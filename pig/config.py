@@ -140,12 +140,13 @@ def _misfits(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"generators: {count} of them have the label '{label}'; rows of a table need different ones."
 
     # On what.
+    yield from _misfits_of_data(config["dataset"])
     for fold in table1["folds"]:
         if fold >= folds:
             yield f"table1.folds names fold {fold}, but folds.count is {folds}: they are numbered 0 to {folds - 1}."
     dataset = config["dataset"]
     patients = sum(dataset["phantom"].get(key, 0) for key in ("patients", "normal_patients"))
-    if dataset["manifest"] is None and 0 < patients < folds:
+    if dataset["manifest"] is dataset["import"] is None and 0 < patients < folds:
         yield f"folds.count is {folds}, but dataset.phantom has {patients} patients; a fold needs at least one."
     for where, file in (
         ("dataset.manifest", dataset["manifest"]),
@@ -155,6 +156,26 @@ def _misfits(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"{where}: '{file}' has braces, which Snakemake takes for wildcards; rename the file or its folder."
         elif file is not None and "://" not in file and not Path(file).is_file():  # in a storage, Snakemake looks
             yield f"{where}: there is no file '{file}' (a relative path starts at the working directory)."
+
+
+def _misfits_of_data(dataset: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong between the keys of ``dataset``."""
+    layout = dataset["import"]
+    if dataset["manifest"] is not None and layout is not None:
+        yield "dataset.manifest and dataset.import are both set; set one of them to null."
+    if dataset["salt"] is not None and dataset["manifest"] is layout is None:
+        yield "dataset.salt is of no use with the phantom, which has no patients to hide; set it to null."
+    if dataset["salt"] is not None and Path(dataset["salt"]).parts[:1] == ("results",):
+        yield "dataset.salt lies in results, and would undo the pseudonyms there; keep it elsewhere."
+    if layout is not None:
+        from pig.data.readers import read_settings
+
+        try:
+            read_settings(layout["from"], {key: layout[key] for key in layout if key not in ("from", "root")})
+        except UserError as error:
+            yield "dataset." + str(error).replace(f"import.{layout['from']}", "import")
+        if not Path(layout["root"]).exists():
+            yield f"dataset.import.root: nothing is at '{layout['root']}' (seen from the working directory)."
 
 
 def _cycle(needs: Mapping[str, list[str]]) -> list[str]:

@@ -7,9 +7,7 @@ patients, which would be a leak between folds. Doubts are what may be as it shou
 import hashlib
 import logging
 import re
-import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,21 +17,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pig.data.doubts import doubtful_grey, doubtful_mask, doubtful_names, mixed_types, weak_masks
 from pig.data.folds import make_folds
-from pig.data.images import read_grey, read_labels
 from pig.data.likeness import ALIKE, BITS, difference_hash, nearest_stranger
-from pig.data.manifest import read_manifest, read_table, refuse, row_number, spellings
+from pig.data.manifest import read_manifest, read_table, refuse, row_number
 from pig.data.preprocess import PreprocessSettings, Slice, group_volumes, prepare_volume
 from pig.errors import UserError
-from pig.files import atomic_path
+from pig.files import atomic_path, read_json, write_json
 from pig.processes import process_pool
 from pig.progress import track
 
 logger = logging.getLogger("pig")
 
 ROW_FAULT = re.compile(r"row (\d+): (.*)", re.DOTALL)
-LARGE_MASK = 0.5  # share of the image; more is rather the background than a lesion
-SATURATED = 0.02  # share of the pixels at the greatest grey value
 VALUES_SHOWN = 6
 DOUBTS_LOGGED = 20
 
@@ -76,8 +72,9 @@ def check(
     folds: int,
     seed: int = 0,
     jobs: int = 1,
+    stop: bool = True,
 ) -> None:
-    """Read all pairs of a manifest and write ``report.html`` and ``check.csv`` (one row per image) to ``out``.
+    """Read all pairs of a manifest once and write to ``out``: report.html, check.csv (a row per image), errors.json.
 
     Args:
         manifest_path: see ``pig.data.manifest.read_manifest``.
@@ -86,9 +83,11 @@ def check(
         folds: the number of folds that is to come.
         seed: of the folds.
         jobs: processes; memory is that of one volume for each, and about 1 KiB for each image.
+        stop: raise errors once the files are written; or leave that to ``refuse_errors``, as the workflow does, since
+            Snakemake deletes what a failed job has written.
 
     Raises:
-        UserError: the manifest cannot be read as a table with its columns; or, after both files are written, there are
+        UserError: the manifest cannot be read as a table with its columns; or, after the files are written, there are
             errors: all of them, each with its row.
     """
     from pig.data.report_page import write_page
@@ -104,7 +103,11 @@ def check(
     fold_of, general = _folds(manifest, folds, seed)
     nearest, distance = _compare(facts, patients)
     _doubt(facts, manifest)
-    general_doubts = [*_spellings(patients), *_mixtures(facts)]
+    general_doubts = [
+        *doubtful_names(patients),
+        *mixed_types(fact.dtype for fact in facts),
+        *weak_masks(manifest.get("mask_source", [])),
+    ]
 
     table = _table(manifest, facts, patients.map(fold_of), nearest, distance)
     with atomic_path(Path(out) / "check.csv") as temporary:
@@ -117,9 +120,23 @@ def check(
         logger.warning("%s", doubt)
     if len(doubts) > DOUBTS_LOGGED:
         logger.warning("and %d doubts more: see %s", len(doubts) - DOUBTS_LOGGED, Path(out) / "report.html")
-    faults = [f"row {row_number(fact.row)}: {fault}" for fact in facts for fault in fact.faults]
-    refuse(manifest_path, general + faults)
-    logger.info("%d pairs, no error, %d doubts: %s", len(facts), len(doubts), Path(out) / "report.html")
+    errors = general + [f"row {row_number(fact.row)}: {fault}" for fact in facts for fault in fact.faults]
+    write_json(Path(out) / "errors.json", {"manifest": str(manifest_path), "errors": errors})
+    logger.info("%d pairs, %d errors, %d doubts: %s", len(facts), len(errors), len(doubts), Path(out) / "report.html")
+    if stop:
+        refuse(manifest_path, errors)
+
+
+def refuse_errors(found: str | Path, out: str | Path) -> None:
+    """Raise the errors that ``check`` has written to ``found``, its errors.json; if there are none, write ``out``.
+
+    Raises:
+        UserError: there are errors: all of them.
+    """
+    verdict = read_json(found)
+    refuse(verdict["manifest"], verdict["errors"])
+    with atomic_path(out) as temporary:
+        temporary.write_text("no errors\n", encoding="ascii")
 
 
 def _rows(path: str | Path) -> tuple[pd.DataFrame, list[Facts]]:
@@ -152,58 +169,35 @@ def _map(volumes: list[list[Slice]], settings: PreprocessSettings, jobs: int) ->
 
 def look_at_volume(volume: list[Slice], settings: PreprocessSettings) -> list[Facts]:
     """Return the facts of the slices of one volume: each by itself, and what the preprocessing says of them."""
-    prepared = prepare_volume(volume, settings)
-    faults: dict[int, list[str]] = defaultdict(list)
+    found = {item.row: Facts(item.row) for item in volume}
+    prepared = prepare_volume(volume, settings, lambda row, kind, pixels: LOOKS[kind](found[row], pixels))
     for row, fault in prepared.faults:
-        faults[row].append(fault)
-    found = []
-    for position, item in enumerate(volume):
-        fact = _look(item, settings)
-        fact.faults = faults[item.row]
-        if prepared.images is not None:
-            fact.hash = difference_hash(prepared.images[position])
-        found.append(fact)
-    return found
+        found[row].faults.append(fault)
+    if prepared.images is not None:
+        for fact, image in zip(found.values(), prepared.images, strict=True):
+            fact.hash = difference_hash(image)
+    return list(found.values())
 
 
-def _look(item: Slice, settings: PreprocessSettings) -> Facts:
-    """Read one pair; what cannot be read stays None, since the preprocessing has said so."""
-    fact = Facts(item.row)
-    try:
-        image = read_grey(item.image_path, settings.colour)
-        fact.height, fact.width = image.shape
-        fact.dtype, fact.low, fact.high = str(image.dtype), int(image.min()), int(image.max())
-        fact.digest = hashlib.blake2b(
-            f"{image.shape}{image.dtype}".encode() + np.ascontiguousarray(image).tobytes(), digest_size=16
-        ).hexdigest()
-        fact.doubts = _doubtful_grey(image)
-    except UserError:
-        pass
-    try:
-        mask = read_labels(item.mask_path)
-        values = np.unique(mask).astype(np.int64)
-        fact.mask_values = " ".join(map(str, values[:VALUES_SHOWN])) + " ..." * (len(values) > VALUES_SHOWN)
-        mask = mask > 0
-        fact.mask_height, fact.mask_width = mask.shape
-        fact.mask_area = int(mask.sum())
-        if fact.mask_area > LARGE_MASK * mask.size:
-            fact.doubts.append(f"the mask covers {fact.mask_area / mask.size:.0%} of the image; is it inverted?")
-    except UserError:
-        pass
-    return fact
+def _look_at_image(fact: Facts, image: NDArray[Any]) -> None:
+    fact.height, fact.width = image.shape
+    fact.dtype, fact.low, fact.high = str(image.dtype), int(image.min()), int(image.max())
+    content = f"{image.shape}{image.dtype}".encode() + np.ascontiguousarray(image).tobytes()
+    fact.digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+    fact.doubts += doubtful_grey(image, fact.low, fact.high)
 
 
-def _doubtful_grey(image: NDArray[Any]) -> list[str]:
-    doubts = []
-    low, high = int(image.min()), int(image.max())
-    if image.dtype == np.uint16 and high < 256:
-        doubts.append(f"a 16-bit image without a grey value above {high}; were 8 bits saved as 16?")
-    border = np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
-    if low < high and (border == high).mean() > 0.5:
-        doubts.append("most of the border has the greatest grey value; is the image inverted (MONOCHROME1)?")
-    elif low < high and (share := float((image == high).mean())) > SATURATED:
-        doubts.append(f"{share:.0%} of the pixels have the greatest grey value, {high}; is the image clipped?")
-    return doubts
+def _look_at_mask(fact: Facts, labels: NDArray[Any]) -> None:
+    # Counting is many times as fast as the sorting of np.unique.
+    few = labels.dtype.itemsize < 4
+    values = np.flatnonzero(np.bincount(labels.ravel())) if few else np.unique(labels)
+    fact.mask_values = " ".join(map(str, values[:VALUES_SHOWN])) + " ..." * (len(values) > VALUES_SHOWN)
+    fact.mask_height, fact.mask_width = labels.shape
+    fact.mask_area = int(np.count_nonzero(labels))
+    fact.doubts += doubtful_mask(fact.mask_area, labels.size)
+
+
+LOOKS = {"image": _look_at_image, "mask": _look_at_mask}
 
 
 def _folds(manifest: pd.DataFrame, count: int, seed: int) -> tuple[dict[str, int], list[str]]:
@@ -259,28 +253,6 @@ def _doubt(facts: list[Facts], manifest: pd.DataFrame) -> None:
         other = first.setdefault(path, fact.row)
         if other != fact.row and not fact.faults:
             fact.doubts.append(f"the same mask file as row {row_number(other)}")
-
-
-def spelling(name: str) -> tuple[str, ...]:
-    """Return what stays of a name without case, separators, accents' encodings and leading zeros."""
-    parts = re.findall(r"\d+|[^\W\d_]+", unicodedata.normalize("NFKC", name).casefold())
-    return tuple(part.lstrip("0") or "0" if part.isdigit() else part for part in parts)
-
-
-def _spellings(patients: Iterable[str]) -> list[str]:
-    alike: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    for name in filter(None, patients):
-        alike[spelling(name)].add(name)
-    return [
-        f"patients {' and '.join(map(repr, sorted(names)))}: one patient in several spellings?"
-        for names in alike.values()
-        if len(names) - len(spellings(sorted(names))) > 1  # the manifest has refused those that differ in case alone
-    ]
-
-
-def _mixtures(facts: list[Facts]) -> list[str]:
-    kinds = sorted({fact.dtype for fact in facts if fact.dtype})
-    return [f"images of {' and of '.join(kinds)} are mixed; were some saved with fewer grey values?"] * (len(kinds) > 1)
 
 
 def _table(

@@ -26,6 +26,20 @@ def read_grey(path: str | Path, colour: str = "refuse") -> NDArray[Any]:
             colours that are refused.
     """
     mode, pixels = _decode(path)
+    return _grey(path, mode, pixels, colour)
+
+
+def read_plain(path: str | Path) -> NDArray[Any]:
+    """Read the pixels of an image and nothing else that its file holds: grey as ``read_grey``, or colours of 8 bits.
+
+    Raises:
+        UserError: as ``read_grey``.
+    """
+    mode, pixels = _decode(path)
+    return pixels if mode in ("RGB", "RGBA", "LA") else _grey(path, mode, pixels, "refuse")
+
+
+def _grey(path: str | Path, mode: str, pixels: NDArray[Any], colour: str) -> NDArray[Any]:
     if colour == "luminance" and mode in ("RGB", "RGBA", "LA"):
         if mode != "RGB" and pixels[..., -1].min() < 255:
             raise UserError(f"{path} has transparent pixels; save it without an alpha channel")
@@ -67,7 +81,15 @@ def read_mask(path: str | Path) -> NDArray[np.uint8]:
     Raises:
         UserError: as ``read_labels``, or the mask has more than one value beside 0.
     """
-    pixels = read_labels(path)
+    return as_mask(read_labels(path), path)
+
+
+def as_mask(pixels: NDArray[Any], path: str | Path) -> NDArray[np.uint8]:
+    """Return the labels [H, W] that ``read_labels`` has read from ``path`` as uint8 {0, 1}.
+
+    Raises:
+        UserError: they have more than one value beside 0.
+    """
     lesion = pixels != 0
     if not (pixels[lesion] == pixels.max()).all():
         values = np.unique(pixels)

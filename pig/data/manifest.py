@@ -133,7 +133,7 @@ def check_manifest(path: str | Path, table: pd.DataFrame) -> pd.DataFrame:
     folder = path.absolute().parent
     cells = {name: table[name].fillna("").tolist() for name in REQUIRED}
     faults = []
-    first_row: dict[Path, int] = {}
+    first_row: dict[str, int] = {}
     for index, (image_path, _, patient) in enumerate(zip(*cells.values(), strict=True)):
         number = row_number(index)
         faults += [f"row {number}: {name} is empty" for name in REQUIRED if not cells[name][index].strip()]
@@ -150,7 +150,7 @@ def check_manifest(path: str | Path, table: pd.DataFrame) -> pd.DataFrame:
             elif not (folder / cells[name][index]).is_file():
                 faults.append(f"row {number}: {name} {folder / cells[name][index]} is not a file")
         if image_path.strip():
-            image = (folder / image_path).resolve()
+            image = os.path.realpath(folder / image_path)  # which goes on where links lead in a circle
             if image in first_row:
                 faults.append(f"row {number}: the same image as row {first_row[image]}: {image_path}")
             first_row.setdefault(image, number)

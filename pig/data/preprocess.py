@@ -4,7 +4,7 @@ The unit is a volume: the rows of one patient with the same ``volume_id``; witho
 slices are cut by one box and windowed alike, so that they still lie on each other.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from pig.data.breast import orient
 from pig.data.geometry import Geometry
-from pig.data.images import GREY_LEVELS, read_grey, read_mask
+from pig.data.images import GREY_LEVELS, as_mask, read_grey, read_labels
 from pig.data.manifest import read_manifest, refuse, row_number
+from pig.data.pseudonyms import pseudonymise
 from pig.data.resize import resize_image, resize_mask
 from pig.data.store import Store, allocate, complete
 from pig.errors import UserError
@@ -70,6 +71,10 @@ class Slice(NamedTuple):
     mask_path: str
 
 
+# Called with each file that could be read: its row, "image" or "mask", and its pixels.
+Look = Callable[[int, Literal["image", "mask"], NDArray[Any]], None]
+
+
 class Prepared(NamedTuple):
     """What became of a volume: either faults, (row, sentence), or everything else."""
 
@@ -79,7 +84,9 @@ class Prepared(NamedTuple):
     geometry: Geometry | None = None
 
 
-def build_store(manifest_path: str | Path, settings: PreprocessSettings, out: str | Path, jobs: int = 1) -> Store:
+def build_store(
+    manifest_path: str | Path, settings: PreprocessSettings, out: str | Path, jobs: int = 1, salt: bytes | None = None
+) -> Store:
     """Preprocess every pair of a manifest into a store; memory is that of one volume per job.
 
     Args:
@@ -87,6 +94,8 @@ def build_store(manifest_path: str | Path, settings: PreprocessSettings, out: st
         settings: size and fit.
         out: the folder of the store; replaced, if it exists, once the new store is complete.
         jobs: processes; the store is the same for any number.
+        salt: None, or of pseudonyms (see ``pig.data.pseudonyms``): then nothing in the store names a patient, nor
+            what is made from it.
 
     Raises:
         UserError: the manifest has faults, or some images or masks do. All are listed, each with its row, and
@@ -98,12 +107,17 @@ def build_store(manifest_path: str | Path, settings: PreprocessSettings, out: st
             f"{manifest_path} has the column {', '.join(taken)}, which the preprocessing writes; rename or remove it."
         )
     with atomic_directory(out) as folder:
-        _fill(folder, manifest_path, manifest, settings, jobs)
+        _fill(folder, manifest_path, manifest, settings, jobs, salt)
     return Store.open(out)
 
 
 def _fill(
-    folder: Path, manifest_path: str | Path, manifest: pd.DataFrame, settings: PreprocessSettings, jobs: int
+    folder: Path,
+    manifest_path: str | Path,
+    manifest: pd.DataFrame,
+    settings: PreprocessSettings,
+    jobs: int,
+    salt: bytes | None,
 ) -> None:
     images, masks = allocate(folder, len(manifest), settings.size)
     volumes = group_volumes(manifest)
@@ -120,7 +134,8 @@ def _fill(
     geometry = pd.DataFrame([geometries[row] for row in range(len(manifest))])
     if settings.anatomy == "any":
         geometry = geometry.drop(columns="flip")
-    complete(folder, images, masks, pd.concat([manifest, geometry], axis=1), settings.fit)
+    table = pd.concat([manifest, geometry], axis=1)
+    complete(folder, images, masks, table if salt is None else pseudonymise(table, salt), settings.fit)
 
 
 def _map(volumes: list[list[Slice]], settings: PreprocessSettings, jobs: int) -> Iterator[Prepared]:
@@ -149,13 +164,14 @@ def group_volumes(manifest: pd.DataFrame) -> list[list[Slice]]:
     return list(volumes.values())
 
 
-def prepare_volume(volume: list[Slice], settings: PreprocessSettings) -> Prepared:
+def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look = lambda *_: None) -> Prepared:
     """Read, turn, cut, window and resize the slices of one volume.
 
     Blank is what equals the smallest grey value of the volume. The box around everything else, and around the
     masks, in any slice, is kept. Grey values from the 0.5th to the 99.5th percentile of the pixels of the volume
     that are not blank become [-1, 1] (0..65535 in the store); what lies outside them is clipped, so that blank
-    is -1. The settings may ask for another window, and for breasts to be found first.
+    is -1. The settings may ask for another window, and for breasts to be found first. ``look`` sees every image and
+    label map as it was read.
 
     Returns:
         images uint16 and masks uint8 {0, 1}, both [slices, size, size], and the geometry; or the faults.
@@ -163,7 +179,7 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings) -> Prepare
     slices: list[tuple[NDArray[Any], NDArray[np.uint8]]] = []
     faults: list[tuple[int, str]] = []
     for item in volume:
-        image, mask, wrong = _read_pair(item, settings)
+        image, mask, wrong = _read_pair(item, settings, look)
         if not wrong and slices and image.shape != slices[0][0].shape:
             wrong = [f"{item.image_path} is {_size(image)}, other slices of its volume {_size(slices[0][0])}"]
         if not wrong:
@@ -250,17 +266,22 @@ def _geometry(
     )
 
 
-def _read_pair(item: Slice, settings: PreprocessSettings) -> tuple[NDArray[Any], NDArray[np.uint8], list[str]]:
+def _read_pair(
+    item: Slice, settings: PreprocessSettings, look: Look
+) -> tuple[NDArray[Any], NDArray[np.uint8], list[str]]:
     """Return image, mask, and what is wrong with them; with faults, the arrays mean nothing."""
     image, mask, faults = np.empty((0, 0), np.uint8), np.empty((0, 0), np.uint8), []
     try:
         image = read_grey(item.image_path, settings.colour)
+        look(item.row, "image", image)
         if image.min() == image.max():
             faults.append(f"{item.image_path} is blank: every pixel is {image.min()}")
     except UserError as error:
         faults.append(str(error))
     try:
-        mask = read_mask(item.mask_path)
+        labels = read_labels(item.mask_path)
+        look(item.row, "mask", labels)
+        mask = as_mask(labels, item.mask_path)
         if settings.empty_masks == "refuse" and not mask.any():
             faults.append(
                 f"{item.mask_path} is an empty mask; leave the row out, or set preprocessing.empty_masks to keep"

@@ -24,8 +24,8 @@ SALT_BYTES = 32
 DIGITS = 16  # hexadecimal, 64 bits: two of a million patients share a pseudonym once in 40 million studies
 # Columns of a manifest that describe a picture and nobody in it; any other may hold a name, a date or a path.
 HARMLESS = (
-    "view", "laterality", "slice_index", "density", "shape", "margin", "diameter_mm", "k", "spacing_mm", "seed",
-    "mask_source",
+    "view", "laterality", "slice_index", "n_slices", "turned", "density", "shape", "margin", "diameter_mm", "k",
+    "spacing_mm", "seed", "class", "pathology", "lesion_size", "grey_low", "grey_high", "mask_source",
     *Geometry._fields,
 )  # fmt: skip
 

@@ -32,11 +32,16 @@ def to_unit(stored: NDArray[np.uint16]) -> "torch.Tensor":
     """Return uint16 0..65535, any shape, as a float32 tensor in [-1, 1]: x = 2 u / 65535 - 1."""
     import torch
 
-    unit = np.array(stored, np.float32)  # a copy, changed in place: twice as fast as one expression
+    unit = np.empty(stored.shape, np.float32)
+    _fill_unit(stored, unit)
+    return torch.from_numpy(unit)
+
+
+def _fill_unit(stored: NDArray[np.uint16], unit: NDArray[np.float32]) -> None:
+    unit[...] = stored  # changed in place: twice as fast as one expression
     unit *= 2
     unit /= 65535
     unit -= 1
-    return torch.from_numpy(unit)
 
 
 def to_uint16(images: "torch.Tensor") -> NDArray[np.uint16]:
@@ -218,12 +223,14 @@ class PairDataset:
         """
         import torch
 
-        if self._resized is None:
-            rows = self.rows[positions]
-            images, masks = self.store.images[rows], self.store.masks[rows]
-        else:
-            images, masks = (array[positions] for array in self._resized)
-        return to_unit(images[:, None]), torch.from_numpy(np.asarray(masks[:, None], np.float32))
+        images, masks = self._resized or (self.store.images, self.store.masks)
+        rows = self.rows[positions] if self._resized is None else positions
+        shape = (len(positions), 1, self.image_size, self.image_size)
+        units, lesions = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        for place, row in enumerate(rows):  # one pair stays in the processor's cache, a batch does not
+            _fill_unit(images[row], units[place, 0])
+            lesions[place, 0] = masks[row]
+        return torch.from_numpy(units), torch.from_numpy(lesions)
 
     def _resize(self) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
         shape = (len(self.rows), self.image_size, self.image_size)

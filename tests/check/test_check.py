@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pig.data.check import check, spelling
+from pig.data.check import check
+from pig.data.doubts import spelling
 from pig.data.folds import make_folds
 from pig.data.preprocess import PreprocessSettings, build_store
 from pig.errors import UserError
@@ -233,6 +234,7 @@ def test_weak_masks_are_counted(tmp_path: Path) -> None:
     rows, page, _ = look(write_study(tmp_path, ["a", "b"], mask_source=["box_ellipse", None]))
     assert [row["mask_source"] for row in rows] == ["box_ellipse", ""]
     assert "box_ellipse" in Page(page).words
+    assert "weak masks, ellipses drawn into boxes, not outlines (mask_source box_ellipse, 1 rows)" in page
 
 
 def test_slices_of_one_volume_may_be_alike(tmp_path: Path) -> None:
@@ -282,7 +284,9 @@ def test_other_files_of_the_folder_stay(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/notes.txt").write_text("mine")
     look(manifest)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["check.csv", "notes.txt", "report.html"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "check.csv", "errors.json", "notes.txt", "report.html",
+    ]  # fmt: skip
 
 
 def test_one_patient_has_no_stranger(tmp_path: Path) -> None:

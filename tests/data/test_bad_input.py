@@ -8,10 +8,12 @@ import pytest
 from PIL import Image
 from study_files import lesion, ramp, write_png, write_study
 
+from pig.cli import main
 from pig.data.folds import make_folds
 from pig.data.images import read_grey, read_mask
 from pig.data.manifest import read_manifest
 from pig.data.preprocess import PreprocessSettings, build_store
+from pig.data.store import Store
 from pig.errors import UserError
 
 
@@ -111,3 +113,86 @@ def test_a_parquet_manifest(tmp_path: Path) -> None:
 def test_one_patient_in_all_data() -> None:
     with pytest.raises(UserError, match="the data have 1 patient;"):
         make_folds(pd.DataFrame({"patient_id": ["a", "a"]}), 2, 0)
+
+
+def test_fewer_patients_than_folds(tmp_path: Path) -> None:
+    """By the command line, on a store that was made from files."""
+    manifest = write_study(tmp_path, ["a", "b", "b"])
+    store = build_store(manifest, PreprocessSettings(8), tmp_path / "store").path
+    words = ["folds", "--store", str(store), "--count", "3", "--out", str(tmp_path / "folds.csv")]
+    assert main(words) == 2
+    assert not (tmp_path / "folds.csv").exists()
+    words[4] = "2"
+    assert main(words) == 0
+
+
+def test_two_bad_files_among_thousands_are_named_with_their_rows(tmp_path: Path) -> None:
+    count = 3000
+    for kind, pixels in (("images", ramp()), ("masks", lesion())):
+        first = write_png(tmp_path / kind / "0.png", pixels)
+        for number in range(1, count):
+            (tmp_path / kind / f"{number}.png").hardlink_to(first)
+    rows = [(f"images/{n}.png", f"masks/{n}.png", n // 3) for n in range(count)]
+    table = pd.DataFrame(rows, columns=["image_path", "mask_path", "patient_id"])
+    table.to_csv(tmp_path / "m.csv", index=False)
+    for path in (tmp_path / "images/1234.png", tmp_path / "masks/2998.png"):
+        whole = path.read_bytes()
+        path.unlink()
+        path.write_bytes(whole[:-60])
+    with pytest.raises(UserError) as caught:
+        build_store(tmp_path / "m.csv", PreprocessSettings(8), tmp_path / "store")
+    lines = [line.strip() for line in str(caught.value).splitlines()]
+    assert len(lines) == 3
+    assert "has 2 faults" in lines[0]
+    assert lines[1].startswith(f"row 1236: {tmp_path}/images/1234.png cannot be read")
+    assert lines[2].startswith(f"row 3000: {tmp_path}/masks/2998.png cannot be read")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_and_infinity_in_images_and_masks(tmp_path: Path, value: float) -> None:
+    """TIFF is the one image format here that can hold them."""
+    manifest = write_study(tmp_path, ["a"])
+    pixels = ramp().astype(np.float32)
+    pixels[12, 8] = value
+    Image.fromarray(pixels).save(tmp_path / "images/0.png", "TIFF")
+    Image.fromarray(pixels).save(tmp_path / "masks/0.png", "TIFF")
+    with pytest.raises(UserError) as caught:
+        build_store(manifest, PreprocessSettings(8), tmp_path / "store")
+    said = str(caught.value)
+    assert "row 2: " in said
+    assert "images/0.png has pixels of type F; save it as 8- or 16-bit grey" in said
+    assert "masks/0.png has pixels of type F; save the mask as grey" in said
+
+
+@pytest.mark.parametrize("target", ["absent.png", "loop.png", "folder"])
+def test_a_link_that_leads_to_no_file(tmp_path: Path, target: str) -> None:
+    manifest = write_study(tmp_path, ["a", "b"])
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "images/0.png").unlink()
+    (tmp_path / "loop.png").symlink_to(tmp_path / "images/0.png")
+    (tmp_path / "images/0.png").symlink_to(tmp_path / target)
+    with pytest.raises(UserError, match=r"has 1 fault .*\n  row 2: image_path .*images/0\.png is not a file"):
+        read_manifest(manifest)
+
+
+def test_one_image_in_two_rows_by_two_links(tmp_path: Path) -> None:
+    manifest = write_study(tmp_path, ["a", "b"])
+    (tmp_path / "images/1.png").unlink()
+    (tmp_path / "images/1.png").symlink_to(tmp_path / "images/0.png")
+    with pytest.raises(UserError, match="row 3: the same image as row 2"):
+        read_manifest(manifest)
+
+
+def test_spaces_and_other_letters_in_every_name(tmp_path: Path) -> None:
+    folder = tmp_path / "Ma\u00df, \u00c4rzte \u6570\u636e"
+    manifest = write_study(folder, ["J\u00f6rg 1", "\u60a3\u8005"])
+    table = pd.read_csv(manifest)
+    for kind in ("image", "mask"):
+        (folder / f"{kind}s/0.png").rename(folder / f"{kind}s/gr\u00fcn & 'blau' 1.png")
+        table.loc[0, f"{kind}_path"] = f"{kind}s/gr\u00fcn & 'blau' 1.png"
+    table.to_csv(manifest, index=False)
+    out = folder / "der Speicher"
+    assert main(["preprocess", "--manifest", str(manifest), "--settings", "{size: 8}", "--out", str(out)]) == 0
+    store = Store.open(out)
+    assert store.manifest["patient_id"].tolist() == ["J\u00f6rg 1", "\u60a3\u8005"]
+    assert store.masks.any((1, 2)).all()

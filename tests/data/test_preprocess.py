@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from study_files import lesion, ramp, write_png, write_study
 
+from pig.data.images import read_grey, read_mask
 from pig.data.preprocess import (
     PreprocessSettings,
     Slice,
     build_store,
     group_volumes,
     prepare_volume,
-    read_grey,
-    read_mask,
 )
 from pig.data.resize import resize_image, resize_mask
 from pig.data.store import Store

@@ -46,6 +46,9 @@ def test_nothing_is_clipped(value: float) -> None:
 
 def test_batches_at_the_size_of_the_store(tmp_path: Path) -> None:
     store = write_store(tmp_path / "store", ["b", "a", "b", "c"])
+    each_its_own = np.load(store.path / "masks.npy", mmap_mode="r+")
+    each_its_own[:] = np.random.default_rng(1).integers(0, 2, each_its_own.shape)
+    each_its_own.flush()
     assert (store.size, len(store.manifest)) == (8, 4)
     pairs = PairDataset(store, np.array([3, 0, 2]), 8)
     assert len(pairs) == 3

@@ -3,9 +3,15 @@
 from pathlib import Path
 
 import numpy as np
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    BreastTomosynthesisImageStorage,
+    DigitalMammographyXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    RLELossless,
+)
 
 NAME, UID = "Secret^Name", "1.2.826.0.1.3680043.8.498.4711"
 
@@ -40,3 +46,26 @@ def write_dicom(path: Path, pixels: np.ndarray, *, compress: bool = False, **val
         ds.compress(RLELossless, generate_instance_uid=False)
     ds.save_as(path, enforce_file_format=True)
     return path
+
+
+def transcode(source: Path, target: Path, syntax: int) -> Path:
+    """Write a file anew in another transfer syntax of ``gdcm.TransferSyntax``."""
+    import gdcm
+
+    data = dcmread(source)  # as tomosynthesis: GDCM writes no several frames as a mammogram
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = BreastTomosynthesisImageStorage
+    data.Modality = "MG"
+    data.save_as(target)
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(target))
+    assert reader.Read()
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer = gdcm.ImageWriter()
+    writer.SetFileName(str(target))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+    return target

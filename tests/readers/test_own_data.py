@@ -137,6 +137,8 @@ def test_nifti_slices(tmp_path: Path, dtype: type, axis: int) -> None:
     [
         (np.full((4, 4, 2), np.nan, np.float32), np.ones((4, 4, 2), np.uint8), "NaN or infinite"),
         (np.ones((4, 4, 2), np.uint8), np.full((4, 4, 2), 0.5, np.float32), "no whole numbers"),
+        (np.ones((4, 4, 2), np.uint8), np.full((4, 4, 2), np.nan, np.float32), "no whole numbers"),
+        (np.ones((4, 4, 2), np.uint8), np.zeros((4, 4, 2), np.uint8), "gives no pairs: .* 2 have no lesion"),
         (np.ones((4, 4, 2), np.uint8), np.ones((4, 4, 3), np.uint8), "4 x 4 x 3 voxels, its image 4 x 4 x 2"),
     ],
 )
@@ -146,6 +148,20 @@ def test_bad_volumes(tmp_path: Path, image: np.ndarray, mask: np.ndarray, messag
         nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / name / "p.nii")
     with pytest.raises(UserError, match=message):
         import_data("folders", tmp_path, {"patient": "(p)"}, tmp_path / "out")
+
+
+def test_a_volume_without_a_lesion_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name, lesions in (("p1", 1), ("p2", 0)):
+        for kind, voxels in (("images", np.arange(32).reshape(4, 4, 2)), ("masks", np.zeros((4, 4, 2)))):
+            if kind == "masks":
+                voxels[1:3, 1:3, :lesions] = 1
+            path = tmp_path / "in" / kind / f"{name}.nii"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(voxels.astype(np.uint8), np.eye(4)), path)
+    with caplog.at_level(logging.INFO, "pig"):
+        table = read_manifest(import_data("folders", tmp_path / "in", {"patient": "^(p.)"}, tmp_path / "out"))
+    assert table["patient_id"].tolist() == ["p1"]
+    assert "3 pairs without a lesion were left out" in caplog.text
 
 
 # --- nnU-Net -------------------------------------------------------------------------------------------------------

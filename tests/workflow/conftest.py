@@ -7,6 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # the modules of the folder `workflow` are not installed
+sys.path[:0] = [str(ROOT / "tests/data"), str(ROOT / "tests/readers")]  # their helpers serve here too
 
 from study_runs import TINY, snakemake  # noqa: E402
 

@@ -5,6 +5,7 @@ import importlib
 import types
 import typing
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from pig import paired_diffusion
 from pig.config import check_config
 from pig.data.phantom import PhantomSettings
 from pig.data.preprocess import PreprocessSettings
+from pig.data.readers import SOURCES
 from pig.errors import UserError
 from pig.generator import find_class
 from pig.segmenter import SegmentationSettings
@@ -203,6 +205,24 @@ def test_the_official_code_departs_from_the_paper_in_these_settings() -> None:
         ),
         (put("dataset", "manifest", value="no.csv"), "dataset.manifest: there is no file 'no.csv'"),
         (put("dataset", "manifest", value="a{b}.csv"), "dataset.manifest: 'a{b}.csv' has braces, which Snakemake"),
+        (
+            put("dataset", "import", value={"from": "folder", "root": "."}),
+            'dataset.import.from must be one of "manifest", "folders", "nnunet", "coco", "bcs-dbt", "t-synth", ',
+        ),
+        (put("dataset", "import", value={"from": "folders"}), "dataset.import.root is missing"),
+        (
+            put("dataset", "import", value={"from": "folders", "root": "."}),
+            "dataset.import.patient: missing; it has no default, so give it a value.",
+        ),
+        (
+            put("dataset", "import", value={"from": "coco", "root": ".", "patient": "(.)", "anotations": "a"}),
+            "dataset.import.anotations: unknown key; did you mean 'annotations'?",
+        ),
+        (
+            put("dataset", "import", value={"from": "inbreast", "root": "nowhere"}),
+            "dataset.import.root: nothing is at 'nowhere'",
+        ),
+        (put("dataset", "salt", value="salt"), "dataset.salt is of no use with the phantom"),
         (put("table1", "inception_weights", value="no.pth"), "table1.inception_weights: there is no file 'no.pth'"),
     ],
 )
@@ -321,6 +341,33 @@ def test_schema_and_dataclasses_of_the_other_sections_agree() -> None:
     assert seeds["items"] == {"types": {"integer"}}
     segmentation["needed"].remove("seeds")
     assert segmentation == described(SegmentationSettings)
+
+
+def test_a_salt_does_not_lie_with_what_it_hides() -> None:
+    config = study()
+    config["dataset"] |= {"manifest": __file__, "salt": "results/salt"}
+    (fault,) = faults(config)
+    assert "dataset.salt lies in results, and would undo the pseudonyms there" in fault
+
+
+def test_the_schema_knows_every_layout() -> None:
+    layouts = WHOLE["properties"]["dataset"]["properties"]["import"]["properties"]["from"]["enum"]
+    assert layouts == list(SOURCES)
+
+
+def test_a_manifest_and_a_layout_are_one_too_many(tmp_path: Path) -> None:
+    config = study()
+    config["dataset"] |= {"manifest": __file__, "import": {"from": "inbreast", "root": str(tmp_path)}}
+    assert faults(config) == ["config: dataset.manifest and dataset.import are both set; set one of them to null."]
+
+
+@pytest.mark.parametrize("name", ["bcs-dbt", "cbis-ddsm", "inbreast", "t-synth"])
+def test_the_public_sets_are_right(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    missing = f"config: dataset.import.root: nothing is at 'data/{name}' (seen from the working directory)."
+    assert faults(study("paper.yaml", f"{name}.yaml")) == [missing]
+    (tmp_path / "data" / name).mkdir(parents=True)
+    assert faults(study("paper.yaml", f"{name}.yaml")) == []
 
 
 def test_every_class_that_comes_with_the_project_is_in_the_schema() -> None:

@@ -86,9 +86,9 @@ def test_names_with_spaces_and_quotes_reach_the_command_whole(tmp_path: Path) ->
         generators={"pig": {"label": "PIG; rm -rf"}},
     )
     text = plan(tmp_path, *words, "all").text
-    assert """--manifest 'Mary'"'"'s data.csv' """ in text
-    assert """--row 'Mary'"'"'s $HOME set=results/segmentation/real' """ in text
-    assert "--label 'PIG; rm -rf' " in text
+    assert """--manifest='Mary'"'"'s data.csv' """ in text
+    assert """'--row=Mary'"'"'s $HOME set=results/segmentation/real' """ in text
+    assert "--label='PIG; rm -rf' " in text
     assert "rule phantom" not in text
 
 

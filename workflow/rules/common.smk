@@ -66,6 +66,54 @@ def phantom_work():
     return f"results/work/phantom/{hashlib.sha256(state.encode()).hexdigest()[:16]}"
 
 
+def imported():
+    """What is imported: layout, place, and settings of its reader; None if nothing is.
+
+    With a salt a manifest is imported, too, so that all that the study writes has the pseudonyms.
+    """
+    dataset = config["dataset"]
+    if dataset["import"]:
+        settings = dict(dataset["import"])
+        return settings.pop("from"), settings.pop("root"), settings
+    if dataset["salt"]:
+        return "manifest", dataset["manifest"], {"without_lesion": "keep"}
+    return None
+
+
+IMPORTED = imported()
+OWN_DATA = bool(IMPORTED or config["dataset"]["manifest"])
+
+
+def data_of_study():
+    """What is imported, a manifest or its folder in a storage (s3://...), or the phantom."""
+    manifest = config["dataset"]["manifest"]
+    if IMPORTED:
+        return "results/data/imported"
+    if manifest is not None and "://" in manifest:
+        return storage(manifest.rpartition("/")[0])
+    return manifest or "results/data/phantom"
+
+
+def manifest_of(data):
+    """The manifest, as it lies on this machine, in what :func:`data_of_study` has named."""
+    manifest = config["dataset"]["manifest"]
+    if IMPORTED or manifest is None:
+        return f"{data}/manifest.csv"
+    return f"{data}/{Path(manifest).name}" if "://" in manifest else data
+
+
+def memory_for_data(wildcards, threads, attempt):
+    """MiB: each process holds a volume, and those of one's own may be large."""
+    return (1500 * threads if OWN_DATA else 2000) * attempt
+
+
+def data_label():
+    """The name of the data in table 2, with the word that weak masks must never lack."""
+    name = config["dataset"]["name"]
+    weak = IMPORTED is not None and IMPORTED[0] == "bcs-dbt" and "weak" not in name.lower()
+    return f"{name} (weak masks: ellipses in boxes)" if weak else name
+
+
 def options(flag, values):
     """The words ``flag=value flag=value ...`` of a command line; a value may begin with a dash."""
     return [f"{flag}={value}" for value in values]
@@ -147,7 +195,7 @@ def rows_of_table1(files):
 
 def rows_of_table2(files):
     """The words that name the rows and the folders of their arms; ``files`` are all :func:`segmentations`, by arm."""
-    labels = [config["dataset"]["name"], *(f"+{label(arm['generator'])}_{arm['count']}" for arm in ARMS.values())]
+    labels = [data_label(), *(f"+{label(arm['generator'])}_{arm['count']}" for arm in ARMS.values())]
     first_of_arm = files[:: len(FOLDS) * len(SEEDS)]
     return options("--row", [f"{name}={Path(file).parents[2]}" for name, file in zip(labels, first_of_arm)])
 

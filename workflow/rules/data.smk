@@ -1,23 +1,11 @@
-# From the phantom, or a manifest of one's own, to pairs in a store and folds by patient.
+# From the phantom, or data of one's own, to pairs in a store and folds by patient.
 #
 # `conda:` names the file and not the environment `pig` made from it: of a named one Snakemake asks conda for the
 # content after each job, so that nothing runs where there is no conda.
 
 
-def data_of_study():
-    """The phantom, a manifest, or, where that lies in a storage (s3://...), the folder that it and its files are in."""
-    manifest = config["dataset"]["manifest"]
-    if manifest is not None and "://" in manifest:
-        return storage(manifest.rpartition("/")[0])
-    return manifest or rules.phantom.output
-
-
-def manifest_of(data):
-    """The manifest, as it lies on this machine, in what :func:`data_of_study` has named."""
-    manifest = config["dataset"]["manifest"]
-    if manifest is not None and "://" not in manifest:
-        return data
-    return f"{data}/{Path(manifest or 'manifest.csv').name}"
+localrules:
+    check,
 
 
 rule phantom:
@@ -46,6 +34,91 @@ rule phantom:
 DATA = data_of_study()
 
 
+# Data in another layout. Of a folder Snakemake sees only the date: after a change in it, `-R import_data`.
+if IMPORTED:
+    LAYOUT, ROOT, SETTINGS = IMPORTED
+
+    rule import_data:
+        input:
+            [ROOT] if Path(ROOT).is_file() else [],
+        output:
+            directory("results/data/imported"),
+        log:
+            "results/logs/import_data.log",
+        benchmark:
+            "results/benchmarks/import_data.tsv"
+        conda:
+            "../../environment.yml"
+        threads: 8
+        resources:
+            gpu=0,
+            mem_mb=memory_for_data,
+            runtime=lambda wildcards, attempt: 360 * attempt,
+        params:
+            layout=LAYOUT,
+            root=ROOT,
+            settings=as_json(SETTINGS),
+            salt=options("--salt", [config["dataset"]["salt"]] if config["dataset"]["salt"] else []),
+            code=source_hash("pig.data.readers"),
+            events="results/events/import_data",
+        shell:
+            "pig import --from {params.layout} --root {params.root:q} --settings {params.settings:q} {params.salt:q}"
+            " --out {output:q} --threads {threads} --events {params.events:q} &> {log:q}"
+
+
+# A look at the data. Errors stop in the next rule, since Snakemake deletes what a failed job has written. Its code is
+# that which decides on errors: another layout of the page is no reason to train anew.
+rule report_data:
+    input:
+        data=DATA,
+    output:
+        "results/data/report.html",
+        "results/data/check.csv",
+        errors="results/data/errors.json",
+    log:
+        "results/logs/report_data.log",
+    benchmark:
+        "results/benchmarks/report_data.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 8
+    resources:
+        gpu=0,
+        mem_mb=memory_for_data,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        manifest=lambda wildcards, input: manifest_of(input.data),
+        settings=as_json(config["preprocessing"]),
+        folds=config["folds"]["count"],
+        seed=config["folds"]["seed"],
+        folder=subpath(output.errors, parent=True),
+        code=source_hash("pig.data.preprocess"),
+        events="results/events/report_data",
+    shell:
+        "pig check --go-on --manifest={params.manifest:q} --settings {params.settings:q} --folds {params.folds}"
+        " --seed {params.seed} --out {params.folder:q} --threads {threads} --events {params.events:q} &> {log:q}"
+
+
+rule check:
+    input:
+        errors=rules.report_data.output.errors,
+    output:
+        "results/data/checked",
+    log:
+        "results/logs/check.log",
+    benchmark:
+        "results/benchmarks/check.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "pig verdict --found {input.errors:q} --out {output:q} --threads {threads} &> {log:q}"
+
+
 rule preprocess:
     input:
         data=DATA,
@@ -60,7 +133,7 @@ rule preprocess:
     threads: 8
     resources:
         gpu=0,
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        mem_mb=memory_for_data,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         manifest=lambda wildcards, input: manifest_of(input.data),
@@ -76,6 +149,8 @@ rule preprocess:
 rule folds:
     input:
         store=rules.preprocess.output,
+        # The phantom needs no check. It stands here, since all that makes the check anew makes the folds anew.
+        checked=rules.check.output if OWN_DATA else [],
     output:
         table="results/data/folds.csv",
         checksum="results/data/folds.csv.sha256",

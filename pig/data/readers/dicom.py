@@ -1,5 +1,6 @@
 """DICOM: the pixels as a display shows them. No field is read but those named here, and none is carried on."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pig.errors import UserError
+
+# It logs the traceback of each decoder that fails, beside the error that it raises in the end.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 
 class Header(NamedTuple):
@@ -87,9 +91,10 @@ def read_frames(path: Path, indices: Sequence[int]) -> Iterator[NDArray[Any]]:
         yield from pixels.iter_pixels(path, indices=list(indices), raw=True)
     except UserError:
         raise
-    except Exception as error:  # each decoder raises errors of its own
+    except Exception as error:  # each decoder raises errors of its own, on lines of their own
+        reason = " ".join(str(error).split())
         raise UserError(
-            f"{path}: the pixels cannot be read ({type(error).__name__}: {error}); it may be cut short, or its "
+            f"{path}: the pixels cannot be read ({type(error).__name__}: {reason}); it may be cut short, or its "
             "compression may need pip install 'pig-benchmark[dicom]'"
         ) from None
 

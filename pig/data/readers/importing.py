@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from pig.data.images import read_plain
 from pig.data.manifest import spellings
+from pig.data.pseudonyms import pseudonymise
 from pig.data.readers import bcs_dbt, cbis_ddsm, coco, folders, inbreast, nnunet, t_synth, table
 from pig.data.readers.case import Case, Pair
 from pig.errors import UserError
@@ -57,7 +59,27 @@ class Written(NamedTuple):
     fault: str | None
 
 
-def import_data(source: str, root: str | Path, settings: Mapping[str, Any], out: str | Path, jobs: int = 1) -> Path:
+def read_settings(source: str, settings: Mapping[str, Any]) -> tuple[Any, Import]:
+    """Return the settings of a reader, and those that all readers share.
+
+    Raises:
+        UserError: there is no such source, or a setting is unknown, missing or of another type.
+    """
+    if source not in SOURCES:
+        raise UserError(f"There is no source {source!r}; the sources are {', '.join(SOURCES)}.")
+    shared, where = {field.name for field in dataclasses.fields(Import)}, f"import.{source}"
+    own = parse(SOURCES[source].Settings, {k: value for k, value in settings.items() if k not in shared}, where)
+    return own, parse(Import, {k: value for k, value in settings.items() if k in shared}, where)
+
+
+def import_data(
+    source: str,
+    root: str | Path,
+    settings: Mapping[str, Any],
+    out: str | Path,
+    jobs: int = 1,
+    salt: bytes | None = None,
+) -> Path:
     """Read a data set and write a folder that ``pig preprocess`` takes.
 
     Args:
@@ -67,6 +89,8 @@ def import_data(source: str, root: str | Path, settings: Mapping[str, Any], out:
         out: a folder with ``manifest.csv``, ``masks/`` (PNG, 0 and 255), ``images/`` (PNG of 8 or 16 bits, where the
             source has no image files of its own) and ``import.json``; replaced, if it exists, once all is written.
         jobs: processes; each holds one case in memory. The result is the same for any number.
+        salt: None, or of pseudonyms (see ``pig.data.pseudonyms``): then nothing in ``out`` names a patient, and images
+            that are files are copied, pixels alone.
 
     Returns:
         The path of the manifest.
@@ -75,25 +99,26 @@ def import_data(source: str, root: str | Path, settings: Mapping[str, Any], out:
         UserError: the source or a setting is unknown, or data cannot be read. All faults are listed, and ``out`` is
             left as it was.
     """
-    if source not in SOURCES:
-        raise UserError(f"There is no source {source!r}; the sources are {', '.join(SOURCES)}.")
-    reader, root, where = SOURCES[source], Path(root).absolute(), f"import.{source}"
+    own, common = read_settings(source, settings)
+    root = Path(root).absolute()
     if not root.exists():
         raise UserError(f"{root} does not exist; give the place where the data set lies.")
-    names = {field.name for field in dataclasses.fields(Import)}
-    common = parse(Import, {key: value for key, value in settings.items() if key in names}, where)
-    own = parse(reader.Settings, {key: value for key, value in settings.items() if key not in names}, where)
-    cases = reader.cases(root, own)
+    cases = SOURCES[source].cases(root, own)
     with atomic_directory(out) as folder:
         rows, without_lesion, faults = [], 0, []
-        for case, written in zip(cases, track(_write(cases, folder, common, jobs), "import", len(cases)), strict=True):
+        written_cases = _write(cases, folder, common, jobs, copy=salt is not None)
+        for case, written in zip(cases, track(written_cases, "import", len(cases)), strict=True):
             rows += written.rows
             without_lesion += written.without_lesion
             if written.fault:
                 faults.append(f"{case.name}: {written.fault}")
         _refuse(root, rows, faults, without_lesion, common)
         _report(rows, faults, without_lesion, common)
-        pd.DataFrame(rows).to_csv(folder / "manifest.csv", index=False)
+        table = pd.DataFrame(rows)
+        if salt is not None:
+            names = {"image_path": table["mask_path"].str.replace("masks/", "images/"), "mask_path": table["mask_path"]}
+            table = pseudonymise(table, salt).assign(**names)
+        table.to_csv(folder / "manifest.csv", index=False)
         (folder / "masks").mkdir(exist_ok=True)
         write_json(
             folder / "import.json",
@@ -109,10 +134,10 @@ def import_data(source: str, root: str | Path, settings: Mapping[str, Any], out:
     return Path(out) / "manifest.csv"
 
 
-def _write(cases: list[Case], folder: Path, common: Import, jobs: int) -> Iterable[Written]:
+def _write(cases: list[Case], folder: Path, common: Import, jobs: int, copy: bool) -> Iterable[Written]:
     for name in ("images", "masks"):
         (folder / name).mkdir()
-    write = partial(write_case, folder=folder, keep=common.without_lesion == "keep")
+    write = partial(write_case, folder=folder, keep=common.without_lesion == "keep", copy=copy)
     if jobs <= 1:
         yield from map(write, range(len(cases)), cases)
         return
@@ -120,8 +145,8 @@ def _write(cases: list[Case], folder: Path, common: Import, jobs: int) -> Iterab
         yield from pool.map(write, range(len(cases)), cases)
 
 
-def write_case(number: int, case: Case, folder: Path, keep: bool) -> Written:
-    """Write the masks, and images that are not files, of one case.
+def write_case(number: int, case: Case, folder: Path, keep: bool, copy: bool) -> Written:
+    """Write the masks of one case, and the images that are not files, or all if ``copy``.
 
     File names are numbers, so that they hold neither a patient's name nor a letter that a file system lacks.
     """
@@ -138,15 +163,16 @@ def write_case(number: int, case: Case, folder: Path, keep: bool) -> Written:
             mask_path, image_path = f"masks/{name}", f"images/{name}"
             _save(np.where(pair.mask, np.uint8(255), np.uint8(0)), folder / mask_path)
             if isinstance(pair.image, Path):
+                if copy:
+                    _save(read_plain(pair.image), folder / image_path)
                 image_path = str(pair.image)
             else:
                 _save(pair.image, folder / image_path)
             rows.append({"image_path": image_path, "mask_path": mask_path, **pair.row})
     except UserError as error:
-        for row in rows:
-            for path in (row["mask_path"], row["image_path"]):
-                if not Path(path).is_absolute():
-                    (folder / path).unlink()
+        for kind in ("images", "masks"):
+            for path in (folder / kind).glob(f"{number:06d}-*.png"):
+                path.unlink()
         return Written([], 0, str(error))
     return Written(rows, without_lesion, None)
 
