@@ -19,6 +19,11 @@ localrules:
     all,
 
 
+onstart:
+    if sentence := say_of_gpus(workflow.non_local_exec):
+        logger.warning(sentence)
+
+
 rule all:
     default_target: True
     input:

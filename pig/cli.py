@@ -8,10 +8,12 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from pig.errors import UserError
+from pig.gpus import one_gpu
 
 
 def settings(text: str) -> dict[str, Any]:
@@ -199,6 +201,9 @@ def progress(a: argparse.Namespace) -> None:
     draw_progress(generator.steps(range(a.pairs)), a.out)
 
 
+ON_GPU = {fit, synthesise, segment, fid, progress}
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     top = argparse.ArgumentParser(prog="pig", description=__doc__.splitlines()[0])
@@ -299,7 +304,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for library in ("OMP", "OPENBLAS", "MKL"):  # read when torch and numpy are imported, which is later
         os.environ[f"{library}_NUM_THREADS"] = str(a.threads)
     try:
-        a.run(a)
+        with one_gpu() if a.run in ON_GPU else nullcontext():  # before torch is imported
+            a.run(a)
     except UserError as error:
         print(f"pig {a.command}: {error}", file=sys.stderr)
         return 2

@@ -15,7 +15,6 @@ rule phantom:
         "../../environment.yml"
     threads: 8
     resources:
-        gpu=0,
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
@@ -39,11 +38,10 @@ rule preprocess:
         "../../environment.yml"
     threads: 8
     resources:
-        gpu=0,
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        manifest=config["dataset"]["manifest"] or "results/data/phantom/manifest.csv",
+        manifest=lambda wildcards, input: config["dataset"]["manifest"] or f"{input.data}/manifest.csv",
         settings=as_json(config["preprocessing"]),
         code=source_hash("pig.data.preprocess"),
     shell:
@@ -64,7 +62,6 @@ rule folds:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=0,
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:

@@ -1,0 +1,86 @@
+"""Which GPUs there are, and one of them for each process. It has its say before torch is loaded, and imports nothing slow.
+
+Schedulers of one machine count GPUs and do not choose among them, so that two jobs would both take the first.
+"""
+
+import logging
+import os
+import random
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pig.errors import UserError
+
+logger = logging.getLogger("pig")
+
+
+def visible() -> list[str]:
+    """Return the GPUs that this process may see, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is None:
+        return sorted((file.name.removeprefix("nvidia") for file in Path("/dev").glob("nvidia[0-9]*")), key=int)
+    return [name.strip() for name in listed.split(",") if name.strip() not in ("", "-1")]
+
+
+def gpu_count() -> int:
+    """Return the number of GPUs that jobs may use: PIG_GPUS if set, else how many are visible here.
+
+    Raises:
+        UserError: PIG_GPUS is not a count.
+    """
+    asked = os.environ.get("PIG_GPUS")
+    if asked is None:
+        return len(visible())
+    if not asked.isdecimal():
+        raise UserError(f"PIG_GPUS must be a number of GPUs, 0 or more, not '{asked}'.")
+    return int(asked)
+
+
+def _take(names: Sequence[str]) -> tuple[str, socket.socket] | None:
+    """Take the first GPU of ``names`` that is free; the socket holds it.
+
+    A name in Linux's abstract namespace of sockets is of one process at a time on the whole machine, whoever the
+    user, leaves no file, and the kernel frees it however the process ends. Jobs of Slurm on one node may each see
+    their own GPU under the same number, hence the job in the name.
+    """
+    for name in names:
+        lease = socket.socket(socket.AF_UNIX)
+        try:
+            lease.bind(f"\0pig-gpu-{os.environ.get('SLURM_JOB_ID', '')}-{name}")
+        except OSError:
+            lease.close()
+            continue
+        return name, lease
+    return None
+
+
+@contextmanager
+def one_gpu() -> Iterator[None]:
+    """Show this process one GPU that no other process in this context has; wait for one if need be.
+
+    With PIG_GPUS=0 none is shown. Where there is none, or where a launcher of several processes has dealt them out
+    (``LOCAL_RANK`` is set), nothing happens.
+
+    Raises:
+        UserError: PIG_GPUS is not a count.
+    """
+    names = visible()[: gpu_count()]
+    if not names or "LOCAL_RANK" in os.environ:
+        if os.environ.get("PIG_GPUS") == "0":
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        yield
+        return
+    taken = _take(names)
+    if taken is None:
+        logger.info("All GPUs (%s) are in use; waiting for one.", ", ".join(names))
+    while taken is None:
+        time.sleep(0.5 + random.random())
+        taken = _take(names)
+    name, lease = taken
+    with lease:
+        logger.info("GPU %s, of %s.", name, ", ".join(names))
+        os.environ["CUDA_VISIBLE_DEVICES"] = name
+        yield
