@@ -1,4 +1,4 @@
-"""Which GPUs there are, and one of them for each process. It has its say before torch is loaded, and imports nothing slow.
+"""Which GPUs there are, and one of them for each process. It speaks before torch is loaded and imports nothing slow.
 
 Schedulers of one machine count GPUs and do not choose among them, so that two jobs would both take the first.
 """
