@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: table2 all test check format lock
+.PHONY: table2 all test check format lock audit
 
 table2: $(INSTALLED)  ## the study up to its main result
 	$(BIN)/snakemake --cores all results/table2.csv
@@ -39,3 +39,7 @@ lock:
 	printf 'torch==2.12.1\ntorchvision==0.27.1\n' | uv pip compile pyproject.toml --extra test --universal \
 	    --python-version 3.11 --no-header --no-annotate --generate-hashes --constraints - \
 	    --output-file requirements.lock
+
+# Known vulnerabilities of the packages in the lock. --strict: a package of which nothing can be learnt is an error, too.
+audit: $(INSTALLED)
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock

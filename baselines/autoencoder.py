@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pig.data.store import PairDataset
 from pig.device import autocast, pick_device
+from pig.diffusion.draws import noise_like
 from pig.errors import UserError
 from pig.generator import Identity, RunDirectory, load_weights, save_weights
 from pig.progress import track
@@ -122,7 +123,7 @@ class Autoencoder:
         """Return the loss without the discriminator, and the reconstruction."""
         m = self.model
         mean, sigma = self.network.encode(images)
-        z = mean + sigma * torch.randn(mean.shape, generator=rng, device=mean.device)
+        z = mean + sigma * noise_like(mean, rng)
         decoded: Tensor = self.network.decode(z).float()
         mean, sigma = mean.float(), sigma.float()
         kl = 0.5 * (mean**2 + sigma**2 - 1 - 2 * sigma.log()).sum() / images.numel()

@@ -19,6 +19,7 @@ from baselines.autoencoder import Autoencoder
 from baselines.ddim import Sampling
 from pig.data.store import PairDataset
 from pig.device import in_autocast, pick_device
+from pig.diffusion.draws import noise_like
 from pig.diffusion.paired import diffusion_loss
 from pig.diffusion.prediction import Prediction
 from pig.diffusion.steps import sample_images
@@ -73,7 +74,7 @@ class LatentPool:
 def draw_latents(mean_and_sigma: Tensor, scale: float, rng: torch.Generator) -> Tensor:
     """Draw scaled latents [n, C, h, w] from the autoencoder's posterior."""
     mean, sigma = mean_and_sigma.chunk(2, dim=1)
-    return scale * (mean + sigma * torch.randn(mean.shape, generator=rng, device=mean.device))
+    return scale * (mean + sigma * noise_like(mean, rng))
 
 
 class LDM:

@@ -15,6 +15,7 @@ from torch import Tensor
 from baselines import ddim, ddpm
 from pig.data.store import PairDataset
 from pig.device import in_autocast, pick_device
+from pig.diffusion.draws import uniform
 from pig.diffusion.paired import diffusion_loss
 from pig.diffusion.steps import sample_images
 from pig.errors import UserError
@@ -57,7 +58,7 @@ class SegGuidedDif:
 
         def loss(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
             if model.ablate_masks:
-                kept = torch.rand(len(masks), 1, 1, 1, generator=rng, device=masks.device) < 0.5
+                kept = uniform(len(masks), rng).view(-1, 1, 1, 1) < 0.5
                 masks = masks * kept
             return diffusion_loss(
                 lambda x_t, t: self.network(x_t, masks, t),

@@ -1,18 +1,16 @@
-"""Checkpoints of a training under way: safetensors and JSON, no pickle; the last two are kept."""
+"""Checkpoints of a training under way: safetensors and JSON, no pickle, with a checksum; the last two are kept."""
 
-import fcntl
+import hashlib
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pig.errors import UserError
 from pig.files import atomic_path
 
 logger = logging.getLogger("pig")
@@ -43,11 +41,25 @@ def _put_together(skeleton: Any, tensors: dict[str, Tensor]) -> Any:
     return content
 
 
+def _digest(tensors: dict[str, Tensor], *texts: str) -> str:
+    """Return the SHA-256 of everything in a checkpoint, in hexadecimal."""
+    digest = hashlib.sha256("\x1f".join(texts).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\x1f{name} {tensor.dtype} {tuple(tensor.shape)}\x1f".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
 def save_checkpoint(folder: Path, step: int, fingerprint: str, state: Any) -> None:
-    """Write ``state`` (nested dicts and lists of tensors and plain values) as the checkpoint after ``step``."""
+    """Write ``state`` (nested dicts and lists of tensors and plain values) as the checkpoint after ``step``.
+
+    Raises:
+        UserError: the disk is full; the checkpoints before are whole.
+    """
     tensors: dict[str, Tensor] = {}
-    skeleton = _take_apart(state, "", tensors)
-    metadata = {"step": str(step), "fingerprint": fingerprint, "state": json.dumps(skeleton)}
+    skeleton = json.dumps(_take_apart(state, "", tensors))
+    metadata = {"step": str(step), "fingerprint": fingerprint, "state": skeleton}
+    metadata["sha256"] = _digest(tensors, str(step), fingerprint, skeleton)
     with atomic_path(folder / f"step{step:09d}.safetensors") as temporary:
         save_file(tensors, temporary, metadata)
     for old in sorted(folder.glob("step*.safetensors"))[:-KEPT]:
@@ -55,39 +67,32 @@ def save_checkpoint(folder: Path, step: int, fingerprint: str, state: Any) -> No
 
 
 def load_checkpoint(folder: Path, fingerprint: str) -> tuple[int, Any] | None:
-    """Return (step, state) of the newest readable checkpoint, or None where there is none to go on from.
+    """Return (step, state) of the newest whole checkpoint, or None where there is none to go on from.
 
-    One that is damaged is named in the log and the one before it is used; one of other settings, data or code
-    is named and removed, because the training that wrote it is not the one that runs now.
+    One that is damaged is named in the log and put aside, and the one before it is used; one of other settings, data
+    or code is named and removed, because the training that wrote it is not the one that runs now.
     """
     for path in sorted(folder.glob("step*.safetensors"), reverse=True):
         try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            step, skeleton = int(metadata["step"]), json.loads(metadata["state"])
+            step, written_by, state = _read(path)
         except (SafetensorError, OSError, KeyError, ValueError) as error:
-            logger.warning("%s is damaged (%s); trying the checkpoint before it.", path, error)
+            aside = path.replace(path.with_suffix(".damaged"))
+            logger.warning("%s is damaged (%s); it is now %s, and the one before it is used.", path, error, aside.name)
             continue
-        if metadata.get("fingerprint") != fingerprint:
+        if written_by != fingerprint:
             logger.warning("%s is of other settings, data or code; it is removed, training starts anew.", path)
             path.unlink()
             continue
-        return step, _put_together(skeleton, tensors)
+        return step, state
     return None
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a work folder; the system releases it however the process ends.
-
-    Raises:
-        UserError: another process holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder} is in use by another run; wait for it, or stop it first.") from None
-        yield
+def _read(path: Path) -> tuple[int, str, Any]:
+    """Return step, fingerprint and state of a checkpoint; a changed bit anywhere in the file is an error."""
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    step, fingerprint, skeleton = metadata["step"], metadata["fingerprint"], metadata["state"]
+    if metadata["sha256"] != _digest(tensors, step, fingerprint, skeleton):
+        raise ValueError("its checksum does not fit")
+    return int(step), fingerprint, _put_together(json.loads(skeleton), tensors)

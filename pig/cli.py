@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from pig.errors import UserError
-from pig.gpus import one_gpu
+from pig.events import recording
+from pig.files import disk_is_full
+from pig.gpus import own_gpus
+from pig.status import announce
+from pig.stopping import EXIT_STATUS, Stopped, heeding_signals
+from pig.team import is_first, launch, processes
 
 
 def settings(text: str) -> dict[str, Any]:
@@ -84,13 +89,10 @@ def check(a: argparse.Namespace) -> None:
 
 def folds(a: argparse.Namespace) -> None:
     """Deal the patients into folds."""
-    from pig.data.folds import make_folds
+    from pig.data.folds import make_folds, write_folds
     from pig.data.store import Store
-    from pig.files import atomic_path
 
-    table = make_folds(Store.open(a.store).manifest, a.count, a.seed)
-    with atomic_path(a.out) as temporary:
-        table.to_csv(temporary, index=False)
+    write_folds(make_folds(Store.open(a.store).manifest, a.count, a.seed), a.out)
 
 
 def fit(a: argparse.Namespace) -> None:
@@ -130,7 +132,8 @@ def segment(a: argparse.Namespace) -> None:
     """Train a segmentation on real and synthetic pairs, and count its hits on the test fold."""
     from pig.data.folds import read_folds, split
     from pig.data.store import Store
-    from pig.segmentation import SegmentationSettings, segment
+    from pig.segmentation import segment
+    from pig.segmenter import SegmentationSettings
     from pig.settings import parse
     from pig.synthesis import read_shards
 
@@ -201,6 +204,14 @@ def progress(a: argparse.Namespace) -> None:
     draw_progress(generator.steps(range(a.pairs)), a.out)
 
 
+def status(a: argparse.Namespace) -> None:
+    """Show what of a study is done, running, failed and waiting, and the time left."""
+    from pig.status import as_json, as_text, read_status
+
+    found = read_status(a.directory)
+    print(as_json(found) if a.json else as_text(found))
+
+
 ON_GPU = {fit, synthesise, segment, fid, progress}
 
 
@@ -214,6 +225,7 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         sub.add_argument("--threads", type=int, default=1, help="threads, or processes, to use (1)")
         sub.add_argument("--out", type=Path, required=True, help="what is written")
+        sub.add_argument("--events", type=Path, help="folder of events.jsonl, which tells how far this is")
         for option in shared:
             sub.add_argument(f"--{option}", **SHARED[option])
         return sub
@@ -245,6 +257,7 @@ def parser() -> argparse.ArgumentParser:
     sub = command(fit, "store", "folds", "fold", "seed", "name", "class", "work")
     sub.add_argument("--model", type=settings, required=True, help="settings of the model")
     sub.add_argument("--need", type=named, action="append", default=[], help="NAME=DIR of a trained part")
+    sub.add_argument("--processes", type=int, default=1, help="that share each batch, one a device (1)")
 
     sub = command(synthesise, "store", "folds", "seed", "name", "class", "sampling")
     sub.add_argument("--model", type=Path, required=True, help="model folder")
@@ -278,6 +291,11 @@ def parser() -> argparse.ArgumentParser:
     sub = command(progress, "seed", "sampling")
     sub.add_argument("--model", type=Path, required=True, help="model folder")
     sub.add_argument("--pairs", type=int, default=3, help="how many pairs to show (3)")
+
+    sub = commands.add_parser("status", help=status.__doc__, description=status.__doc__)
+    sub.set_defaults(run=status, threads=1, events=None)
+    sub.add_argument("directory", type=Path, nargs="?", default=Path(), help="where the study runs (here)")
+    sub.add_argument("--json", action="store_true", help="for machines")
     return top
 
 
@@ -298,16 +316,42 @@ SHARED: dict[str, dict[str, Any]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit status: 0, or 2 for a mistake that the user can mend."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    """Run one command.
+
+    Returns:
+        The exit status: 0; 2 for a mistake that the user can mend; 75 after a signal that asked it to end, when the
+        same command goes on with the work.
+    """
+    level = logging.INFO if is_first() else logging.WARNING
+    logging.basicConfig(level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     a = parser().parse_args(arguments)
     for library in ("OMP", "OPENBLAS", "MKL"):  # read when torch and numpy are imported, which is later
         os.environ[f"{library}_NUM_THREADS"] = str(a.threads)
+    if a.run is not status:
+        announce(a.command)
     try:
-        with one_gpu() if a.run in ON_GPU else nullcontext():  # before torch is imported
-            a.run(a)
+        if a.run is not fit and processes() > 1:
+            raise UserError("it is the work of one process; of all commands only 'pig fit' shares it among several.")
+        with own_gpus(getattr(a, "processes", 1)) if a.run in ON_GPU else nullcontext():  # before torch is imported
+            if a.run is fit and a.processes > 1 and processes() == 1:
+                return launch(a.processes, sys.argv[1:] if arguments is None else arguments)
+            with heeding_signals(), recording(a.events if is_first() else None):
+                a.run(a)
     except UserError as error:
         print(f"pig {a.command}: {error}", file=sys.stderr)
+        return 2
+    except Stopped as stop:
+        if is_first():
+            print(f"pig {a.command}: {stop}; the same command goes on with the work.", file=sys.stderr)
+        return EXIT_STATUS
+    except Exception as error:
+        if not disk_is_full(error):
+            raise
+        print(
+            f"pig {a.command}: the disk of {getattr(error, 'filename', None) or a.out} is full ({error}). Make room "
+            "and give the same command again; what is finished stays.",
+            file=sys.stderr,
+        )
         return 2
     return 0
 

@@ -151,7 +151,9 @@ def _misfits(config: Mapping[str, Any]) -> Iterator[str]:
         ("dataset.manifest", dataset["manifest"]),
         ("table1.inception_weights", table1["inception_weights"]),
     ):
-        if file is not None and not Path(file).is_file():
+        if file is not None and {"{", "}"} & {*file}:
+            yield f"{where}: '{file}' has braces, which Snakemake takes for wildcards; rename the file or its folder."
+        elif file is not None and "://" not in file and not Path(file).is_file():  # in a storage, Snakemake looks
             yield f"{where}: there is no file '{file}' (a relative path starts at the working directory)."
 
 

@@ -5,7 +5,6 @@ Nothing that is written names a patient: shards and stores do, exports do not.
 
 import json
 import logging
-import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -179,7 +178,7 @@ def _provenance(path: str | Path) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(json.loads(str(file["provenance"])))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except Exception:
         read_shards([path])  # says what is wrong with it
         raise
 

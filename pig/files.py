@@ -1,8 +1,14 @@
 """Files that are either finished or absent: written under a temporary name, synced, then renamed."""
 
+import errno
+import fcntl
+import glob
 import json
 import os
+import re
 import shutil
+import socket
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,42 +35,125 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+HOST = socket.gethostname()
+OWNER = re.compile(r"\.(?P<host>.+)\.(?P<process>\d+)\.[0-9a-f]{8}")
+FOREIGN_SECONDS = 7 * 24 * 3600  # after which what a process of another machine has left is taken for dead
+
+
+def _temporary(path: Path) -> Path:
+    """Return a hidden name beside ``path`` that says who writes there.
+
+    It keeps the suffix, because writers such as ``np.savez`` and PIL choose by it.
+    """
+    return path.with_name(f".{path.stem}.{HOST}.{os.getpid()}.{uuid.uuid4().hex[:8]}{path.suffix}")
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes that were killed while they wrote ``path`` have left beside it."""
+    for leftover in path.parent.glob(f".{glob.escape(path.stem)}.*{glob.escape(path.suffix)}"):
+        middle = leftover.name.removeprefix(f".{path.stem}").removesuffix(path.suffix)
+        if (owner := OWNER.fullmatch(middle)) and not _lives(leftover, owner["host"], int(owner["process"])):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+
+
+def _lives(leftover: Path, host: str, process: int) -> bool:
+    if host != HOST:
+        return time.time() - leftover.stat().st_mtime < FOREIGN_SECONDS
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Return whether an error means that a disk, or the user's share of it, is full.
+
+    Libraries that write by themselves (safetensors, torch) say so in words alone.
+    """
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn the error of a full disk into a sentence."""
+    try:
+        yield
+    except Exception as error:
+        if not disk_is_full(error):
+            raise
+        raise UserError(
+            f"{path} cannot be written: the disk is full. Make room there and give the same command again; what is "
+            "finished stays, and this file is not left half-written."
+        ) from error
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that becomes ``path`` when the block ends without an error.
 
-    The temporary name keeps the suffix, because writers such as ``np.savez`` and PIL choose by it.
+    Raises:
+        UserError: the disk is full.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
-    try:
-        yield temporary
-        _publish(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    temporary = _temporary(path)
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        try:
+            yield temporary
+            _publish(temporary)
+            temporary.replace(path)
+            _sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_directory(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary folder beside ``path`` that takes its place when the block ends without an error."""
+    """Yield a temporary folder beside ``path`` that takes its place when the block ends without an error.
+
+    Raises:
+        UserError: the disk is full.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    temporary.mkdir()
-    try:
-        yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _publish(file)
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
-        _sync(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    temporary = _temporary(path)
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        temporary.mkdir()
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _publish(file)
+            if path.exists():
+                shutil.rmtree(path)
+            temporary.replace(path)
+            _sync(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a work folder; the system releases it however the process ends.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder} is in use by another run; wait for it, or stop it first.") from None
+        yield
 
 
 def write_json(path: str | Path, content: Any) -> None:

@@ -17,6 +17,7 @@ from pig.files import atomic_directory, write_json
 from pig.generator import DESCRIPTION, Identity, RunDirectory, find_class, read_description, sha256
 from pig.record import run_record
 from pig.seeds import seed_of
+from pig.team import team
 
 logger = logging.getLogger("pig")
 
@@ -49,6 +50,8 @@ def fit(
     out: Path,
 ) -> None:
     """Train one generator, or a part of one, on the training patients of a fold; write its model folder.
+
+    In each of several processes (see :mod:`pig.team`) the same call trains it together; the first writes the folder.
 
     Args:
         store: folder of the preprocessed pairs.
@@ -83,6 +86,8 @@ def fit(
         needs={key: read_description(part)["files"] for key, part in needs.items()},
     )
     generator.fit(train_pairs, RunDirectory(work, fold, seed, mark, needs))
+    if team().rank > 0:
+        return
     with atomic_directory(out) as folder:
         generator.save(folder)
         files = {str(file.relative_to(folder)): sha256(file) for file in sorted(folder.rglob("*")) if file.is_file()}
@@ -95,7 +100,7 @@ def fit(
             "patients": sorted(patients),
             "data": opened.fingerprint,
             "files": files,
-            "record": run_record(started, pairs=len(train_pairs)),
+            "record": run_record(started, pairs=len(train_pairs), processes=team().size),
         }
         write_json(folder / DESCRIPTION, description)
     shutil.rmtree(work, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Which GPUs there are, and one of them for each process. It speaks before torch is loaded and imports nothing slow.
+"""Which GPUs there are, and some of them for each process. It speaks before torch is loaded and imports nothing slow.
 
 Schedulers of one machine count GPUs and do not choose among them, so that two jobs would both take the first.
 """
@@ -39,48 +39,59 @@ def gpu_count() -> int:
     return int(asked)
 
 
-def _take(names: Sequence[str]) -> tuple[str, socket.socket] | None:
-    """Take the first GPU of ``names`` that is free; the socket holds it.
+def _take(names: Sequence[str], count: int) -> dict[str, socket.socket] | None:
+    """Take ``count`` free GPUs of ``names``, or none where there are fewer; the sockets hold them.
 
     A name in Linux's abstract namespace of sockets is of one process at a time on the whole machine, whoever the
     user, leaves no file, and the kernel frees it however the process ends. Jobs of Slurm on one node may each see
     their own GPU under the same number, hence the job in the name.
     """
+    taken: dict[str, socket.socket] = {}
     for name in names:
+        if len(taken) == count:
+            break
         lease = socket.socket(socket.AF_UNIX)
         try:
             lease.bind(f"\0pig-gpu-{os.environ.get('SLURM_JOB_ID', '')}-{name}")
         except OSError:
             lease.close()
-            continue
-        return name, lease
+        else:
+            taken[name] = lease
+    if len(taken) == count:
+        return taken
+    for lease in taken.values():
+        lease.close()
     return None
 
 
 @contextmanager
-def one_gpu() -> Iterator[None]:
-    """Show this process one GPU that no other process in this context has; wait for one if need be.
+def own_gpus(count: int = 1) -> Iterator[None]:
+    """Show this process ``count`` GPUs that no other process in this context has; wait for them if need be.
 
-    With PIG_GPUS=0 none is shown. Where there is none, or where a launcher of several processes has dealt them out
+    With PIG_GPUS=0 none is shown. Where there is none, or where a launcher of several processes holds them
     (``LOCAL_RANK`` is set), nothing happens.
 
     Raises:
-        UserError: PIG_GPUS is not a count.
+        UserError: PIG_GPUS is not a count, or there are fewer GPUs than asked for.
     """
-    names = visible()[: gpu_count()]
+    names = visible() if gpu_count() else []
     if not names or "LOCAL_RANK" in os.environ:
         if os.environ.get("PIG_GPUS") == "0":
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         yield
         return
-    taken = _take(names)
+    if count > len(names):
+        raise UserError(f"{count} processes want a GPU each, and there are {len(names)} ({', '.join(names)}).")
+    taken = _take(names, count)
     if taken is None:
-        logger.info("All GPUs (%s) are in use; waiting for one.", ", ".join(names))
+        logger.info("GPUs %s are in use; waiting for %d of them.", ", ".join(names), count)
     while taken is None:
         time.sleep(0.5 + random.random())
-        taken = _take(names)
-    name, lease = taken
-    with lease:
-        logger.info("GPU %s, of %s.", name, ", ".join(names))
-        os.environ["CUDA_VISIBLE_DEVICES"] = name
+        taken = _take(names, count)
+    logger.info("GPU %s, of %s.", ", ".join(taken), ", ".join(names))
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
+    try:
         yield
+    finally:
+        for lease in taken.values():
+            lease.close()

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines in a log."""
+"""Progress of long work: a bar on a terminal, plain lines in a log, and events for programs."""
 
 import logging
 import sys
@@ -6,13 +6,24 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from pig.events import record
+
 T = TypeVar("T")
 logger = logging.getLogger("pig")
 
 SECONDS_BETWEEN_LINES = 30
 
 
-def track(items: Iterable[T], label: str, total: int, done: int = 0) -> Iterator[T]:
+def bar(items: Iterable[T], label: str, total: int, done: int = 0) -> Iterable[T]:
+    """Return ``items``, with a bar on a terminal that shows how far they are."""
+    if sys.stderr.isatty() and logger.isEnabledFor(logging.INFO):
+        from tqdm import tqdm
+
+        return tqdm(items, desc=label, total=total, initial=done)
+    return items
+
+
+def track(items: Iterable[T], label: str, total: int, done: int = 0, size: int = 1) -> Iterator[T]:
     """Iterate over ``items`` and show how far it is, the rate and the time left.
 
     Args:
@@ -20,18 +31,18 @@ def track(items: Iterable[T], label: str, total: int, done: int = 0) -> Iterator
         label: what is being done, for the reader.
         total: the number of things in all.
         done: how many of them were done before, for work that is resumed.
+        size: images of one thing, for the rate in events.
     """
-    if sys.stderr.isatty():
-        from tqdm import tqdm
-
-        yield from tqdm(items, desc=label, total=total, initial=done)
-        return
     start = last = time.monotonic()
-    for count, item in enumerate(items, start=1):
+    rate = 0.0
+    for count, item in enumerate(bar(items, label, total, done), start=1):
         yield item
         now = time.monotonic()
+        rate = count / (now - start)
         if now - last >= SECONDS_BETWEEN_LINES and done + count < total:
-            rate = count / (now - start)
-            left = (total - done - count) / rate
-            logger.info("%s: %d of %d, %.3g/s, %.0f s left", label, done + count, total, rate, left)
+            if not sys.stderr.isatty():
+                left = (total - done - count) / rate
+                logger.info("%s: %d of %d, %.3g/s, %.0f s left", label, done + count, total, rate, left)
+            record(label, done + count, total, rate * size)
             last = now
+    record(label, total, total, rate * size)

@@ -3,7 +3,6 @@
 import json
 import logging
 import time
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +61,7 @@ def synthesise(
 
     images, masks = [], []
     starts = range(first - first % batch_size, last, batch_size)
-    for start in track(starts, f"{name} {first}..{last}", len(starts)):
+    for start in track(starts, f"{name} {first}..{last}", len(starts), size=batch_size):
         indices = range(start, start + batch_size)
         given = _masks_for(indices, train_pairs, order) if generator.takes_masks else None
         pairs = generator.sample(indices, given)
@@ -187,12 +186,18 @@ def read_shards(paths: Sequence[str | Path], count: int | None = None) -> Synthe
 
 
 def _read_shard(path: Path) -> tuple[NDArray[np.uint16], NDArray[np.uint8] | None, dict[str, Any]]:
+    again = "delete it and draw it again."
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
         provenance = json.loads(str(arrays["provenance"]))
-        return arrays["images"], arrays.get("masks"), provenance
+        images, masks, count = arrays["images"], arrays.get("masks"), provenance["last"] - provenance["first"]
     except FileNotFoundError:
         raise UserError(f"shard {path} does not exist; draw it with 'pig synthesise' first.") from None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"shard {path} is damaged ({error}); delete it and draw it again.") from None
+    except Exception as error:  # a damaged archive fails in NumPy, zipfile, zlib, struct or lzma, each in its own way
+        raise UserError(f"shard {path} is damaged ({error}); {again}") from None
+    for name, array, kind in (("images", images, np.uint16), ("masks", masks, np.uint8)):
+        if array is not None and (array.dtype != kind or array.ndim != 3 or len(array) != count):
+            found = f"{array.dtype} {list(array.shape)}"
+            raise UserError(f"shard {path} holds {name} of {found}, not {count} of {np.dtype(kind)}; {again}")
+    return images, masks, provenance

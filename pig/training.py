@@ -1,32 +1,35 @@
 """One training loop for every model of the benchmark."""
 
-import copy
 import functools
 import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from pig.checkpoint import load_checkpoint, locked, save_checkpoint
-from pig.device import autocast, pick_device
+from pig.checkpoint import load_checkpoint, save_checkpoint
+from pig.device import pick_device
+from pig.diffusion.draws import BatchGenerator
 from pig.errors import UserError
-from pig.progress import track
+from pig.events import record
+from pig.files import locked
+from pig.optimisation import Loss, Player
+from pig.progress import SECONDS_BETWEEN_LINES, bar
 from pig.seeds import seed_of
+from pig.stopping import Stopped, asked_to_stop, finishing_steps
+from pig.team import Team, team
 
 if TYPE_CHECKING:
     from pig.generator import RunDirectory
 
 logger = logging.getLogger("pig")
-
-Loss = Callable[[Tensor, Tensor, torch.Generator], Tensor]  # (images, masks, rng) -> scalar
 
 
 class Pool(Protocol):
@@ -41,7 +44,11 @@ class Pool(Protocol):
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a model is optimised. Either ``steps`` or ``epochs`` says how long."""
+    """How a model is optimised. Either ``steps`` or ``epochs`` says how long.
+
+    ``batch_size`` is that of one update, over all devices; ``accumulate`` is in how many pieces each device works
+    through its part of it, one after another, to save memory.
+    """
 
     batch_size: int
     learning_rate: float
@@ -55,11 +62,12 @@ class TrainingSettings:
     ema_decay: float | None = None
     log_every: int = 50
     checkpoint_every: int = 500
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.epochs is None):
             raise UserError("training: give either steps or epochs, and set the other to null.")
-        for name in ("batch_size", "learning_rate", "steps", "epochs", "log_every", "checkpoint_every"):
+        for name in ("batch_size", "learning_rate", "steps", "epochs", "log_every", "checkpoint_every", "accumulate"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise UserError(f"training: {name} must be above 0, got {value}.")
@@ -88,121 +96,6 @@ def shuffled(pairs: int, batch_size: int, seed: int) -> Callable[[int], np.ndarr
     return order
 
 
-class Average:
-    """An exponential moving average of a module's parameters and buffers; counters are copied.
-
-    Its decay warms up as (1 + n) / (10 + n), as latent diffusion's does (LitEma), so that the average of a short
-    training forgets its start. ``AveragedModel`` would collect the tensors anew at each step, which costs a tenth of
-    a small network's training.
-    """
-
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.module, self.decay, self.updates = copy.deepcopy(module).requires_grad_(False), decay, 0
-        tensors = [
-            (mine, theirs.detach())
-            for mine, theirs in zip(
-                [*self.module.parameters(), *self.module.buffers()],
-                [*module.parameters(), *module.buffers()],
-                strict=True,
-            )
-        ]
-        self.averaged = [pair for pair in tensors if pair[0].is_floating_point()]
-        self.copied = [pair for pair in tensors if not pair[0].is_floating_point()]
-
-    def update(self) -> None:
-        """Take the module as it is now into the average."""
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        mine, theirs = map(list, zip(*self.averaged, strict=True))
-        get_ema_multi_avg_fn(decay)(mine, theirs, None)
-        for counter, value in self.copied:
-            counter.copy_(value)
-        self.updates += 1
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the average and how often it was updated."""
-        return {"module": self.module.state_dict(), "updates": self.updates}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go back to what :meth:`state_dict` returned."""
-        self.module.load_state_dict(state["module"])
-        self.updates = state["updates"]
-
-
-class _Player:
-    """A module with its loss, optimiser, schedule and average."""
-
-    def __init__(self, module: nn.Module, loss: Loss, settings: TrainingSettings, total: int) -> None:
-        self.module, self.loss, self.settings = module, loss, settings
-        self.parameters = [p for p in module.parameters() if p.requires_grad]
-        kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
-        self.optimizer = kind(
-            self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-        )
-        self.warmup = LambdaLR(self.optimizer, functools.partial(_factor, settings, total))
-        self.plateau = (
-            ReduceLROnPlateau(self.optimizer, factor=0.25, patience=4) if settings.schedule == "plateau" else None
-        )
-        self.epoch_loss = 0.0
-        self.ema = Average(module, settings.ema_decay) if settings.ema_decay is not None else None
-
-    def step(self, images: Tensor, masks: Tensor, rng: torch.Generator, ends_epoch_of: int | None) -> Tensor:
-        """Update once and return the loss, detached; ``ends_epoch_of`` so many steps, where this one ends one."""
-        with autocast(images.device):
-            loss = self.loss(images, masks, rng)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.settings.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
-        self.optimizer.step()
-        if self.plateau:
-            self.epoch_loss += loss.item()
-            if ends_epoch_of:
-                self.plateau.step(self.epoch_loss / ends_epoch_of)
-                self.epoch_loss = 0.0
-        else:
-            self.warmup.step()
-        if self.ema is not None:
-            self.ema.update()
-        return loss.detach()
-
-    def state(self) -> dict[str, Any]:
-        """Return everything that the next step depends on."""
-        return {
-            "module": self.module.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "warmup": self.warmup.state_dict(),
-            "plateau": self.plateau.state_dict() if self.plateau else None,
-            "epoch_loss": self.epoch_loss,
-            "ema": self.ema.state_dict() if self.ema else None,
-        }
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go back to what :meth:`state` returned."""
-        self.module.load_state_dict(state["module"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.warmup.load_state_dict(state["warmup"])
-        self.epoch_loss = state["epoch_loss"]
-        if self.plateau:
-            self.plateau.load_state_dict(state["plateau"])
-        if self.ema:
-            self.ema.load_state_dict(state["ema"])
-
-    def result(self) -> nn.Module:
-        """Return the averaged module, or the module itself, ready for use."""
-        module = self.ema.module if self.ema else self.module
-        return module.eval().requires_grad_(False)
-
-
-def _factor(settings: TrainingSettings, total: int, step: int) -> float:
-    """Return what the learning rate is multiplied with at ``step``: linear warm-up, then constant or cosine."""
-    if step < settings.warmup_steps:
-        return (step + 1) / settings.warmup_steps
-    if settings.schedule != "cosine":
-        return 1.0
-    done = (step - settings.warmup_steps) / max(1, total - settings.warmup_steps)
-    return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-
-
 def train(
     modules: dict[str, nn.Module],
     losses: dict[str, Loss],
@@ -215,7 +108,8 @@ def train(
     """Train modules in turn on the same batches, resuming where an interrupted run left a checkpoint.
 
     The order of the data and every random number are functions of (seed, fold, name, step), so that the step is
-    the whole random state, and a resumed run is the run that was never interrupted.
+    the whole random state, and a resumed run is the run that was never interrupted. In one of several processes
+    (:func:`pig.team.team`) this one works on its part of every batch, and all end with the same weights.
 
     Args:
         modules: the players; on the CPU or on the device.
@@ -230,50 +124,95 @@ def train(
         The averaged modules where an average was asked for, else the trained ones; in eval mode.
 
     Raises:
-        UserError: a loss is not finite, or the work folder is in use.
+        UserError: a loss is not finite, the work folder is in use, or a batch cannot be shared out evenly.
+        Stopped: a signal asked for it; a checkpoint is written.
     """
+    us = team()
     device = pick_device()
     total = settings.total_steps(len(pairs))
     order = order or shuffled(len(pairs), settings.batch_size, seed_of(run.seed, run.fold, name))
-    players = {key: _Player(module.to(device).train(), losses[key], settings, total) for key, module in modules.items()}
+    players = {key: Player(module.to(device).train(), losses[key], settings, total) for key, module in modules.items()}
+    mine, parts = share(settings, us)
+    rng = torch.Generator(device) if parts == [slice(0, settings.batch_size)] else BatchGenerator(device)
+    if isinstance(rng, BatchGenerator):
+        rng.whole = settings.batch_size
     folder = run.work / name
-    with locked(folder):
-        # Go on from the last checkpoint, if there is one.
-        begin = 0
-        if saved := load_checkpoint(folder, run.fingerprint):
-            begin, state = saved
-            for key, player in players.items():
-                player.load_state(state[key])
-            logger.info("%s: going on from step %d of %d.", name, begin, total)
-
-        # Train.
-        rng = torch.Generator(device)
+    with locked(folder) if us.rank == 0 else nullcontext(), finishing_steps():
+        begin = _resume(players, folder, run.fingerprint, us, name, total)
         sums = {key: torch.zeros((), device=device) for key in players}  # since the last line of the log
         epoch = max(1, len(pairs) // settings.batch_size)
         clock, since = time.monotonic(), begin
-        for step in track(range(begin, total), name, total, begin):
+        for step in bar(range(begin, total), name, total, begin):
             seed = seed_of(run.seed, run.fold, name, step)
             rng.manual_seed(seed)
-            torch.manual_seed(seed)  # dropout draws from the global state
-            images, masks = (tensor.to(device, non_blocking=True) for tensor in pairs.batch(order(step)))
+            torch.manual_seed(seed + us.rank)  # dropout draws from the global state
+            images, masks = (tensor.to(device, non_blocking=True) for tensor in pairs.batch(order(step)[mine]))
             for key, player in players.items():
-                sums[key] += player.step(images, masks, rng, epoch if (step + 1) % epoch == 0 else None)
+                ends_epoch = epoch if (step + 1) % epoch == 0 else None
+                sums[key] += player.step(images, masks, parts, rng, us, ends_epoch)
 
             # Report, and stop if a loss has run away, before a checkpoint is written.
             done = step + 1
-            saves = settings.checkpoint_every < total and (done % settings.checkpoint_every == 0 or done == total)
-            if saves or done % settings.log_every == 0 or done == total:
+            stops = us.any(asked_to_stop() is not None, device) and done < total
+            saves = done == total or done % settings.checkpoint_every == 0 or stops
+            late = us.size == 1 and time.monotonic() - clock > SECONDS_BETWEEN_LINES
+            if saves or late or done % settings.log_every == 0:
                 now = time.monotonic()
                 rate = (done - since) * settings.batch_size / (now - clock)
                 means = {key: float(value) / (done - since) for key, value in sums.items()}
                 _refuse_runaway(means, name, done, settings)
-                text = ", ".join(f"{key} {value:.4g}" for key, value in means.items())
-                logger.info("%s: step %d of %d, loss %s, %.1f images/s", name, done, total, text, rate)
+                _report(name, done, total, means, rate, (total - done) * settings.batch_size / rate)
                 sums = {key: torch.zeros((), device=device) for key in players}
                 clock, since = now, done
-            if saves:
-                save_checkpoint(folder, done, run.fingerprint, {k: p.state() for k, p in players.items()})
-    return {key: player.result() for key, player in players.items()}
+            if saves and us.rank == 0:
+                # Of a training that is finished nothing but its result is needed.
+                state = {key: p.result.state_dict() if done == total else p.state() for key, p in players.items()}
+                save_checkpoint(folder, done, run.fingerprint, state)
+            if stops:
+                raise Stopped(f"{name} was stopped after step {done} of {total}; a checkpoint is written")
+    # What follows may draw from the global state, as for first weights, and draws the same after a resumed run.
+    torch.manual_seed(seed_of(run.seed, run.fold, name, total - 1))
+    return {key: player.result.eval().requires_grad_(False) for key, player in players.items()}
+
+
+def share(settings: TrainingSettings, us: Team) -> tuple[slice, list[slice]]:
+    """Return which positions of a batch this process works on, and the pieces of them, one after another.
+
+    Raises:
+        UserError: the batch cannot be shared out evenly.
+    """
+    pieces = us.size * settings.accumulate
+    if settings.batch_size % pieces:
+        raise UserError(
+            f"training: batch_size {settings.batch_size} must be a multiple of {pieces}: of accumulate "
+            f"{settings.accumulate} for each of {us.size} processes."
+        )
+    size = settings.batch_size // pieces
+    first = us.rank * settings.accumulate
+    parts = [slice(i * size, (i + 1) * size) for i in range(first, first + settings.accumulate)]
+    return slice(parts[0].start, parts[-1].stop), parts
+
+
+def _resume(players: dict[str, Player], folder: Path, fingerprint: str, us: Team, name: str, total: int) -> int:
+    """Put the players into the state of the last checkpoint, if there is one, and return its step, or 0."""
+    with us.first_then_others():
+        saved = load_checkpoint(folder, fingerprint)
+    if saved is None:
+        return 0
+    begin, state = saved
+    for key, player in players.items():
+        if begin == total:
+            player.result.load_state_dict(state[key])
+        else:
+            player.load_state(state[key])
+    logger.info("%s: going on from step %d of %d.", name, begin, total)
+    return begin
+
+
+def _report(name: str, step: int, total: int, losses: dict[str, float], rate: float, left: float) -> None:
+    text = ", ".join(f"{key} {value:.4g}" for key, value in losses.items())
+    logger.info("%s: step %d of %d, loss %s, %.1f images/s, %.0f s left", name, step, total, text, rate, left)
+    record(name, step, total, rate, losses)
 
 
 def _refuse_runaway(means: dict[str, float], name: str, step: int, settings: TrainingSettings) -> None:

@@ -1,4 +1,4 @@
-"""What all tests share: one thread, no time limits, and one finished run of the tiny study."""
+"""What all tests share: one thread, no time limits, and finished runs of two studies."""
 
 import sys
 from pathlib import Path
@@ -23,4 +23,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("a study")
     run = snakemake(directory, "--cores", "2", "--configfile", TINY, "--", "all")
     assert run.returncode == 0, run.stdout
+    return directory
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The working directory of a finished run of the small study; to be read, not to be changed."""
+    from small_study import TABLES, run
+
+    directory = tmp_path_factory.mktemp("small")
+    status, said = run(directory, "--", *TABLES)
+    assert status == 0, said
     return directory

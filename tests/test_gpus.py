@@ -15,12 +15,12 @@ from pig.gpus import gpu_count
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Takes a GPU, says which and from when to when it had it.
+# Takes GPUs, says which and from when to when it had it.
 JOB = """
 import logging, os, sys, time
-from pig.gpus import one_gpu
+from pig.gpus import own_gpus
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-with one_gpu():
+with own_gpus(int(sys.argv[2])):
     start = time.monotonic()
     print(os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
     time.sleep(float(sys.argv[1]))
@@ -28,10 +28,10 @@ with one_gpu():
 """
 
 
-def job(seconds: float, **environment: str) -> subprocess.Popen[str]:
+def job(seconds: float, count: int = 1, **environment: str) -> subprocess.Popen[str]:
     clean = {key: value for key, value in os.environ.items() if key not in ("PIG_GPUS", "LOCAL_RANK", "SLURM_JOB_ID")}
     return subprocess.Popen(
-        [sys.executable, "-c", JOB, str(seconds)],
+        [sys.executable, "-c", JOB, str(seconds), str(count)],
         env=clean | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -39,9 +39,9 @@ def job(seconds: float, **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def shown(seconds: float = 0, **environment: str) -> str:
+def shown(count: int = 1, **environment: str) -> str:
     """Return the GPUs shown to a job."""
-    return job(seconds, **environment).communicate()[0].splitlines()[0]
+    return job(0, count, **environment).communicate()[0].splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_no_two_jobs_share_a_gpu_and_who_waits_says_so() -> None:
     for (one, start, end), (other, its_start, its_end) in combinations(used, 2):
         if max(start, its_start) < min(end, its_end):
             assert one != other
-    waited = [error for _, error in outputs if "All GPUs (3, 5, 7) are in use; waiting for one." in error]
+    waited = [error for _, error in outputs if "GPUs 3, 5, 7 are in use; waiting for 1 of them." in error]
     assert len(waited) >= 4  # three began at once, and three after them at the soonest
 
 
@@ -107,6 +107,21 @@ def test_jobs_of_a_scheduler_do_not_wait_for_each_others_numbers() -> None:
 )
 def test_where_no_gpu_is_to_be_dealt(environment: dict[str, str], gpus: str) -> None:
     assert shown(**environment) == gpus
+
+
+def test_a_job_of_several_processes_takes_as_many() -> None:
+    assert shown(2, CUDA_VISIBLE_DEVICES="x,y,z", PIG_GPUS="1") == "x,y"
+    held = job(600, CUDA_VISIBLE_DEVICES="x,y")
+    assert held.stdout and held.stdout.readline() == "x\n"
+    waits = job(0, 2, CUDA_VISIBLE_DEVICES="x,y")
+    assert waits.stderr and waits.stderr.readline() == "GPUs x, y are in use; waiting for 2 of them.\n"
+    assert shown(CUDA_VISIBLE_DEVICES="y") == "y"  # who waits holds nothing
+    held.kill()
+    held.communicate()
+    assert waits.communicate()[0].startswith("x,y\n")
+    output, error = job(0, 3, CUDA_VISIBLE_DEVICES="x,y").communicate()
+    assert not output
+    assert "3 processes want a GPU each, and there are 2 (x, y)." in error
 
 
 def test_the_commands_that_take_a_gpu_are_those_of_the_rules_that_ask_for_one() -> None:

@@ -18,7 +18,15 @@ from pig.errors import UserError
 ROOT = Path(__file__).resolve().parent.parent
 
 # Modules that say what happens, and change no result.
-PLUMBING = {"pig.errors", "pig.files", "pig.progress", "pig.record"}
+PLUMBING = {
+    "pig.errors",
+    "pig.events",
+    "pig.files",
+    "pig.processes",
+    "pig.progress",
+    "pig.record",
+    "pig.stopping",
+}
 
 
 @cache

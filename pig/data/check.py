@@ -6,12 +6,10 @@ patients, which would be a leak between folds. Doubts are what may be as it shou
 
 import hashlib
 import logging
-import multiprocessing
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,6 +26,7 @@ from pig.data.manifest import read_manifest, read_table, refuse, row_number, spe
 from pig.data.preprocess import PreprocessSettings, Slice, group_volumes, prepare_volume
 from pig.errors import UserError
 from pig.files import atomic_path
+from pig.processes import process_pool
 from pig.progress import track
 
 logger = logging.getLogger("pig")
@@ -147,7 +146,7 @@ def _map(volumes: list[list[Slice]], settings: PreprocessSettings, jobs: int) ->
     if jobs <= 1:
         yield from map(look, volumes)
         return
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+    with process_pool(jobs) as pool:
         yield from pool.map(look, volumes, chunksize=4)
 
 

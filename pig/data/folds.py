@@ -1,5 +1,6 @@
 """Folds by patient: which patients are tested on together, so that no patient is on both sides."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 from pig.data.manifest import read_table
 from pig.data.store import PairDataset, Store
 from pig.errors import UserError
+from pig.files import atomic_path
 
 
 def make_folds(manifest: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
@@ -50,6 +52,21 @@ def make_folds(manifest: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame({"patient_id": ordered, "fold": [fold_of[patient] for patient in ordered]})
 
 
+def checksum_file(path: str | Path) -> Path:
+    """Return the name of the checksum beside a table of folds, which ``sha256sum -c`` understands."""
+    return Path(f"{path}.sha256")
+
+
+def write_folds(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table of folds as CSV, with its checksum beside it: a changed digit would be another deal."""
+    path = Path(path)
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False)
+        digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
+        with atomic_path(checksum_file(path)) as checksum:
+            checksum.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+
+
 def read_folds(path: str | Path) -> pd.DataFrame:
     """Read a table of folds.
 
@@ -58,9 +75,16 @@ def read_folds(path: str | Path) -> pd.DataFrame:
 
     Raises:
         UserError: a column is missing, a cell is empty, a fold is no whole number, a patient stands in two
-            rows, or the folds are not numbered 0, 1, 2, ... without a gap.
+            rows, the folds are not numbered 0, 1, 2, ... without a gap, or there is a checksum beside the table
+            and it is not that of the table.
     """
     table = read_table(path)
+    checksum = checksum_file(path)
+    if checksum.exists() and checksum.read_bytes().split()[:1] != [_digest(Path(path))]:
+        raise UserError(
+            f"{path} is damaged, or was changed after it was written: it does not fit {checksum}; delete both and run "
+            "`pig folds` again. If the change was meant, delete the checksum alone."
+        )
     for name in ("patient_id", "fold"):
         if name not in table.columns:
             raise UserError(f"{path} lacks the column {name}; make it with `pig folds`.")
@@ -107,3 +131,7 @@ def split(store: Store, folds: pd.DataFrame, fold: int) -> tuple[PairDataset, Pa
 def _some(names: set[str], most: int = 5) -> str:
     listed = ", ".join(sorted(names)[:most])
     return listed if len(names) <= most else f"{listed}, ..."
+
+
+def _digest(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).hexdigest().encode()

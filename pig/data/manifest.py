@@ -77,9 +77,12 @@ def refuse(path: str | Path, faults: Sequence[str]) -> None:
         raise UserError("\n  ".join([f"{heading}; mend the rows or remove them:", *faults]))
 
 
-def leaves(relative: str) -> bool:
-    """Return whether a relative path climbs out of the folder it starts in; links are not followed."""
-    return not Path(relative).is_absolute() and Path(os.path.normpath(relative)).parts[:1] == ("..",)
+def leaves(folder: Path, relative: str) -> bool:
+    """Return whether a relative path leads out of the folder it starts in, by itself or through a link."""
+    if Path(relative).is_absolute():
+        return False
+    climbs = Path(os.path.normpath(relative)).parts[:1] == ("..",)
+    return climbs or not (folder / relative).resolve().is_relative_to(folder.resolve())
 
 
 def spellings(patients: Sequence[str]) -> list[tuple[int, int]]:
@@ -110,8 +113,8 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
 
     Raises:
         UserError: columns or rows are missing, a cell is empty, a patient_id begins or ends with a space or is
-            spelled in two ways, a relative path leaves the manifest's folder, a file does not exist, or an image
-            stands in two rows. All faults are listed, each with its row.
+            spelled in two ways, a relative path leaves the manifest's folder (by ".." or through a link), a file
+            does not exist, or an image stands in two rows. All faults are listed, each with its row.
     """
     return check_manifest(path, read_table(path))
 
@@ -139,7 +142,7 @@ def check_manifest(path: str | Path, table: pd.DataFrame) -> pd.DataFrame:
         for name in ("image_path", "mask_path"):
             if not cells[name][index].strip():
                 continue
-            if leaves(cells[name][index]):
+            if leaves(folder, cells[name][index]):
                 faults.append(
                     f"row {number}: {name} {cells[name][index]} leaves the manifest's folder; "
                     "write the whole path from the root, if that is meant"

@@ -4,9 +4,7 @@ The unit is a volume: the rows of one patient with the same ``volume_id``; witho
 slices are cut by one box and windowed alike, so that they still lie on each other.
 """
 
-import multiprocessing
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +22,7 @@ from pig.data.resize import resize_image, resize_mask
 from pig.data.store import Store, allocate, complete
 from pig.errors import UserError
 from pig.files import atomic_directory
+from pig.processes import process_pool
 from pig.progress import track
 
 WINDOW = (0.005, 0.995)  # shares of the pixels that are not blank
@@ -130,8 +129,7 @@ def _map(volumes: list[list[Slice]], settings: PreprocessSettings, jobs: int) ->
     if jobs <= 1:
         yield from map(prepare, volumes)
         return
-    # Spawned, since a forked child of a process with threads (torch has some) may hang.
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+    with process_pool(jobs) as pool:
         yield from pool.map(prepare, volumes)
 
 

@@ -11,25 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pig.diffusion.draws import noise_like, sample_timesteps
 from pig.diffusion.prediction import Prediction, split, target
 from pig.diffusion.schedule import NoiseSchedule
 from pig.diffusion.steps import ddim_step, levels
 
 Guider = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x_t, y_t, t) -> prediction of x, [N, 1, H, W]
 Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]  # (y_t, x_0_hat, t) -> prediction of y, [N, 1, H, W]
-
-
-def sample_timesteps(n: int, timesteps: int, rng: torch.Generator, antithetic: bool = False) -> Tensor:
-    """Draw t [n] long, uniform in 1..T; antithetic: the second half mirrors the first, t and T + 1 - t."""
-    if not antithetic:
-        return torch.randint(1, timesteps + 1, (n,), generator=rng, device=rng.device)
-    first = torch.randint(1, timesteps + 1, ((n + 1) // 2,), generator=rng, device=rng.device)
-    return torch.cat([first, timesteps + 1 - first])[:n]
-
-
-def noise_like(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Draw eps ~ N(0, I) of the shape of x, from ``rng``, on its device."""
-    return torch.randn(x.shape, generator=rng, device=rng.device)
 
 
 def diffusion_loss(

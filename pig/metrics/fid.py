@@ -39,7 +39,7 @@ from pig.errors import UserError
 from pig.files import atomic_path, write_json
 from pig.generator import sha256
 from pig.record import run_record
-from pig.segmentation import load_segmenter
+from pig.segmenter import load_segmenter
 from pig.synthesis import Synthetic
 
 Features = Literal["encoder", "inception"]

@@ -106,8 +106,8 @@ def _draw(axes: Any, images: NDArray[np.uint16], masks: NDArray[np.uint8] | None
         axis.imshow(image, cmap="gray", vmin=0, vmax=65535)
         if masks is not None and 0 < masks[index].sum() < masks[index].size:
             axis.contour(masks[index], levels=[0.5], colors=OUTLINE, linewidths=0.8)
-    # The title is wider than its panel, which must not push the panels apart.
-    axes[0, 0].set_title(title, loc="left").set_in_layout(False)
+    # The title is wider than its panel, which must not push the panels apart; dollars in a label are no formula.
+    axes[0, 0].set_title(title, loc="left", parse_math=False).set_in_layout(False)
 
 
 def _save(figure: Any, path: str | Path) -> None:

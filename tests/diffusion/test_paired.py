@@ -6,13 +6,13 @@ import pytest
 import torch
 
 import pig
+from pig.diffusion.draws import sample_timesteps
 from pig.diffusion.paired import (
     binarise,
     denoise_pairs,
     denoiser_loss,
     diffusion_loss,
     guider_loss,
-    sample_timesteps,
 )
 
 SCHEDULE = pig.NoiseSchedule.linear(1024)

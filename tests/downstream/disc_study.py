@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pig.segmentation import SegmentationSettings
+from pig.segmenter import SegmentationSettings
 from pig.training import TrainingSettings
 
 SIZE = 32

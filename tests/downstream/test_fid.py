@@ -16,7 +16,7 @@ from pig.errors import UserError
 from pig.files import read_json, write_json
 from pig.metrics import fid as fid_module
 from pig.metrics.fid import INCEPTION_SHA256, RGB8, SegmentationEncoder, fid, write_fid
-from pig.segmentation import load_segmenter
+from pig.segmenter import load_segmenter
 from pig.synthesis import Synthetic
 
 

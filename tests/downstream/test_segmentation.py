@@ -18,15 +18,13 @@ from pig.errors import UserError
 from pig.metrics.overlap import overlap_scores
 from pig.segmentation import (
     JoinedPools,
-    SegmentationSettings,
-    build_network,
     check_no_leak,
     count_pixels,
     dice_bce,
-    load_segmenter,
     mixed_batches,
     segment,
 )
+from pig.segmenter import SegmentationSettings, build_network, load_segmenter
 from pig.settings import parse
 from pig.synthesis import Synthetic
 from pig.training import TrainingSettings
@@ -161,6 +159,7 @@ def test_an_unknown_encoder_is_named() -> None:
     ("changes", "words"),
     [
         ({"training": TrainingSettings(batch_size=2, learning_rate=1e-3, epochs=2)}, "give steps"),
+        ({"training": TrainingSettings(batch_size=2, learning_rate=1e-3, steps=2, accumulate=2)}, "accumulate"),
         ({"encoder_depth": 6}, "encoder_depth"),
         ({"image_size": 36, "encoder_depth": 3}, "multiple of 8"),
         ({"real_share": 1.0}, "real_share"),

@@ -25,15 +25,26 @@ def draw(study, trained, out, name="PairedDiffusion", first=0, last=8, batch=4, 
     return out
 
 
-@pytest.mark.parametrize("cut", [4, 5])
-def test_pairs_do_not_depend_on_the_shards(study, trained, tmp_path, cut):
-    """A cut at the edge of a batch, and one within a batch."""
-    whole = read_shards([draw(study, trained, tmp_path / "whole.npz")], 8)
-    first = draw(study, trained, tmp_path / "a.npz", first=0, last=cut)
-    second = draw(study, trained, tmp_path / "b.npz", first=cut, last=8)
-    both = read_shards([second, first], 8)
-    assert np.array_equal(whole.images, both.images)
-    assert np.array_equal(whole.masks, both.masks)
+@pytest.mark.parametrize(
+    ("name", "cuts"),
+    [
+        ("PairedDiffusion", [4]),  # at the edge of a batch
+        ("PairedDiffusion", [5]),  # within one
+        ("PairedDiffusion", [1, 2, 7, 8]),
+        ("SegGuidedDif", [3, 7]),
+        ("LDM", [5]),
+        ("DDPM", [3]),
+    ],
+)
+def test_pairs_do_not_depend_on_the_shards(study, trained, tmp_path, name, cuts):
+    """However many, of whatever sizes, drawn in whatever order."""
+    last = 9
+    whole = read_shards([draw(study, trained, tmp_path / "whole.npz", name, last=last)], last)
+    edges = list(zip([0, *cuts], [*cuts, last], strict=True))
+    paths = [draw(study, trained, tmp_path / f"{a}.npz", name, first=a, last=b) for a, b in reversed(edges)]
+    parts = read_shards(paths, last)
+    assert np.array_equal(whole.images, parts.images)
+    assert np.array_equal(whole.masks, parts.masks)
 
 
 def test_fewer_pairs_are_the_first_of_more(study, trained, tmp_path):

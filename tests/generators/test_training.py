@@ -5,10 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from pig.checkpoint import load_checkpoint, locked, save_checkpoint
+from pig.checkpoint import load_checkpoint, save_checkpoint
 from pig.errors import UserError
+from pig.files import locked
 from pig.generator import RunDirectory
-from pig.training import Average, TrainingSettings, shuffled, train
+from pig.optimisation import Average
+from pig.training import TrainingSettings, shuffled, train
 
 
 class Discs:

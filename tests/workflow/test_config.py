@@ -22,7 +22,7 @@ from pig.data.phantom import PhantomSettings
 from pig.data.preprocess import PreprocessSettings
 from pig.errors import UserError
 from pig.generator import find_class
-from pig.segmentation import SegmentationSettings
+from pig.segmenter import SegmentationSettings
 from pig.settings import parse
 from pig.training import TrainingSettings
 
@@ -202,6 +202,7 @@ def test_the_official_code_departs_from_the_paper_in_these_settings() -> None:
             "folds.count is 5, but dataset.phantom has 4 patients; a fold needs at least one.",
         ),
         (put("dataset", "manifest", value="no.csv"), "dataset.manifest: there is no file 'no.csv'"),
+        (put("dataset", "manifest", value="a{b}.csv"), "dataset.manifest: 'a{b}.csv' has braces, which Snakemake"),
         (put("table1", "inception_weights", value="no.pth"), "table1.inception_weights: there is no file 'no.pth'"),
     ],
 )

@@ -9,6 +9,7 @@ from pig.config import check_config
 from pig.errors import UserError
 from pig.gpus import gpu_count
 from workflow.machine import say_of_gpus, use_own_commands
+from workflow.plan import write_plan
 from workflow.sources import class_attributes, source_hash
 from workflow.storage import see_new_folders
 
@@ -67,8 +68,8 @@ def phantom_work():
 
 
 def options(flag, values):
-    """The words ``flag value flag value ...`` of a command line."""
-    return [word for value in values for word in (flag, value)]
+    """The words ``flag=value flag=value ...`` of a command line; a value may begin with a dash."""
+    return [f"{flag}={value}" for value in values]
 
 
 def code_of(name):
@@ -130,7 +131,8 @@ def segmentations(arm, folds=FOLDS):
 def feature_weights(wildcards):
     """The weights of FID's feature extractor: of the fold's real-data segmentation, or Inception's, if in a file."""
     if TABLE1["features"] == "encoder":
-        return f"results/segmentation/{REAL}/fold{wildcards.fold}/seed{SEEDS[0]}/model.safetensors"
+        folder = f"results/segmentation/{REAL}/fold{wildcards.fold}/seed{SEEDS[0]}"
+        return [f"{folder}/model.safetensors", f"{folder}/record.json"]
     return TABLE1["inception_weights"] or []
 
 
@@ -138,13 +140,17 @@ def distances(names=TABLE1["generators"], folds=TABLE1["folds"]):
     return [f"results/fid/{name}/fold{k}.json" for name in names for k in folds]
 
 
-def rows_of_table1():
-    return [f"{label(name)}={file}" for name in TABLE1["generators"] for file in distances([name])]
+def rows_of_table1(files):
+    """The words that name the rows; ``files`` are those of :func:`distances`, wherever a storage has put them."""
+    names = [name for name in TABLE1["generators"] for _ in TABLE1["folds"]]
+    return options("--row", [f"{label(name)}={file}" for name, file in zip(names, files)])
 
 
-def rows_of_table2():
-    arms = [f"+{label(arm['generator'])}_{arm['count']}=results/segmentation/{name}" for name, arm in ARMS.items()]
-    return [f"{config['dataset']['name']}=results/segmentation/{REAL}", *arms]
+def rows_of_table2(files):
+    """The words that name the rows and the folders of their arms; ``files`` are all :func:`segmentations`, by arm."""
+    labels = [config["dataset"]["name"], *(f"+{label(arm['generator'])}_{arm['count']}" for arm in ARMS.values())]
+    first_of_arm = files[:: len(FOLDS) * len(SEEDS)]
+    return options("--row", [f"{name}={Path(file).parents[2]}" for name, file in zip(labels, first_of_arm)])
 
 
 def fold_results(fold):

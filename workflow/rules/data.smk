@@ -4,6 +4,22 @@
 # content after each job, so that nothing runs where there is no conda.
 
 
+def data_of_study():
+    """The phantom, a manifest, or, where that lies in a storage (s3://...), the folder that it and its files are in."""
+    manifest = config["dataset"]["manifest"]
+    if manifest is not None and "://" in manifest:
+        return storage(manifest.rpartition("/")[0])
+    return manifest or rules.phantom.output
+
+
+def manifest_of(data):
+    """The manifest, as it lies on this machine, in what :func:`data_of_study` has named."""
+    manifest = config["dataset"]["manifest"]
+    if manifest is not None and "://" not in manifest:
+        return data
+    return f"{data}/{Path(manifest or 'manifest.csv').name}"
+
+
 rule phantom:
     output:
         directory("results/data/phantom"),
@@ -20,14 +36,18 @@ rule phantom:
     params:
         settings=as_json(config["dataset"]["phantom"]),
         work=phantom_work(),
+        events="results/events/phantom",
     shell:
-        "(pig phantom --settings {params.settings:q} --out {params.work} --threads {threads}"
-        " && mv {params.work} {output}) &> {log}"
+        "(pig phantom --settings {params.settings:q} --out {params.work:q} --threads {threads}"
+        " --events {params.events:q} && mv {params.work:q} {output:q}) &> {log:q}"
+
+
+DATA = data_of_study()
 
 
 rule preprocess:
     input:
-        data=config["dataset"]["manifest"] or rules.phantom.output,
+        data=DATA,
     output:
         directory("results/data/store"),
     log:
@@ -41,19 +61,22 @@ rule preprocess:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        manifest=lambda wildcards, input: config["dataset"]["manifest"] or f"{input.data}/manifest.csv",
+        manifest=lambda wildcards, input: manifest_of(input.data),
         settings=as_json(config["preprocessing"]),
         code=source_hash("pig.data.preprocess"),
+        events="results/events/preprocess",
     shell:
-        "pig preprocess --manifest {params.manifest:q} --settings {params.settings:q} --out {output}"
-        " --threads {threads} &> {log}"
+        "pig preprocess --manifest={params.manifest:q} --settings {params.settings:q} --out {output:q}"
+        " --threads {threads}"
+        " --events {params.events:q} &> {log:q}"
 
 
 rule folds:
     input:
         store=rules.preprocess.output,
     output:
-        "results/data/folds.csv",
+        table="results/data/folds.csv",
+        checksum="results/data/folds.csv.sha256",
     log:
         "results/logs/folds.log",
     benchmark:
@@ -69,5 +92,5 @@ rule folds:
         seed=config["folds"]["seed"],
         code=source_hash("pig.data.folds"),
     shell:
-        "pig folds --store {input.store} --count {params.folds} --seed {params.seed} --out {output}"
-        " --threads {threads} &> {log}"
+        "pig folds --store {input.store:q} --count {params.folds} --seed {params.seed} --out {output.table:q}"
+        " --threads {threads} &> {log:q}"

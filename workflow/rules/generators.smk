@@ -5,7 +5,7 @@
 rule fit:
     input:
         store=rules.preprocess.output,
-        folds=rules.folds.output,
+        folds=rules.folds.output.table,
         parts=lambda wildcards: list(parts(wildcards.generator, wildcards.fold).values()),
     output:
         directory("results/models/{generator}/fold{fold}"),
@@ -18,18 +18,21 @@ rule fit:
     threads: 1
     resources:
         gpu=GPU,
+        processes=1,  # that share each batch; with several, as many GPUs (docs/devices.md)
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: min(720 * attempt, 1440),  # a partition that allows less never starts it
     params:
         path=lambda wildcards: GENERATORS[wildcards.generator]["class"],
         model=lambda wildcards: as_json(GENERATORS[wildcards.generator]["model"]),
         seed=config["seed"],
-        needs=lambda wildcards: options(
-            "--need", [f"{role}={part}" for role, part in parts(wildcards.generator, wildcards.fold).items()]
+        needs=lambda wildcards, input: options(
+            "--need", [f"{role}={part}" for role, part in zip(parts(wildcards.generator, wildcards.fold), input.parts)]
         ),
         work="results/work/models/{generator}/fold{fold}",
         code=lambda wildcards: source_hash("pig.fitting", code_of(wildcards.generator)),
+        events="results/events/fit/{generator}/fold{fold}",
     shell:
-        "pig fit --store {input.store} --folds {input.folds} --fold {wildcards.fold} --name {wildcards.generator}"
+        "pig fit --store {input.store:q} --folds {input.folds:q} --fold {wildcards.fold} --name {wildcards.generator}"
         " --class {params.path:q} --model {params.model:q} --seed {params.seed} {params.needs:q}"
-        " --work {params.work} --out {output} --threads {threads} &> {log}"
+        " --work {params.work:q} --out {output:q} --threads {threads}"
+        " --processes {resources.processes} --events {params.events:q} &> {log:q}"

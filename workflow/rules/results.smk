@@ -9,7 +9,7 @@ localrules:
 rule fid:
     input:
         store=rules.preprocess.output,
-        folds=rules.folds.output,
+        folds=rules.folds.output.table,
         synthetic=lambda wildcards: shards(wildcards.generator, wildcards.fold, TABLE1["count"]),
         weights=feature_weights,
     output:
@@ -33,15 +33,15 @@ rule fid:
             if not input.weights
             else [
                 "--weights",
-                Path(input.weights).parent if TABLE1["features"] == "encoder" else input.weights,
+                Path(input.weights[0]).parent if TABLE1["features"] == "encoder" else input.weights,
             ]
         ),
         cache="results/work/fid",
         code=source_hash("pig.metrics.fid"),
     shell:
-        "pig fid --store {input.store} --folds {input.folds} --fold {wildcards.fold} --count {params.pairs}"
-        " --synthetic {input.synthetic} --features {params.features} {params.weights:q} --cache {params.cache}"
-        " --out {output} --threads {threads} &> {log}"
+        "pig fid --store {input.store:q} --folds {input.folds:q} --fold {wildcards.fold} --count {params.pairs}"
+        " --synthetic {input.synthetic:q} --features {params.features} {params.weights:q} --cache {params.cache:q}"
+        " --out {output:q} --threads {threads} &> {log:q}"
 
 
 rule table1:
@@ -62,10 +62,10 @@ rule table1:
         mem_mb=1000,
         runtime=10,
     params:
-        rows=options("--row", rows_of_table1()),
+        rows=lambda wildcards, input: rows_of_table1(input),
         code=source_hash("pig.reporting.tables"),
     shell:
-        "pig table1 {params.rows:q} --out {output.csv} --threads {threads} &> {log}"
+        "pig table1 {params.rows:q} --out {output.csv:q} --threads {threads} &> {log:q}"
 
 
 rule table2:
@@ -87,19 +87,19 @@ rule table2:
         mem_mb=2000,
         runtime=10,
     params:
-        rows=options("--row", rows_of_table2()),
+        rows=lambda wildcards, input: rows_of_table2(input),
         folds=len(FOLDS),
         seeds=SEEDS,
         code=source_hash("pig.reporting.tables"),
     shell:
-        "pig table2 {params.rows:q} --folds {params.folds} --seeds {params.seeds} --out {output.csv}"
-        " --threads {threads} &> {log}"
+        "pig table2 {params.rows:q} --folds {params.folds} --seeds {params.seeds} --out {output.csv:q}"
+        " --threads {threads} &> {log:q}"
 
 
 rule gallery:
     input:
         store=rules.preprocess.output,
-        folds=rules.folds.output,
+        folds=rules.folds.output.table,
         synthetic=lambda wildcards: shards(wildcards.generator, FIGURE_FOLD, 1),
     output:
         "results/figures/gallery_{generator}.png",
@@ -118,8 +118,8 @@ rule gallery:
         label=lambda wildcards: label(wildcards.generator),
         code=source_hash("pig.reporting.figures"),
     shell:
-        "pig gallery --store {input.store} --folds {input.folds} --fold {params.fold} --synthetic {input.synthetic}"
-        " --label {params.label:q} --out {output} --threads {threads} &> {log}"
+        "pig gallery --store {input.store:q} --folds {input.folds:q} --fold {params.fold} --synthetic {input.synthetic:q}"
+        " --label={params.label:q} --out {output:q} --threads {threads} &> {log:q}"
 
 
 rule progress:
@@ -143,8 +143,8 @@ rule progress:
         seed=config["seed"],
         code=lambda wildcards: source_hash("pig.reporting.figures", code_of(wildcards.generator)),
     shell:
-        "pig progress --model {input.model} --sampling {params.sampling:q} --seed {params.seed} --out {output}"
-        " --threads {threads} &> {log}"
+        "pig progress --model {input.model:q} --sampling {params.sampling:q} --seed {params.seed} --out {output:q}"
+        " --threads {threads} &> {log:q}"
 
 
 # `snakemake --cores all fold3`: all that fold 3 adds to the tables, and nothing of another fold.

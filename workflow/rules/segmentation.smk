@@ -4,7 +4,7 @@
 rule segment:
     input:
         store=rules.preprocess.output,
-        folds=rules.folds.output,
+        folds=rules.folds.output.table,
         synthetic=shards_of_arm,
     output:
         slices="results/segmentation/{arm}/fold{fold}/seed{seed}/slices.csv",
@@ -29,7 +29,9 @@ rule segment:
         work="results/work/segmentation/{arm}/fold{fold}/seed{seed}",
         folder=subpath(output.slices, parent=True),
         code=source_hash("pig.segmentation"),
+        events="results/events/segment/{arm}/fold{fold}/seed{seed}",
     shell:
-        "pig segment --store {input.store} --folds {input.folds} --fold {wildcards.fold} --seed {wildcards.seed}"
-        " --settings {params.settings:q} {params.synthetic:q} --work {params.work} --out {params.folder}"
-        " --threads {threads} &> {log}"
+        "pig segment --store {input.store:q} --folds {input.folds:q} --fold {wildcards.fold} --seed {wildcards.seed}"
+        " --settings {params.settings:q} {params.synthetic:q} --work {params.work:q} --out {params.folder:q}"
+        " --threads {threads}"
+        " --events {params.events:q} &> {log:q}"

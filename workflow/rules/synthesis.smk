@@ -5,7 +5,7 @@ rule synthesise:
     input:
         model=lambda wildcards: model(wildcards.generator, wildcards.fold),
         store=rules.preprocess.output,
-        folds=rules.folds.output,
+        folds=rules.folds.output.table,
     output:
         "results/synthetic/{generator}/fold{fold}/shard{shard}.npz",
     log:
@@ -27,8 +27,10 @@ rule synthesise:
         last=last,
         batch=config["synthesis"]["batch_size"],
         code=lambda wildcards: source_hash("pig.synthesis", code_of(wildcards.generator)),
+        events="results/events/synthesise/{generator}/fold{fold}/shard{shard}",
     shell:
-        "pig synthesise --model {input.model} --name {wildcards.generator} --class {params.path:q}"
-        " --sampling {params.sampling:q} --seed {params.seed} --store {input.store} --folds {input.folds}"
-        " --first {params.first} --last {params.last} --batch {params.batch} --out {output}"
-        " --threads {threads} &> {log}"
+        "pig synthesise --model {input.model:q} --name {wildcards.generator} --class {params.path:q}"
+        " --sampling {params.sampling:q} --seed {params.seed} --store {input.store:q} --folds {input.folds:q}"
+        " --first {params.first} --last {params.last} --batch {params.batch} --out {output:q}"
+        " --threads {threads}"
+        " --events {params.events:q} &> {log:q}"

@@ -3,9 +3,8 @@
 import csv
 import hashlib
 import json
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ import numpy as np
 from pig.data.phantom.patient import make_patient
 from pig.data.phantom.settings import PhantomSettings
 from pig.errors import UserError
-from pig.files import atomic_path, read_json, write_json
+from pig.files import atomic_path, locked, read_json, write_json
+from pig.processes import process_pool
 from pig.progress import track
 
 VERSION = 1  # raised with every change of the pictures, so that no folder mixes two of them
@@ -51,22 +51,25 @@ def write_population(out: Path, settings: PhantomSettings, jobs: int = 1) -> Non
         jobs: processes.
 
     Raises:
-        UserError: the folder holds a population of other settings, or ``jobs`` is below 1.
+        UserError: the folder holds a population of other settings, another process writes into it, or ``jobs`` is
+            below 1.
     """
     out = Path(out)
     names = patient_names(settings)
-    open_folder(out, settings, jobs)
-    for folder in ("images", "masks"):
-        (out / folder).mkdir(exist_ok=True)
-    waiting = [name for name in names if not _record(out, name).exists()]
-    made = run(write_patient, [(out, settings, name) for name in waiting], jobs)
-    for _ in track(made, "phantom", len(names), len(names) - len(waiting)):
-        pass
-    with atomic_path(out / "manifest.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for name in names:
-            writer.writerows(read_json(_record(out, name)))
+    with locked(out):
+        open_folder(out, settings, jobs)
+        for folder in ("images", "masks"):
+            (out / folder).mkdir(exist_ok=True)
+        waiting = [name for name in names if not _record(out, name).exists()]
+        made = run(write_patient, [(out, settings, name) for name in waiting], jobs)
+        for _ in track(made, "phantom", len(names), len(names) - len(waiting)):
+            pass
+        with atomic_path(out / "manifest.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            for name in names:
+                writer.writerows(read_json(_record(out, name)))
+        (out / "lock").unlink()
 
 
 def open_folder(out: Path, settings: PhantomSettings, jobs: int) -> None:
@@ -131,8 +134,7 @@ def run(task: Callable[..., None], calls: Sequence[tuple[Any, ...]], jobs: int) 
             _one_thread(task, *call)
             yield
         return
-    # Spawned, because a fork of a process that has threads (torch, BLAS) may hang.
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with process_pool(jobs) as pool:
         futures = [pool.submit(_one_thread, task, *call) for call in calls]
         try:
             for future in as_completed(futures):

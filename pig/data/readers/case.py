@@ -76,9 +76,9 @@ def inside(root: Path, relative: str) -> Path:
     """Return ``root / relative``, a path that a data set itself names.
 
     Raises:
-        UserError: it is absolute or climbs out of ``root``.
+        UserError: it is absolute, or leads out of ``root`` by ".." or through a link.
     """
-    if Path(relative).is_absolute() or leaves(relative):
+    if Path(relative).is_absolute() or leaves(root, relative):
         raise UserError(f"{relative} leaves the folder {root}")
     return root / relative
 

@@ -2,10 +2,8 @@
 
 import dataclasses
 import logging
-import multiprocessing
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,6 +17,7 @@ from pig.data.readers import bcs_dbt, cbis_ddsm, coco, folders, inbreast, nnunet
 from pig.data.readers.case import Case, Pair
 from pig.errors import UserError
 from pig.files import atomic_directory, write_json
+from pig.processes import process_pool
 from pig.progress import track
 from pig.settings import parse
 
@@ -117,8 +116,7 @@ def _write(cases: list[Case], folder: Path, common: Import, jobs: int) -> Iterab
     if jobs <= 1:
         yield from map(write, range(len(cases)), cases)
         return
-    # Spawned, since a forked child of a process with threads (torch has some) may hang.
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+    with process_pool(jobs) as pool:
         yield from pool.map(write, range(len(cases)), cases)
 
 

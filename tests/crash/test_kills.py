@@ -1,0 +1,128 @@
+"""A study whose jobs and whose Snakemake are killed again and again ends with the bytes of an undisturbed one."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import psutil
+from small_study import TABLES, contents, differing, run, start
+
+KILLS = {"phantom": 2, "preprocess": 2, "fit": 6, "synthesise": 5, "segment": 5}
+WHOLE = 3  # of Snakemake with all its jobs, as by a machine that goes down
+ALONE = 2  # of Snakemake alone, whose jobs run on
+
+
+def jobs(snakemake: int) -> Iterator[tuple[str, psutil.Process]]:
+    """Yield (command, process) of each running ``pig`` that Snakemake, or what it left behind, has started."""
+    for process in psutil.process_iter():
+        try:
+            words = process.cmdline()
+            if os.getpgid(process.pid) == snakemake and len(words) > 2 and Path(words[1]).name == "pig":
+                yield words[2], process
+        except (psutil.Error, ProcessLookupError):
+            continue
+
+
+def kill(process: psutil.Process) -> bool:
+    """Kill one process as the kernel does when memory runs out; return whether it still ran."""
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return False
+    return True
+
+
+class Assassin:
+    """Kills, at moments that a seed decides, what a run of Snakemake has started, and counts it."""
+
+    def __init__(self, seed: int, seconds: dict[str, float]) -> None:
+        self.rng = random.Random(seed)
+        self.seconds = seconds  # of an undisturbed job, by command
+        self.of_all = [*["whole"] * WHOLE, *["alone"] * ALONE]
+        self.rng.shuffle(self.of_all)
+        self.kills: Counter[str] = Counter()
+        self.in_training = 0  # killed after a checkpoint that they wrote themselves
+
+    def attend(self, snakemake: subprocess.Popen[str]) -> None:
+        """Follow one run of Snakemake to its end, whoever brings it about."""
+        moments: dict[int, float] = {}
+        end = time.monotonic() + self.rng.uniform(4, 12) if self.of_all and self.rng.random() < 0.5 else None
+        while snakemake.poll() is None:
+            for command, process in jobs(snakemake.pid):
+                if self.kills[command] >= KILLS.get(command, 0):
+                    continue
+                if process.pid not in moments:
+                    # Every other training is killed after a checkpoint, most others before: importing takes longest.
+                    waits = command in ("fit", "segment") and self.rng.random() < 0.5
+                    delay = self.rng.uniform(0, 0.9) * self.seconds[command]
+                    moments[process.pid] = -delay if waits else time.monotonic() + delay
+                if moments[process.pid] < 0 and has_checkpoint(process):
+                    moments[process.pid] = time.monotonic() - moments[process.pid] / 10
+                if 0 <= moments[process.pid] <= time.monotonic():
+                    moments[process.pid] = float("inf")
+                    self.in_training += has_checkpoint(process)
+                    self.kills[command] += kill(process)
+            if end and time.monotonic() > end:
+                kind = self.of_all.pop()
+                if kind == "whole":
+                    os.killpg(snakemake.pid, signal.SIGKILL)
+                else:
+                    snakemake.kill()
+                self.kills[kind] += 1
+                snakemake.wait()
+            time.sleep(0.02)
+
+
+def has_checkpoint(job: psutil.Process) -> bool:
+    """Return whether a training has written a checkpoint since it was started."""
+    try:
+        words = job.cmdline()
+        work = Path(job.cwd()) / words[words.index("--work") + 1]
+        return any(file.stat().st_mtime > job.create_time() for file in work.rglob("step*.safetensors"))
+    except (psutil.Error, ValueError, FileNotFoundError):
+        return False
+
+
+def seconds_of_jobs(finished: Path) -> dict[str, float]:
+    def fastest(command: str) -> float:
+        files = (finished / "results/benchmarks").glob(f"{command}*/**/*.tsv")
+        alone = finished / f"results/benchmarks/{command}.tsv"
+        return min(float(pd.read_csv(file, sep="\t")["s"].iloc[0]) for file in ([alone] if alone.exists() else files))
+
+    return {command: fastest(command) for command in KILLS}
+
+
+def test_twenty_kills_change_no_byte(small_run: Path, tmp_path: Path) -> None:
+    assassin = Assassin(seed=5, seconds=seconds_of_jobs(small_run))
+    groups = []
+    for _ in range(60):
+        snakemake = start(tmp_path, "--", *TABLES)
+        groups.append(snakemake.pid)
+        assassin.attend(snakemake)
+        if snakemake.returncode == 0:
+            break
+        if snakemake.returncode < 0:
+            status, said = run(tmp_path, "--unlock")
+            assert status == 0, said
+    print(f"{assassin.kills}, {assassin.in_training} after a checkpoint, {len(groups)} runs")
+    assert snakemake.returncode == 0, (tmp_path / "out.txt").read_text()[-5000:]
+    assert sum(assassin.kills.values()) >= 20, assassin.kills
+    assert set(assassin.kills) == {*KILLS, "whole", "alone"}
+
+    # Trainings that were killed after a checkpoint went on from it.
+    logs = [file.read_text() for file in (tmp_path / "results/logs").rglob("*.log")]
+    assert assassin.in_training > 0
+    assert any(re.search(r"going on from step \d+", log) for log in logs)
+
+    # All is as in the undisturbed run, and nothing else lies about: neither files nor processes.
+    assert differing(contents(tmp_path), contents(small_run)) == []
+    assert [path for path in (tmp_path / "results").rglob("*") if path.is_file() and path.name.startswith(".")] == []
+    ours = [p.pid for p in psutil.process_iter() if p.status() != psutil.STATUS_ZOMBIE and os.getpgid(p.pid) in groups]
+    assert ours == []

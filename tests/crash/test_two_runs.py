@@ -1,0 +1,63 @@
+"""Two runs on one directory, and the lock that a killed run leaves."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import yaml
+from small_study import CONFIGS, run, start, wait_for
+
+MODEL = "results/models/pig/fold0"
+
+
+@pytest.fixture
+def study(small_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished small study, whose PIG trains longer now."""
+    directory = tmp_path / "study"
+    shutil.copytree(small_run, directory)
+    (directory / "out.txt").unlink()
+    longer = {"generators": {"pig": {"model": {"training": {"steps": 1500, "checkpoint_every": 100}}}}}
+    (directory / "longer.yaml").write_text(yaml.safe_dump(longer))
+    return directory
+
+
+def trains(directory: Path) -> bool:
+    """Return whether a training of this run has written a checkpoint."""
+    return any((directory / "results/work/models/pig/fold0").rglob("step*.safetensors"))
+
+
+def test_two_runs_do_not_meet_and_a_stale_lock_is_explained(study: Path) -> None:
+    configs = [*CONFIGS, "longer.yaml"]
+    first = start(study, "--", MODEL, configs=configs)
+    try:
+        wait_for(lambda: trains(study), first)
+
+        # Snakemake refuses a second run.
+        status, said = run(study, "--", MODEL, configs=configs)
+        assert status != 0
+        assert "cannot be locked" in said
+        assert "--unlock" in said
+
+        # Where its lock is set aside, the work folder's own holds.
+        status, said = run(study, "--nolock", "--", MODEL, configs=configs)
+        assert status != 0
+        assert "is in use by another run; wait for it, or stop it first" in said
+        assert first.poll() is None
+
+        # The machine goes down.
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+    finally:
+        if first.poll() is None:
+            os.killpg(first.pid, signal.SIGKILL)
+    status, said = run(study, "--", MODEL, configs=configs)
+    assert status != 0
+    assert "--unlock" in said
+    assert not (study / MODEL / "generator.json").exists()
+    assert run(study, "--unlock", configs=configs)[0] == 0
+    status, said = run(study, "--", MODEL, configs=configs)
+    assert status == 0, said
+    assert "going on from step" in (study / "results/logs/fit/pig/fold0.log").read_text()
+    assert not any(path.name.startswith(".fold") for path in (study / "results/models/pig").iterdir())

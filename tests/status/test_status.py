@@ -1,0 +1,174 @@
+"""`pig status` of a study that runs, was killed, has failed, and is finished."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from small_study import CONFIGS, run, start, wait_for
+
+from pig.status import Job, Status, as_text, duration, read_status
+
+MODEL = "results/models/pig/fold0"
+
+
+def pig_status(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("pig")), "status", str(directory), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def states(directory: Path) -> dict[str, str]:
+    return {job.name: job.state for job in read_status(directory).jobs}
+
+
+def test_where_nothing_was_started(tmp_path: Path) -> None:
+    shown = pig_status(tmp_path)
+    assert shown.returncode == 2
+    assert "no run was started in" in shown.stderr
+
+
+def test_a_finished_study(small_run: Path) -> None:
+    status = read_status(small_run)
+    assert not status.under_way
+    assert status.locked is None
+    assert status.seconds_left == 0
+    assert {job.state for job in status.jobs} == {"done"}
+    assert len(status.jobs) == 16
+    assert all(job.seconds and job.seconds > 0 for job in status.jobs)
+    shown = pig_status(small_run).stdout
+    assert shown.startswith("16 jobs: 16 done, 0 running, 0 failed, 0 waiting\n")
+    assert shown.endswith("All is done.\n")
+    rules = [line.split()[0] for line in shown.splitlines()[3:12]]
+    assert rules == ["phantom", "preprocess", "folds", "fit", "synthesise", "segment", "fid", "table1", "table2"]
+    content = json.loads(pig_status(small_run, "--json").stdout)
+    assert content["counts"] == {"done": 16, "running": 0, "failed": 0, "waiting": 0}
+    assert {job["rule"] for job in content["jobs"]} == set(rules)
+
+
+@pytest.fixture
+def study(small_run: Path, tmp_path: Path) -> Path:
+    directory = tmp_path / "study"
+    shutil.copytree(small_run, directory)
+    (directory / "out.txt").unlink()
+    longer = {"generators": {"pig": {"model": {"training": {"steps": 1500, "checkpoint_every": 100}}}}}
+    (directory / "longer.yaml").write_text(yaml.safe_dump(longer))
+    return directory
+
+
+def test_a_run_from_its_start_over_its_death_to_a_failure(study: Path) -> None:
+    configs = [*CONFIGS, "longer.yaml"]
+    target = "results/segmentation/pig_16/fold0/seed0/slices.csv"
+    process = start(study, "--", target, configs=configs)
+    try:
+        wait_for(lambda: any((study / "results/work/models/pig/fold0").rglob("step*.safetensors")), process)
+        status = read_status(study)
+        assert status.under_way
+        expected = {
+            "phantom": "done",
+            "preprocess": "done",
+            "folds": "done",
+            "fit pig fold0": "running",  # anew: what it made before was removed
+            "synthesise pig fold0 shard0": "waiting",  # from the model of before: what is there is old
+            "synthesise pig fold0 shard1": "waiting",
+            "segment pig_16 fold0 seed0": "waiting",
+        }
+        assert {job.name: job.state for job in status.jobs} == expected
+        training = next(job for job in status.jobs if job.state == "running")
+        assert training.seconds is not None
+        assert 0 < training.seconds < 120
+        shown = pig_status(study).stdout
+        assert "7 jobs: 3 done, 1 running, 0 failed, 3 waiting" in shown
+        assert "Running:\n  fit pig fold0" in shown
+        assert "A run is under way since" in shown
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    # Killed: the job is no longer running, and the lock that is left is explained.
+    deadline = time.monotonic() + 10
+    while states(study)["fit pig fold0"] == "running" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert states(study) == expected | {"fit pig fold0": "failed"}
+    shown = pig_status(study).stdout
+    assert "Failed:\n  fit pig fold0: results/logs/fit/pig/fold0.log" in shown
+    assert "It was killed and has left its lock in .snakemake/locks" in shown
+    assert "--unlock" in shown
+    assert run(study, "--unlock", configs=configs)[0] == 0
+    assert "The same command goes on with it." in pig_status(study).stdout
+
+    # Failed: a store that is damaged.
+    pixels = study / "results/data/store/masks.npy"
+    pixels.write_bytes(pixels.read_bytes()[:-1] + b"\1")
+    assert run(study, "--rerun-triggers", "params", "--", target, configs=configs)[0] != 0
+    status = read_status(study)
+    failed = [job for job in status.jobs if job.state == "failed"]
+    assert [job.name for job in failed] == ["fit pig fold0"]
+    assert failed[0].log == "results/logs/fit/pig/fold0.log"
+    assert failed[0].message is not None
+    assert "The pixels of the store results/data/store are damaged" in failed[0].message
+
+
+def plan_of(directory: Path, jobs: list[dict[str, object]], started: float) -> None:
+    plan = {"started": started, "host": "here", "process": 1, "locks": "locks", "jobs": jobs}
+    (directory / "results").mkdir(exist_ok=True)
+    (directory / "results/plan.json").write_text(json.dumps(plan))
+
+
+def entry(fold: int) -> dict[str, object]:
+    return {
+        "rule": "fit",
+        "wildcards": {"generator": "pig", "fold": str(fold)},
+        "outputs": [f"results/models/pig/fold{fold}"],
+        "log": f"results/logs/fit/pig/fold{fold}.log",
+        "benchmark": f"results/benchmarks/fit/pig/fold{fold}.tsv",
+        "needed": True,
+    }
+
+
+def test_the_time_left_comes_from_finished_jobs_and_from_the_rate_of_running_ones(tmp_path: Path) -> None:
+    import fcntl
+
+    now = time.time()
+    plan_of(tmp_path, [entry(fold) for fold in range(4)], now - 1000)
+    for folder in ("models/pig/fold0", "logs/fit/pig", "benchmarks/fit/pig", "events/fit/pig/fold1"):
+        (tmp_path / "results" / folder).mkdir(parents=True)
+    (tmp_path / "results/benchmarks/fit/pig/fold0.tsv").write_text("s\th:m:s\n200.0\t0:03:20\n")
+    log = tmp_path / "results/logs/fit/pig/fold1.log"
+    begun = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(now - 50))
+    log.write_text(f"12:00:00 started {begun} on here, process 7: pig fit\n")
+
+    with log.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        status = read_status(tmp_path)
+        assert [job.state for job in status.jobs] == ["done", "running", "waiting", "waiting"]
+        # 150 s of the one that runs, 200 s of each that waits; one runs at a time.
+        assert status.seconds_left == pytest.approx(550, abs=3)
+        assert status.unmeasured == []
+
+        # It is slower than its sister was: 2 steps in 10 s, and 100 to go.
+        events = [{"time": now - 10, "name": "pig", "step": 398, "total": 500, "loss": 1.0}]
+        events.append({"time": now, "name": "pig", "step": 400, "total": 500})
+        text = "".join(json.dumps(event) + "\n" for event in events) + '{"time": 12'
+        (tmp_path / "results/events/fit/pig/fold1/events.jsonl").write_text(text)
+        running = read_status(tmp_path).jobs[1]
+        assert (running.step, running.total) == (400, 500)
+        assert running.left == pytest.approx(500)
+        assert "fit pig fold1, step 400 of 500, 8 min left" in as_text(read_status(tmp_path))
+    assert read_status(tmp_path).jobs[1].state == "failed"
+
+
+def test_what_no_job_has_measured_is_named() -> None:
+    jobs = [Job("fit", "fit", "fit", "waiting", "a.log", left=30.0), Job("fid", "fid", "fid", "waiting", "b.log")]
+    text = as_text(Status(jobs, True, None, 0.0, "here", 1, 30.0, ["fid"]))
+    assert "Time left: about 30 s, and more for fid, of which no job is finished yet." in text
+
+
+def test_durations() -> None:
+    said = [duration(seconds) for seconds in (3.2, 89, 90, 5399, 5400, 90000)]
+    assert said == ["3 s", "89 s", "2 min", "90 min", "1.5 h", "25.0 h"]

@@ -1,0 +1,10 @@
+from pathlib import Path
+
+import pytest
+from training_study import make_study
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store and folds.csv."""
+    return make_study(tmp_path_factory.mktemp("training study") / "data")
