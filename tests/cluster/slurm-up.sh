@@ -51,7 +51,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2
 MinJobAge=3600
-KillWait=5
+KillWait=20
 DefMemPerCPU=500
 $([ "$gpus" -gt 0 ] && echo GresTypes=gpu)
 NodeName=$host NodeAddr=127.0.0.1 CPUs=4 RealMemory=20000 $([ "$gpus" -gt 0 ] && echo "Gres=gpu:$gpus") State=UNKNOWN
