@@ -18,6 +18,7 @@ if [ -s /etc/slurm/slurm.conf ] && ! grep -qxF "$mark" /etc/slurm/slurm.conf; th
     exit 3
 fi
 
+"$(dirname "${BASH_SOURCE[0]}")/slurm-down.sh" 2> /dev/null # one that an interrupted test left behind
 rm -rf "$state"
 mkdir -p "$state"/{controller,daemon,log} /etc/slurm
 install -d -o munge -g munge -m 755 /run/munge
