@@ -22,6 +22,8 @@ localrules:
 onstart:
     if workflow.is_main_process:
         write_plan(workflow, Path(".snakemake/locks"))
+    if sentence := say_of_gpus(workflow.non_local_exec):
+        logger.warning(sentence)
 
 
 rule all:

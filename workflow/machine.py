@@ -4,24 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from pig.errors import UserError
-
-
-def gpu_count() -> int:
-    """Return the number of GPUs that jobs may use: PIG_GPUS if set, else how many are visible here.
-
-    Raises:
-        UserError: PIG_GPUS is not a count.
-    """
-    asked = os.environ.get("PIG_GPUS")
-    if asked is not None:
-        if not asked.isdecimal():
-            raise UserError(f"PIG_GPUS must be a number of GPUs, 0 or more, not '{asked}'.")
-        return int(asked)
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return sum(bool(name.strip()) and name.strip() != "-1" for name in visible.split(","))
-    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+from pig.gpus import gpu_count
 
 
 def use_own_commands() -> None:
@@ -29,3 +12,14 @@ def use_own_commands() -> None:
     own, path = str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)
     if path.split(os.pathsep)[0] != own:
         os.environ["PATH"] = os.pathsep.join([own, path])
+
+
+def say_of_gpus(remote: bool) -> str | None:
+    """Return a sentence if ``remote`` jobs ask for GPUs, or for none, by what this machine happens to have."""
+    if not remote or "PIG_GPUS" in os.environ:
+        return None
+    asks = "one GPU for each job that can use one" if gpu_count() else "no GPU"
+    return (
+        f"PIG_GPUS is not set, and this machine has {gpu_count()} GPUs, so the jobs ask for {asks}, whatever the "
+        "machines have that run them. Set PIG_GPUS=1 where those have GPUs, PIG_GPUS=0 where they have none."
+    )

@@ -7,7 +7,8 @@ from snakemake.exceptions import WorkflowError
 
 from pig.config import check_config
 from pig.errors import UserError
-from workflow.machine import gpu_count, use_own_commands
+from pig.gpus import gpu_count
+from workflow.machine import say_of_gpus, use_own_commands
 from workflow.plan import write_plan
 from workflow.sources import class_attributes, source_hash
 from workflow.storage import see_new_folders
@@ -31,7 +32,7 @@ def check_classes():
 try:
     check_config(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
     check_classes()
-    GPU = min(gpu_count(), 1)  # of one job
+    GPU = min(gpu_count(), 1) or None  # of one job; None asks for nothing, where a 0 would be asked of Kubernetes
 except UserError as error:
     raise WorkflowError(str(error)) from None  # which Snakemake prints without a traceback
 

@@ -19,7 +19,6 @@ rule phantom:
         "../../environment.yml"
     threads: 8
     resources:
-        gpu=0,
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
@@ -51,7 +50,6 @@ if IMPORTED:
             "../../environment.yml"
         threads: 8
         resources:
-            gpu=0,
             mem_mb=memory_for_data,
             runtime=lambda wildcards, attempt: 360 * attempt,
         params:
@@ -83,7 +81,6 @@ rule report_data:
         "../../environment.yml"
     threads: 8
     resources:
-        gpu=0,
         mem_mb=memory_for_data,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
@@ -112,7 +109,6 @@ rule check:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=0,
         mem_mb=1000,
         runtime=10,
     shell:
@@ -132,7 +128,6 @@ rule preprocess:
         "../../environment.yml"
     threads: 8
     resources:
-        gpu=0,
         mem_mb=memory_for_data,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
@@ -162,7 +157,6 @@ rule folds:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=0,
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:

@@ -20,7 +20,7 @@ rule fit:
         gpu=GPU,
         processes=1,  # that share each batch; with several, as many GPUs (docs/devices.md)
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 720 * attempt,
+        runtime=lambda wildcards, attempt: min(720 * attempt, 1440),  # a partition that allows less never starts it
     params:
         path=lambda wildcards: GENERATORS[wildcards.generator]["class"],
         model=lambda wildcards: as_json(GENERATORS[wildcards.generator]["model"]),

@@ -59,7 +59,6 @@ rule table1:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=0,
         mem_mb=1000,
         runtime=10,
     params:
@@ -85,7 +84,6 @@ rule table2:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=0,
         mem_mb=2000,
         runtime=10,
     params:
@@ -113,7 +111,6 @@ rule gallery:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=0,
         mem_mb=2000,
         runtime=10,
     params:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 TINY = ROOT / "workflow" / "configs" / "tiny.yaml"
 
 
@@ -29,11 +29,16 @@ class Plan(NamedTuple):
         return [output for _, output in self.jobs]
 
 
+def command(directory: Path, *words: str | Path) -> list[str]:
+    """Return the words that run Snakemake in ``directory``."""
+    program = Path(sys.executable).with_name("snakemake")
+    return [*map(str, [program, "--snakefile", ROOT / "Snakefile", "--directory", directory, *words])]
+
+
 def snakemake(directory: Path, *words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run Snakemake in ``directory``; stdout and stderr come together as stdout."""
-    command = [Path(sys.executable).with_name("snakemake"), "--snakefile", ROOT / "Snakefile", "--directory", directory]
     return subprocess.run(
-        [*map(str, command), *map(str, words)],
+        command(directory, *words),
         env=os.environ | {"PIG_GPUS": "0"} | environment,
         cwd=directory,
         stdout=subprocess.PIPE,

@@ -1,0 +1,39 @@
+"""What the default profile and the submitting machine say of GPUs."""
+
+from pathlib import Path
+
+import pytest
+from study_runs import TINY, snakemake
+
+from workflow.machine import say_of_gpus
+
+
+@pytest.mark.parametrize(
+    ("gpus", "words", "limit"), [("0", [], 1), ("3", [], 3), ("3", ["--resources", "gpu=2"], 2)], ids=str
+)
+def test_as_many_jobs_use_a_gpu_at_a_time_as_there_are(finished: Path, gpus: str, words: list[str], limit: int) -> None:
+    again = ["--cores", "1", *words, "--forcerun", "table2", "--configfile", TINY, "--", "results/table2.csv"]
+    run = snakemake(finished, *again, PIG_GPUS=gpus)
+    assert run.returncode == 0, run.stdout
+    assert f'Provided resources: gpu=Resource("gpu", {limit})' in run.stdout
+    assert "PIG_GPUS is not set" not in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("remote", "asked", "visible", "sentence"),
+    [
+        (True, None, "", "this machine has 0 GPUs, so the jobs ask for no GPU"),
+        (True, None, "0,1", "this machine has 2 GPUs, so the jobs ask for one GPU for each job that can use one"),
+        (True, "1", "", None),
+        (False, None, "", None),
+    ],
+)
+def test_the_submitting_machine_decides_nothing_in_silence(
+    monkeypatch: pytest.MonkeyPatch, remote: bool, asked: str | None, visible: str, sentence: str | None
+) -> None:
+    monkeypatch.delenv("PIG_GPUS", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    if asked is not None:
+        monkeypatch.setenv("PIG_GPUS", asked)
+    said = say_of_gpus(remote)
+    assert said is None if sentence is None else said is not None and sentence in said
