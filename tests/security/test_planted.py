@@ -25,7 +25,7 @@ from pig.files import read_json
 from pig.generator import load_generator, load_part, sha256
 from pig.metrics import fid
 from pig.reporting.tables import read_slices
-from pig.segmentation import load_segmenter
+from pig.segmenter import load_segmenter
 from pig.status import read_status
 from pig.synthesis import read_shards
 
