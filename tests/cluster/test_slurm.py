@@ -224,7 +224,7 @@ def test_gpus_are_asked_for_as_one_setting_says(slurm: None, finished: Path, tmp
     assert status != 0
     assert "Invalid generic resource (gres) specification" in said
     assert "PIG_GPUS is not set" not in said
-    assert not jobs()
+    assert not jobs("figures")
 
     # Without a word the submitting machine is the measure, and Snakemake says so. The three jobs share an allocation.
     status, said = draw()
