@@ -167,7 +167,7 @@ def test_a_study_hit_by_failure_time_limit_and_scancel_gives_the_table_of_a_loca
         (local / f"attempts{fold}").write_text("xx")  # the third goes well
     reference = snakemake(local, "--cores", "2", *words, "results/table2.csv")
     assert reference.returncode == 0, reference.stdout
-    for name in ("table2.csv", "segmentation/real/fold1/seed0/slices.csv", "synthetic/segguided/fold0/shard0.npz"):
+    for name in ("table2.csv", "scores.csv", "segmentation/segguided_8/fold0/seed0/slices.csv"):
         assert (study / "results" / name).read_bytes() == (local / "results" / name).read_bytes(), name
 
 
