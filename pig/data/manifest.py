@@ -82,7 +82,8 @@ def leaves(folder: Path, relative: str) -> bool:
     if Path(relative).is_absolute():
         return False
     climbs = Path(os.path.normpath(relative)).parts[:1] == ("..",)
-    return climbs or not (folder / relative).resolve().is_relative_to(folder.resolve())
+    end = Path(os.path.realpath(folder / relative))  # unlike resolve(), it bears links that lead in a circle
+    return climbs or not end.is_relative_to(folder.resolve())
 
 
 def spellings(patients: Sequence[str]) -> list[tuple[int, int]]:

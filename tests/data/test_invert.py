@@ -1,5 +1,7 @@
 """`pig invert`, by the command line: masks of a store and predictions, back on the source's pixels."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -97,5 +99,8 @@ def test_what_is_no_prediction_is_listed_at_once(study: Path, capsys: pytest.Cap
 def test_a_store_without_geometry_has_no_way_back(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = pd.read_csv(study / "store/manifest.csv").drop(columns="crop_h")
     table.to_csv(study / "store/manifest.csv", index=False)
+    description = json.loads((study / "store/store.json").read_text())
+    description["manifest"] = hashlib.sha256((study / "store/manifest.csv").read_bytes()).hexdigest()
+    (study / "store/store.json").write_text(json.dumps(description))
     assert main(["invert", "--store", str(study / "store"), "--out", str(study / "back")]) == 2
     assert "lacks the column crop_h" in capsys.readouterr().err

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def test_a_store_by_hand(tmp_path: Path) -> None:
     assert store.manifest["diameter_mm"].tolist() == [4.5, 6.0]
     assert json.loads((store.path / "store.json").read_text()) == {
         "size": 20, "fit": "stretch", "count": 2, "fingerprint": store.fingerprint,
+        "manifest": hashlib.sha256((store.path / "manifest.csv").read_bytes()).hexdigest(),
     }  # fmt: skip
     geometry = store.manifest.loc[0, "source_h":].to_dict()
     assert geometry == {

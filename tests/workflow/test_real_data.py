@@ -168,7 +168,7 @@ def test_a_manifest_with_a_salt_is_imported_and_the_phantom_has_none(tmp_path: P
     salted = {"manifest": "my data/table.csv", "salt": "salt"}
     text = plan(tmp_path, *overlay(tmp_path, "salted", dataset=salted), "results/data/store").text
     assert "pig import --from manifest --root 'my data/table.csv'" in text
-    assert "--salt salt" in text
+    assert "--salt=salt" in text
     run = snakemake(tmp_path, "--dry-run", *overlay(tmp_path, "wrong", dataset={"salt": "salt"}), "all")
     assert "dataset.salt is of no use with the phantom" in run.stdout
 
@@ -181,5 +181,5 @@ def test_each_public_set_is_one_command(tmp_path: Path, name: str) -> None:
     assert f"pig import --from {name} --root data/{name} " in result.text
     assert result.counts["import_data"] == result.counts["check"] == result.counts["preprocess"] == 1
     assert "phantom" not in result.counts
-    weak = "--row 'BCS-DBT (weak masks: ellipses in boxes)=results/segmentation/real'"
+    weak = "'--row=BCS-DBT (weak masks: ellipses in boxes)=results/segmentation/real'"
     assert (weak in result.text) == (name == "bcs-dbt")

@@ -188,17 +188,20 @@ def distances(names=TABLE1["generators"], folds=TABLE1["folds"]):
     return [f"results/fid/{name}/fold{k}.json" for name in names for k in folds]
 
 
+# The labels of rows are parameters of their own, because Snakemake does not see a change in one that takes the inputs.
+LABELS_OF_TABLE1 = [label(name) for name in TABLE1["generators"] for _ in TABLE1["folds"]]
+LABELS_OF_TABLE2 = [data_label(), *(f"+{label(arm['generator'])}_{arm['count']}" for arm in ARMS.values())]
+
+
 def rows_of_table1(files):
     """The words that name the rows; ``files`` are those of :func:`distances`, wherever a storage has put them."""
-    names = [name for name in TABLE1["generators"] for _ in TABLE1["folds"]]
-    return options("--row", [f"{label(name)}={file}" for name, file in zip(names, files)])
+    return options("--row", [f"{name}={file}" for name, file in zip(LABELS_OF_TABLE1, files)])
 
 
 def rows_of_table2(files):
     """The words that name the rows and the folders of their arms; ``files`` are all :func:`segmentations`, by arm."""
-    labels = [data_label(), *(f"+{label(arm['generator'])}_{arm['count']}" for arm in ARMS.values())]
     first_of_arm = files[:: len(FOLDS) * len(SEEDS)]
-    return options("--row", [f"{name}={Path(file).parents[2]}" for name, file in zip(labels, first_of_arm)])
+    return options("--row", [f"{name}={Path(file).parents[2]}" for name, file in zip(LABELS_OF_TABLE2, first_of_arm)])
 
 
 def fold_results(fold):

@@ -25,6 +25,7 @@ rule fit:
         path=lambda wildcards: GENERATORS[wildcards.generator]["class"],
         model=lambda wildcards: as_json(GENERATORS[wildcards.generator]["model"]),
         seed=config["seed"],
+        roles=lambda wildcards: list(parts(wildcards.generator, wildcards.fold)),
         needs=lambda wildcards, input: options(
             "--need", [f"{role}={part}" for role, part in zip(parts(wildcards.generator, wildcards.fold), input.parts)]
         ),
