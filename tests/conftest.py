@@ -1,11 +1,13 @@
 """What all tests share: one thread, no time limits, and finished runs of two studies."""
 
+import shutil
 import sys
 from pathlib import Path
 
 import hypothesis
 import pytest
 import torch
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the modules of the folder `workflow` are not installed
@@ -35,4 +37,15 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("small")
     status, said = run(directory, "--", *TABLES)
     assert status == 0, said
+    return directory
+
+
+@pytest.fixture
+def longer_study(small_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished small study, whose PIG trains longer now."""
+    directory = tmp_path / "study"
+    shutil.copytree(small_run, directory)
+    (directory / "out.txt").unlink()
+    longer = {"generators": {"pig": {"model": {"training": {"steps": 1500, "checkpoint_every": 100}}}}}
+    (directory / "longer.yaml").write_text(yaml.safe_dump(longer))
     return directory

@@ -1,26 +1,12 @@
 """Two runs on one directory, and the lock that a killed run leaves."""
 
 import os
-import shutil
 import signal
 from pathlib import Path
 
-import pytest
-import yaml
 from small_study import CONFIGS, run, start, wait_for
 
 MODEL = "results/models/pig/fold0"
-
-
-@pytest.fixture
-def study(small_run: Path, tmp_path: Path) -> Path:
-    """A copy of the finished small study, whose PIG trains longer now."""
-    directory = tmp_path / "study"
-    shutil.copytree(small_run, directory)
-    (directory / "out.txt").unlink()
-    longer = {"generators": {"pig": {"model": {"training": {"steps": 1500, "checkpoint_every": 100}}}}}
-    (directory / "longer.yaml").write_text(yaml.safe_dump(longer))
-    return directory
 
 
 def trains(directory: Path) -> bool:
@@ -28,20 +14,20 @@ def trains(directory: Path) -> bool:
     return any((directory / "results/work/models/pig/fold0").rglob("step*.safetensors"))
 
 
-def test_two_runs_do_not_meet_and_a_stale_lock_is_explained(study: Path) -> None:
+def test_two_runs_do_not_meet_and_a_stale_lock_is_explained(longer_study: Path) -> None:
     configs = [*CONFIGS, "longer.yaml"]
-    first = start(study, "--", MODEL, configs=configs)
+    first = start(longer_study, "--", MODEL, configs=configs)
     try:
-        wait_for(lambda: trains(study), first)
+        wait_for(lambda: trains(longer_study), first)
 
         # Snakemake refuses a second run.
-        status, said = run(study, "--", MODEL, configs=configs)
+        status, said = run(longer_study, "--", MODEL, configs=configs)
         assert status != 0
         assert "cannot be locked" in said
         assert "--unlock" in said
 
         # Where its lock is set aside, the work folder's own holds.
-        status, said = run(study, "--nolock", "--", MODEL, configs=configs)
+        status, said = run(longer_study, "--nolock", "--", MODEL, configs=configs)
         assert status != 0
         assert "is in use by another run; wait for it, or stop it first" in said
         assert first.poll() is None
@@ -52,12 +38,12 @@ def test_two_runs_do_not_meet_and_a_stale_lock_is_explained(study: Path) -> None
     finally:
         if first.poll() is None:
             os.killpg(first.pid, signal.SIGKILL)
-    status, said = run(study, "--", MODEL, configs=configs)
+    status, said = run(longer_study, "--", MODEL, configs=configs)
     assert status != 0
     assert "--unlock" in said
-    assert not (study / MODEL / "generator.json").exists()
-    assert run(study, "--unlock", configs=configs)[0] == 0
-    status, said = run(study, "--", MODEL, configs=configs)
+    assert not (longer_study / MODEL / "generator.json").exists()
+    assert run(longer_study, "--unlock", configs=configs)[0] == 0
+    status, said = run(longer_study, "--", MODEL, configs=configs)
     assert status == 0, said
-    assert "going on from step" in (study / "results/logs/fit/pig/fold0.log").read_text()
-    assert not any(path.name.startswith(".fold") for path in (study / "results/models/pig").iterdir())
+    assert "going on from step" in (longer_study / "results/logs/fit/pig/fold0.log").read_text()
+    assert not any(path.name.startswith(".fold") for path in (longer_study / "results/models/pig").iterdir())

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 from small_study import CONFIGS, run, start, wait_for
 
 from pig.status import Job, Status, as_text, duration, read_status
@@ -51,23 +49,13 @@ def test_a_finished_study(small_run: Path) -> None:
     assert {job["rule"] for job in content["jobs"]} == set(rules)
 
 
-@pytest.fixture
-def study(small_run: Path, tmp_path: Path) -> Path:
-    directory = tmp_path / "study"
-    shutil.copytree(small_run, directory)
-    (directory / "out.txt").unlink()
-    longer = {"generators": {"pig": {"model": {"training": {"steps": 1500, "checkpoint_every": 100}}}}}
-    (directory / "longer.yaml").write_text(yaml.safe_dump(longer))
-    return directory
-
-
-def test_a_run_from_its_start_over_its_death_to_a_failure(study: Path) -> None:
+def test_a_run_from_its_start_over_its_death_to_a_failure(longer_study: Path) -> None:
     configs = [*CONFIGS, "longer.yaml"]
     target = "results/segmentation/pig_16/fold0/seed0/slices.csv"
-    process = start(study, "--", target, configs=configs)
+    process = start(longer_study, "--", target, configs=configs)
     try:
-        wait_for(lambda: any((study / "results/work/models/pig/fold0").rglob("step*.safetensors")), process)
-        status = read_status(study)
+        wait_for(lambda: any((longer_study / "results/work/models/pig/fold0").rglob("step*.safetensors")), process)
+        status = read_status(longer_study)
         assert status.under_way
         expected = {
             "phantom": "done",
@@ -82,7 +70,7 @@ def test_a_run_from_its_start_over_its_death_to_a_failure(study: Path) -> None:
         training = next(job for job in status.jobs if job.state == "running")
         assert training.seconds is not None
         assert 0 < training.seconds < 120
-        shown = pig_status(study).stdout
+        shown = pig_status(longer_study).stdout
         assert "7 jobs: 3 done, 1 running, 0 failed, 3 waiting" in shown
         assert "Running:\n  fit pig fold0" in shown
         assert "A run is under way since" in shown
@@ -92,21 +80,21 @@ def test_a_run_from_its_start_over_its_death_to_a_failure(study: Path) -> None:
 
     # Killed: the job is no longer running, and the lock that is left is explained.
     deadline = time.monotonic() + 10
-    while states(study)["fit pig fold0"] == "running" and time.monotonic() < deadline:
+    while states(longer_study)["fit pig fold0"] == "running" and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert states(study) == expected | {"fit pig fold0": "failed"}
-    shown = pig_status(study).stdout
+    assert states(longer_study) == expected | {"fit pig fold0": "failed"}
+    shown = pig_status(longer_study).stdout
     assert "Failed:\n  fit pig fold0: results/logs/fit/pig/fold0.log" in shown
     assert "It was killed and has left its lock in .snakemake/locks" in shown
     assert "--unlock" in shown
-    assert run(study, "--unlock", configs=configs)[0] == 0
-    assert "The same command goes on with it." in pig_status(study).stdout
+    assert run(longer_study, "--unlock", configs=configs)[0] == 0
+    assert "The same command goes on with it." in pig_status(longer_study).stdout
 
     # Failed: a store that is damaged.
-    pixels = study / "results/data/store/masks.npy"
+    pixels = longer_study / "results/data/store/masks.npy"
     pixels.write_bytes(pixels.read_bytes()[:-1] + b"\1")
-    assert run(study, "--rerun-triggers", "params", "--", target, configs=configs)[0] != 0
-    status = read_status(study)
+    assert run(longer_study, "--rerun-triggers", "params", "--", target, configs=configs)[0] != 0
+    status = read_status(longer_study)
     failed = [job for job in status.jobs if job.state == "failed"]
     assert [job.name for job in failed] == ["fit pig fold0"]
     assert failed[0].log == "results/logs/fit/pig/fold0.log"
