@@ -62,7 +62,7 @@ rule table1:
         mem_mb=1000,
         runtime=10,
     params:
-        labels=LABELS_OF_TABLE1,
+        labels=lambda wildcards: LABELS_OF_TABLE1,
         rows=lambda wildcards, input: rows_of_table1(input),
         code=source_hash("pig.reporting.tables"),
     shell:
@@ -88,7 +88,7 @@ rule table2:
         mem_mb=2000,
         runtime=10,
     params:
-        labels=LABELS_OF_TABLE2,
+        labels=lambda wildcards: LABELS_OF_TABLE2,
         rows=lambda wildcards, input: rows_of_table2(input),
         folds=len(FOLDS),
         seeds=SEEDS,
