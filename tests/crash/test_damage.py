@@ -96,6 +96,23 @@ def test_a_damaged_shard_is_named_or_reads_the_same(study: Path) -> None:
     assert noticed > 0.8 * shard.stat().st_size / 37
 
 
+def test_a_header_damaged_to_a_smaller_shape_is_named(study: Path) -> None:
+    shard = study / "synthetic/pig/fold0/shard0.npz"
+    with np.load(shard) as file:
+        arrays = dict(file)
+    np.savez(shard, **arrays)  # uncompressed, so that the headers can be seen
+    read_shards([shard])
+    shape, smaller = b"'shape': (8, 32, 32)", b"'shape': (8, 32, 30)"
+    for name in (b"images.npy", b"masks.npy"):
+        whole = shard.read_bytes()
+        at = whole.index(shape, whole.index(name))
+        shard.write_bytes(whole[:at] + smaller + whole[at + len(shape) :])
+        said = refusal(lambda: read_shards([shard]))
+        assert said is not None, name
+        assert "Bad CRC-32" in said
+        shard.write_bytes(whole)
+
+
 def test_a_damaged_model_is_named(study: Path) -> None:
     model = study / "models/pig/fold0"
     weights = sorted(model.glob("*.safetensors"))

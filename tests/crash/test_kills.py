@@ -17,6 +17,7 @@ from small_study import TABLES, contents, differing, run, start
 KILLS = {"phantom": 2, "preprocess": 2, "fit": 6, "synthesise": 5, "segment": 5}
 WHOLE = 3  # of Snakemake with all its jobs, as by a machine that goes down
 ALONE = 2  # of Snakemake alone, whose jobs run on
+WAITS = float("inf")  # the moment of a job that is killed as soon as it has written a checkpoint
 
 
 def jobs(snakemake: int) -> Iterator[tuple[str, psutil.Process]]:
@@ -33,7 +34,10 @@ def jobs(snakemake: int) -> Iterator[tuple[str, psutil.Process]]:
 def kill(process: psutil.Process) -> bool:
     """Kill one process as the kernel does when memory runs out; return whether it still ran."""
     try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
         process.kill()
+        process.wait(timeout=30)
     except psutil.NoSuchProcess:
         return False
     return True
@@ -48,7 +52,7 @@ class Assassin:
         self.of_all = [*["whole"] * WHOLE, *["alone"] * ALONE]
         self.rng.shuffle(self.of_all)
         self.kills: Counter[str] = Counter()
-        self.in_training = 0  # killed after a checkpoint that they wrote themselves
+        self.in_training = 0  # whose own checkpoint outlives them
 
     def attend(self, snakemake: subprocess.Popen[str]) -> None:
         """Follow one run of Snakemake to its end, whoever brings it about."""
@@ -62,13 +66,12 @@ class Assassin:
                     # Every other training is killed after a checkpoint, most others before: importing takes longest.
                     waits = command in ("fit", "segment") and self.rng.random() < 0.5
                     delay = self.rng.uniform(0, 0.9) * self.seconds[command]
-                    moments[process.pid] = -delay if waits else time.monotonic() + delay
-                if moments[process.pid] < 0 and has_checkpoint(process):
-                    moments[process.pid] = time.monotonic() - moments[process.pid] / 10
-                if 0 <= moments[process.pid] <= time.monotonic():
-                    moments[process.pid] = float("inf")
-                    self.in_training += has_checkpoint(process)
-                    self.kills[command] += kill(process)
+                    moments[process.pid] = WAITS if waits else time.monotonic() + delay
+                written = checkpoints(process)
+                due = bool(written) if moments[process.pid] == WAITS else moments[process.pid] <= time.monotonic()
+                if due and kill(process):
+                    self.kills[command] += 1
+                    self.in_training += any(file.exists() for file in written)
             if end and time.monotonic() > end:
                 kind = self.of_all.pop()
                 if kind == "whole":
@@ -80,14 +83,20 @@ class Assassin:
             time.sleep(0.02)
 
 
-def has_checkpoint(job: psutil.Process) -> bool:
-    """Return whether a training has written a checkpoint since it was started."""
+def checkpoints(job: psutil.Process) -> list[Path]:
+    """Return the checkpoints that a training has written since it was started."""
     try:
         words = job.cmdline()
         work = Path(job.cwd()) / words[words.index("--work") + 1]
-        return any(file.stat().st_mtime > job.create_time() for file in work.rglob("step*.safetensors"))
+        return [file for file in work.rglob("step*.safetensors") if file.stat().st_mtime > job.create_time()]
     except (psutil.Error, ValueError, FileNotFoundError):
-        return False
+        return []
+
+
+def resumed(directory: Path) -> set[Path]:
+    """Return the logs of the trainings that went on from a checkpoint; the next attempt writes them anew."""
+    logs = (directory / "results/logs").rglob("*.log")
+    return {log for log in logs if re.search(r"going on from step \d+", log.read_text())}
 
 
 def seconds_of_jobs(finished: Path) -> dict[str, float]:
@@ -101,11 +110,12 @@ def seconds_of_jobs(finished: Path) -> dict[str, float]:
 
 def test_twenty_kills_change_no_byte(small_run: Path, tmp_path: Path) -> None:
     assassin = Assassin(seed=5, seconds=seconds_of_jobs(small_run))
-    groups = []
+    groups, went_on = [], set()
     for _ in range(60):
         snakemake = start(tmp_path, "--", *TABLES)
         groups.append(snakemake.pid)
         assassin.attend(snakemake)
+        went_on |= resumed(tmp_path)
         if snakemake.returncode == 0:
             break
         if snakemake.returncode < 0:
@@ -117,9 +127,8 @@ def test_twenty_kills_change_no_byte(small_run: Path, tmp_path: Path) -> None:
     assert set(assassin.kills) == {*KILLS, "whole", "alone"}
 
     # Trainings that were killed after a checkpoint went on from it.
-    logs = [file.read_text() for file in (tmp_path / "results/logs").rglob("*.log")]
     assert assassin.in_training > 0
-    assert any(re.search(r"going on from step \d+", log) for log in logs)
+    assert went_on
 
     # All is as in the undisturbed run, and nothing else lies about: neither files nor processes.
     assert differing(contents(tmp_path), contents(small_run)) == []
