@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: table2 all test test-cluster check format lock audit
+.PHONY: table2 all test check format lock audit
 
 table2: $(INSTALLED)  ## the study up to its main result
 	$(BIN)/snakemake --cores all results/table2.csv
@@ -14,9 +14,6 @@ all: $(INSTALLED)  ## both tables and the figures
 
 test: check
 	$(BIN)/python -m pytest
-
-test-cluster: $(INSTALLED)  ## on a real Slurm of one node, as root of a Debian, and on pretended pods
-	PIG_CLUSTER_TESTS=1 $(BIN)/python -m pytest tests/cluster
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -11,15 +11,6 @@ import pytest
 HERE = Path(__file__).parent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what needs daemons or pods only if asked to: it takes minutes, see CONTRIBUTING.md."""
-    if os.environ.get("PIG_CLUSTER_TESTS") == "1":
-        return
-    for item in items:
-        if item.path.parent == HERE and item.path.name in ("test_slurm.py", "test_kubernetes.py"):
-            item.add_marker(pytest.mark.skip(reason="PIG_CLUSTER_TESTS=1 runs it (make test-cluster)"))
-
-
 PACKAGES = ["slurmctld", "slurmd", "slurm-client", "munge"]
 IN_USE = 3  # what slurm-up.sh returns where another Slurm is configured
 

@@ -71,7 +71,9 @@ def kubernetes(tmp_path: Path) -> Iterator[Server]:
     downloaded = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, check=False)
     if downloaded.returncode:
         pytest.skip(f"the plugin that pods install cannot be downloaded: {downloaded.stderr.strip()[-300:]}")
-    server = Server(tmp_path, {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_FIND_LINKS": str(wheels)})
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    pip = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_FIND_LINKS": str(wheels)}
+    server = Server(tmp_path, {"PATH": path} | pip)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()

@@ -203,11 +203,10 @@ def test_after_a_kill_of_snakemake_the_documented_way_goes_on(slurm: None, finis
 def test_gpus_are_asked_for_as_one_setting_says(slurm: None, finished: Path, tmp_path: Path) -> None:
     study = tmp_path / "study"
     shutil.copytree(finished, study)
-    figures = [f"results/figures/{name}.png" for name in ("gallery_pig", "gallery_ldm", "progress_pig")]
 
-    def draw(**environment: str) -> tuple[int, str]:
+    def make(rules: list[str], *files: str, **environment: str) -> tuple[int, str]:
         clean = {key: value for key, value in os.environ.items() if key != "PIG_GPUS"}
-        words = ["--forcerun", "gallery", "progress", "--configfile", TINY, "--retries", "0", "--", *figures]
+        words = ["--forcerun", *rules, "--configfile", TINY, "--retries", "0", "--", *files]
         run = subprocess.run(
             command(study, *PROFILE, *words),
             env=clean | {"CUDA_VISIBLE_DEVICES": ""} | environment,
@@ -220,14 +219,15 @@ def test_gpus_are_asked_for_as_one_setting_says(slurm: None, finished: Path, tmp
         return run.returncode, run.stdout
 
     # The node has none: whoever asks is refused, in Slurm's words.
-    status, said = draw(PIG_GPUS="1")
+    status, said = make(["fit"], "results/models/segguided/fold1", PIG_GPUS="1")
     assert status != 0
     assert "Invalid generic resource (gres) specification" in said
     assert "PIG_GPUS is not set" not in said
-    assert not jobs("figures")
+    assert not jobs()
 
     # Without a word the submitting machine is the measure, and Snakemake says so. The three jobs share an allocation.
-    status, said = draw()
+    figures = [f"results/figures/{name}.png" for name in ("gallery_pig", "gallery_ldm", "progress_pig")]
+    status, said = make(["gallery", "progress"], *figures)
     assert status == 0, said
     assert "PIG_GPUS is not set, and this machine has 0 GPUs, so the jobs ask for no GPU" in said
     [job] = jobs("figures")
