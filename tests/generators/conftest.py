@@ -1,15 +1,12 @@
-"""A small store of bright discs on noise: 24 pairs of 6 patients at 32 x 32 pixels, in 3 folds."""
+"""Every generator, trained for some steps on the study of discs at 32 x 32 pixels."""
 
-import numpy as np
-import pandas as pd
 import pytest
+from discs import NETWORK, SCHEDULE, make_study
 
-from pig.data.folds import make_folds, read_folds, split
-from pig.data.store import Store, allocate, complete
+from pig.data.folds import read_folds, split
+from pig.data.store import Store
 
 SIZE = 32
-NETWORK = {"channels": [8, 16], "attention": [False, True], "res_blocks": 1, "head_channels": 8, "norm_groups": 4}
-SCHEDULE = {"timesteps": 32, "beta_1": 0.003, "beta_T": 0.5}
 TRAINING = {"batch_size": 4, "learning_rate": 1e-3, "steps": 6, "ema_decay": 0.9, "checkpoint_every": 2}
 MODELS = {
     "pig.paired_diffusion.PairedDiffusion": {
@@ -38,19 +35,7 @@ SAMPLING = {"steps": 4, "clip": True}
 @pytest.fixture(scope="session")
 def study(tmp_path_factory):
     """A folder with a store and folds.csv."""
-    folder = tmp_path_factory.mktemp("study")
-    (folder / "store").mkdir()
-    rng = np.random.default_rng(0)
-    images, masks = allocate(folder / "store", 24, SIZE)
-    y, x = np.mgrid[:SIZE, :SIZE]
-    for image, mask in zip(images, masks, strict=True):
-        cy, cx, r = *rng.uniform(10, 22, 2), rng.uniform(4, 8)
-        mask[:] = (y - cy) ** 2 + (x - cx) ** 2 < r**2
-        image[:] = np.clip(20000 + 4000 * rng.normal(size=mask.shape) + 20000.0 * mask, 0, 65535)
-    table = pd.DataFrame({"image_path": "i", "mask_path": "m", "patient_id": [f"p{i // 4}" for i in range(24)]})
-    complete(folder / "store", images, masks, table, "stretch")
-    make_folds(table, 3, 0).to_csv(folder / "folds.csv", index=False)
-    return folder
+    return make_study(tmp_path_factory.mktemp("discs") / "study", SIZE)
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from discs import NETWORK, SCHEDULE
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from training_study import NETWORK, PIG, SCHEDULE, SIZE, events, fit_words, pig_model, start, wait_for
+from training_study import PIG, SIZE, events, fit_words, pig_model, start, wait_for
 
 import pig.device
 from pig.cli import main
