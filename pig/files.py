@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import glob
+import hashlib
 import json
 import os
 import re
@@ -174,3 +175,26 @@ def read_json(path: str | Path) -> Any:
         raise UserError(f"{path} does not exist; run the step that makes it first.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not readable JSON ({error}); delete it and run its step again.") from None
+
+
+def write_sealed(path: str | Path, content: dict[str, Any]) -> None:
+    """Write ``content`` as JSON with its SHA-256 under ``seal``, for :func:`read_sealed`."""
+    write_json(path, content | {"seal": seal(content)})
+
+
+def read_sealed(path: str | Path, mend: str) -> dict[str, Any]:
+    """Return what :func:`write_sealed` wrote; results are computed from it, so that a changed value must not pass.
+
+    Raises:
+        UserError: the file is missing, is not JSON, or is not as it was written; ``mend`` ends that sentence.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or content.pop("seal", None) != seal(content):
+        raise UserError(f"{path} is damaged, or was changed after it was written; {mend}")
+    return content
+
+
+def seal(content: dict[str, Any]) -> str:
+    """Return the SHA-256 of what JSON makes of ``content``, in hexadecimal."""
+    as_read = json.loads(json.dumps(content, allow_nan=False))
+    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()

@@ -13,7 +13,7 @@ import torch
 
 from pig.data.folds import read_folds, split
 from pig.data.store import Store
-from pig.files import atomic_directory, write_json
+from pig.files import atomic_directory, write_sealed
 from pig.generator import DESCRIPTION, Identity, RunDirectory, find_class, read_description, sha256
 from pig.record import run_record
 from pig.seeds import seed_of
@@ -102,6 +102,6 @@ def fit(
             "files": files,
             "record": run_record(started, pairs=len(train_pairs), processes=team().size),
         }
-        write_json(folder / DESCRIPTION, description)
+        write_sealed(folder / DESCRIPTION, description)
     shutil.rmtree(work, ignore_errors=True)
     logger.info("%s of fold %d is trained: %s", name, fold, out)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pig.data.store import PairDataset
 from pig.diffusion.schedule import NoiseSchedule
 from pig.errors import UserError
-from pig.files import read_json
+from pig.files import read_sealed
 from pig.seeds import NoiseStreams, seed_of
 
 DESCRIPTION = "generator.json"  # written last: a model folder without it is half-written
@@ -148,10 +148,11 @@ def read_description(path: str | Path) -> dict[str, Any]:
     if not (path / DESCRIPTION).exists():
         state = "is only half-written" if path.exists() and any(path.iterdir()) else "is missing or empty"
         raise UserError(f"model folder {path} {state} (no {DESCRIPTION}); delete it and run the training again.")
-    description: dict[str, Any] = read_json(path / DESCRIPTION)
+    again = f"delete {path} and run the training again."
+    description = read_sealed(path / DESCRIPTION, again)
     for name, digest in description["files"].items():
         if not (path / name).exists() or sha256(path / name) != digest:
-            raise UserError(f"{path / name} is missing or damaged; delete {path} and run the training again.")
+            raise UserError(f"{path / name} is missing or damaged; {again}")
     return description
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from pig.data.store import PairDataset
 from pig.device import pick_device
 from pig.errors import UserError
-from pig.files import atomic_directory, write_json
+from pig.files import atomic_directory, write_sealed
 from pig.fitting import fingerprint
 from pig.generator import RunDirectory, save_weights, sha256
 from pig.metrics.overlap import confusion_counts
@@ -221,5 +221,5 @@ def segment(
             synthetic=[{key: shard[key] for key in shard if key != "patients"} for shard in provenance],
             sha256=sha256(folder / "model.safetensors"),
         )
-        write_json(folder / "record.json", record)
+        write_sealed(folder / "record.json", record)
     shutil.rmtree(work, ignore_errors=True)

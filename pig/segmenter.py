@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pig.errors import UserError
-from pig.files import read_json
+from pig.files import read_sealed
 from pig.generator import load_weights, sha256
 from pig.settings import parse
 from pig.training import TrainingSettings
@@ -101,16 +101,12 @@ def load_segmenter(path: str | Path) -> tuple[nn.Module, SegmentationSettings, d
         UserError: the folder is missing, half-written or damaged.
     """
     path = Path(path)
-    record = read_json(path / "record.json")
     again = f"run 'pig segment' for {path} again."
-    try:
-        expected, stored = record["sha256"], record["settings"]
-    except (KeyError, TypeError):
-        raise UserError(f"{path / 'record.json'} is no record of a segmentation; {again}") from None
+    record = read_sealed(path / "record.json", again)
     weights = path / "model.safetensors"
-    if not weights.is_file() or sha256(weights) != expected:
+    if not weights.is_file() or sha256(weights) != record["sha256"]:
         raise UserError(f"{weights} is missing or damaged; {again}")
-    settings = parse(SegmentationSettings, stored, f"{path / 'record.json'}: settings")
+    settings = parse(SegmentationSettings, record["settings"], f"{path / 'record.json'}: settings")
     network = build_network(dataclasses.replace(settings, encoder_weights=None), seed=0)
     load_weights(path, model=network)
     return network, settings, record

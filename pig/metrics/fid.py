@@ -36,7 +36,7 @@ from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from
 from pig.data.resize import resize_images
 from pig.data.store import PairDataset
 from pig.errors import UserError
-from pig.files import atomic_path, write_json
+from pig.files import atomic_path, write_sealed
 from pig.generator import sha256
 from pig.record import run_record
 from pig.segmenter import load_segmenter
@@ -185,7 +185,7 @@ def write_fid(
         "real": len(real),
         "record": run_record(started, weights=str(weights)),
     }
-    write_json(path, result)
+    write_sealed(path, result)
 
 
 def _cached(

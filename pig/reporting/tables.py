@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pig.errors import UserError
-from pig.files import atomic_path, read_json
+from pig.files import atomic_path, read_sealed
 from pig.metrics.overlap import COUNTS, METRICS, overlap_scores
 
 SLICE_COLUMNS = ("fold", "seed", "patient_id", "slice", *COUNTS)
@@ -202,11 +202,8 @@ def table1(methods: Mapping[str, Sequence[str | Path]]) -> pd.DataFrame:
 
 
 def _read_fid(path: Path) -> dict[str, Any]:
-    result = read_json(path)
-    keys = ("fid", "features", "fold", "generated")
-    if missing := set(keys) - set(result):
-        raise UserError(f"{path} lacks {', '.join(sorted(missing))}; run 'pig fid' for it again.")
-    return {key: result[key] for key in keys} | {"path": str(path)}
+    result = read_sealed(path, "delete it and run 'pig fid' for it again.")
+    return {key: result[key] for key in ("fid", "features", "fold", "generated")} | {"path": str(path)}
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:

@@ -13,7 +13,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
 from pig.data.store import PairDataset
 from pig.errors import UserError
-from pig.files import read_json, write_json
+from pig.files import read_sealed, write_sealed
 from pig.metrics import fid as fid_module
 from pig.metrics.fid import INCEPTION_SHA256, RGB8, SegmentationEncoder, fid, write_fid
 from pig.segmenter import load_segmenter
@@ -122,8 +122,8 @@ def test_the_cache_is_used_and_never_stale(segmented: Path, tmp_path: Path, monk
     state = load_file(weights / "model.safetensors")
     state["encoder.conv1.weight"] *= 1.5
     save_file(state, weights / "model.safetensors")
-    record = read_json(weights / "record.json")
-    write_json(weights / "record.json", record | {"sha256": fid_module.sha256(weights / "model.safetensors")})
+    record = read_sealed(weights / "record.json", "")
+    write_sealed(weights / "record.json", record | {"sha256": fid_module.sha256(weights / "model.safetensors")})
     measure()
     assert counted == [24, 20, 24, 20]
 
@@ -163,7 +163,7 @@ def test_images_of_another_type_are_refused(segmented: Path) -> None:
 def test_an_encoder_that_saw_synthetic_pairs_is_refused(segmented: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(segmented, folder)
-    write_json(folder / "record.json", read_json(folder / "record.json") | {"synthetic_pairs": 24})
+    write_sealed(folder / "record.json", read_sealed(folder / "record.json", "") | {"synthetic_pairs": 24})
     images = discs(5, seed=1)[0]
     with pytest.raises(UserError, match="24 synthetic pairs"):
         fid(images, images, "encoder", folder)

@@ -308,7 +308,7 @@ def test_synthetic_pairs_of_another_size_are_resized(pairs: Split, synthetic: Sy
         (lambda folder: shutil.rmtree(folder), "record.json does not exist"),
         (lambda folder: (folder / "record.json").unlink(), "record.json does not exist"),
         (lambda folder: (folder / "record.json").write_text("{"), "not readable JSON"),
-        (lambda folder: (folder / "record.json").write_text("{}"), "no record of a segmentation"),
+        (lambda folder: (folder / "record.json").write_text("{}"), "is damaged"),
         (lambda folder: (folder / "model.safetensors").unlink(), "missing or damaged"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"half"), "missing or damaged"),
     ],

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pig.errors import UserError
-from pig.files import write_json
+from pig.files import write_sealed
 from pig.reporting.tables import (
     SLICE_COLUMNS,
     read_arms,
@@ -220,7 +220,7 @@ def test_patient_ids_stay_text(tmp_path: Path) -> None:
 
 
 def fid_file(path: Path, fid: float, fold: int = 0, features: str = "encoder", generated: int = 2048) -> Path:
-    write_json(path, {"fid": fid, "features": features, "fold": fold, "generated": generated, "real": 9})
+    write_sealed(path, {"fid": fid, "features": features, "fold": fold, "generated": generated, "real": 9})
     return path
 
 
@@ -252,9 +252,10 @@ def test_fids_that_do_not_compare_are_refused(tmp_path: Path, changes: dict[str,
         table1({"A": [a], "B": [b]})
 
 
-def test_fid_files_that_are_incomplete_are_named(tmp_path: Path) -> None:
-    write_json(tmp_path / "a.json", {"fid": 1.0, "fold": 0})
-    with pytest.raises(UserError, match=r"a\.json lacks features, generated"):
+def test_fid_files_that_are_damaged_or_incomplete_are_named(tmp_path: Path) -> None:
+    damaged = fid_file(tmp_path / "a.json", 1.0)
+    damaged.write_text(damaged.read_text().replace("1.0", "7.0"))
+    with pytest.raises(UserError, match=r"a\.json is damaged, or was changed"):
         table1({"A": [tmp_path / "a.json"]})
     with pytest.raises(UserError, match="folds \\[0, 0\\]"):
         table1({"A": [fid_file(tmp_path / "b.json", 1), fid_file(tmp_path / "c.json", 1)]})

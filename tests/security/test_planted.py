@@ -1,7 +1,6 @@
 """Files with code inside, planted wherever the program reads one: nothing runs, and a sentence names the file."""
 
 import io
-import json
 import os
 import pickle
 import shutil
@@ -21,7 +20,7 @@ from pig.data.images import read_grey, read_mask
 from pig.data.manifest import read_manifest
 from pig.data.store import Store
 from pig.errors import UserError
-from pig.files import read_json
+from pig.files import read_sealed, write_sealed
 from pig.generator import load_generator, load_part, sha256
 from pig.metrics import fid
 from pig.reporting.tables import read_slices
@@ -95,12 +94,12 @@ def vouch(folder: Path, name: str) -> None:
     """Bring the checksums of a model folder in line with what was planted there, as an attacker would."""
     for record in (folder / "generator.json", folder / "record.json"):
         if record.exists():
-            content = json.loads(record.read_text())
+            content = read_sealed(record, "")
             if "files" in content:
                 content["files"][name] = sha256(folder / name)
             else:
                 content["sha256"] = sha256(folder / name)
-            record.write_text(json.dumps(content))
+            write_sealed(record, content)
 
 
 # Where the program reads a file: its place below results/, and the reading of it.
@@ -121,7 +120,7 @@ PLACES: dict[str, Callable[[Path], object]] = {
     "data/phantom/manifest.parquet": lambda r: read_manifest(r / "data/phantom/manifest.parquet"),
     "data/phantom/image.png": lambda r: read_grey(r / "data/phantom/image.png"),
     "data/phantom/mask.png": lambda r: read_mask(r / "data/phantom/mask.png"),
-    "fid/pig/fold0.json": lambda r: read_json(r / "fid/pig/fold0.json"),
+    "fid/pig/fold0.json": lambda r: read_sealed(r / "fid/pig/fold0.json", ""),
     "plan.json": lambda r: read_status(r.parent),
     "inception.pth": lambda r: fid.fid(noise(), noise(), "inception", r / "inception.pth"),
 }
