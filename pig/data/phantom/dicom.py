@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from pig.data.phantom.patient import Patient, View, make_patient
+from pig.data.phantom.patient import Patient, make_patient
 from pig.data.phantom.population import open_folder, patient_names, patient_seed, run
 from pig.data.phantom.settings import SLICE_MM, PhantomSettings
+from pig.data.phantom.view import View
 from pig.errors import UserError
 from pig.files import atomic_path, read_json, write_json
 from pig.progress import track

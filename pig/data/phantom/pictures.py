@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from pig.data.phantom.patient import View, make_patient
+from pig.data.phantom.patient import make_patient
 from pig.data.phantom.settings import DENSITY_CLASSES, GEOMETRIES, MARGINS, PhantomSettings
+from pig.data.phantom.view import View
 
 Picture = NDArray[np.uint8]
 

@@ -6,8 +6,8 @@ from scipy.ndimage import distance_transform_edt
 from scipy.special import logit
 
 from pig.data.phantom.imaging import add_noise, padded_length, project, reconstruct
-from pig.data.phantom.patient import View
 from pig.data.phantom.settings import ADIPOSE, GLANDULAR, SLICE_MM, Geometry
+from pig.data.phantom.view import View
 
 Array = NDArray[np.float32]
 
