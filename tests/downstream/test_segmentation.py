@@ -1,7 +1,5 @@
-import dataclasses
 import json
 import math
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +22,8 @@ from pig.segmentation import (
     mixed_batches,
     segment,
 )
-from pig.segmenter import SegmentationSettings, build_network, load_segmenter
-from pig.settings import parse
+from pig.segmenter import load_segmenter
 from pig.synthesis import Synthetic
-from pig.training import TrainingSettings
 
 Split = tuple[PairDataset, PairDataset]
 
@@ -120,62 +116,6 @@ def test_counts_of_a_known_network() -> None:
     counts = count_pixels(torch.nn.Identity(), Pool(), batch_size=2)
     # sigmoid(0) = 0.5 counts as lesion
     assert counts[["tp", "fp", "fn", "tn"]].to_numpy().tolist() == [[1, 2, 1, 0], [0, 0, 0, 4], [1, 3, 0, 0]]
-
-
-# Network
-
-
-def test_first_weights_depend_on_the_seed_alone() -> None:
-    torch.manual_seed(1)
-    first = build_network(settings(), 3).state_dict()
-    torch.manual_seed(2)
-    state = torch.get_rng_state()
-    second, other = build_network(settings(), 3).state_dict(), build_network(settings(), 4).state_dict()
-    assert torch.equal(torch.get_rng_state(), state)  # and leave the global state alone
-    assert all(torch.equal(first[key], second[key]) for key in first)
-    assert any(not torch.equal(first[key], other[key]) for key in first)
-
-
-@pytest.mark.parametrize("depth", [3, 4, 5])
-def test_logits_have_the_shape_of_the_image(depth: int) -> None:
-    network = build_network(settings(encoder_depth=depth), 0).eval()
-    assert network(torch.zeros(1, 1, 32, 32)).shape == (1, 1, 32, 32)
-    assert len(network.encoder.out_channels) == depth + 1
-
-
-@pytest.mark.parametrize("depth", [3, 4, 5])
-def test_every_weight_is_used(depth: int) -> None:
-    network = build_network(settings(encoder_depth=depth), 0)
-    network(torch.randn(2, 1, 32, 32)).square().sum().backward()
-    assert all(parameter.grad is not None for parameter in network.parameters())
-
-
-def test_an_unknown_encoder_is_named() -> None:
-    with pytest.raises(UserError, match="resnet33"):
-        build_network(settings(encoder="resnet33"), 0)
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"training": TrainingSettings(batch_size=2, learning_rate=1e-3, epochs=2)}, "give steps"),
-        ({"training": TrainingSettings(batch_size=2, learning_rate=1e-3, steps=2, accumulate=2)}, "accumulate"),
-        ({"encoder_depth": 6}, "encoder_depth"),
-        ({"image_size": 36, "encoder_depth": 3}, "multiple of 8"),
-        ({"real_share": 1.0}, "real_share"),
-        ({"real_share": -0.1}, "real_share"),
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(changes: dict[str, object], words: str) -> None:
-    with pytest.raises(UserError, match=words):
-        settings(**changes)
-
-
-def test_settings_come_from_a_mapping() -> None:
-    mapping = {"training": {"batch_size": 8, "learning_rate": 1e-3, "steps": 10}, "image_size": 64}
-    assert parse(SegmentationSettings, mapping, "segmentation").encoder == "resnet34"
-    with pytest.raises(UserError, match=r"segmentation\.encodr.*encoder"):
-        parse(SegmentationSettings, {**mapping, "encodr": "resnet18"}, "segmentation")
 
 
 # Leaks
@@ -297,31 +237,3 @@ def test_synthetic_pairs_of_another_size_are_resized(pairs: Split, synthetic: Sy
     segment(pairs[0], synthetic, pairs[1], chosen, 1, 0, tmp_path / "work", tmp_path / "out")
     slices = pd.read_csv(tmp_path / "out/slices.csv")
     assert (slices[["tp", "fp", "fn", "tn"]].sum(axis=1) == 24 * 24).all()  # counts are at the segmentation's size
-
-
-# Loading
-
-
-@pytest.mark.parametrize(
-    ("harm", "words"),
-    [
-        (lambda folder: shutil.rmtree(folder), "record.json does not exist"),
-        (lambda folder: (folder / "record.json").unlink(), "record.json does not exist"),
-        (lambda folder: (folder / "record.json").write_text("{"), "not readable JSON"),
-        (lambda folder: (folder / "record.json").write_text("{}"), "is damaged"),
-        (lambda folder: (folder / "model.safetensors").unlink(), "missing or damaged"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"half"), "missing or damaged"),
-    ],
-)
-def test_a_half_written_folder_is_refused(segmented: Path, tmp_path: Path, harm: object, words: str) -> None:
-    folder = tmp_path / "copy"
-    shutil.copytree(segmented, folder)
-    load_segmenter(folder)
-    harm(folder)  # type: ignore[operator]
-    with pytest.raises(UserError, match=words):
-        load_segmenter(folder)
-
-
-def test_settings_of_a_record_round_trip(segmented: Path) -> None:
-    record = json.loads((segmented / "record.json").read_text())
-    assert dataclasses.asdict(load_segmenter(segmented)[1]) == record["settings"]

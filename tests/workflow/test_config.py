@@ -1,15 +1,12 @@
 """Configurations: refused with sentences, and in step with the settings that the code knows."""
 
-import dataclasses
-import importlib
-import types
-import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from classes import dataclass_of
 from snakemake.utils import update_config
 from study_runs import ROOT
 
@@ -21,7 +18,6 @@ from pig import paired_diffusion
 from pig.config import check_config
 from pig.data.phantom import PhantomSettings
 from pig.data.preprocess import PreprocessSettings
-from pig.data.readers import SOURCES
 from pig.errors import UserError
 from pig.generator import find_class
 from pig.segmenter import SegmentationSettings
@@ -59,12 +55,6 @@ def put(*keys: str | int, value: Any) -> Callable[[Config], None]:
         config[keys[-1]] = value
 
     return change
-
-
-def dataclass_of(path: str, section: str) -> Any:
-    """Return the dataclass of a section of a class; those that sample as DDIM does share its."""
-    module = importlib.import_module(path.rpartition(".")[0])
-    return getattr(module, section.capitalize(), baselines.ddim.Sampling)
 
 
 @pytest.mark.parametrize("overlays", STUDIES, ids=lambda names: "+".join(names) or "default")
@@ -277,82 +267,11 @@ def test_no_section_takes_a_key_it_does_not_know(keys: tuple[str, ...]) -> None:
     assert faults(config) == []
 
 
-# The schema against the dataclasses.
-
-
-def described(hint: Any) -> Any:
-    """Return what the schema has to say of a type: types, values allowed, items; of a dataclass, its fields."""
-    if dataclasses.is_dataclass(hint):
-        hints = typing.get_type_hints(hint)
-        fields = dataclasses.fields(hint)
-        needed = {f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING}
-        return {"types": {"object"}, "fields": {f.name: described(hints[f.name]) for f in fields}, "needed": needed}
-    if typing.get_origin(hint) is typing.Literal:
-        return {"types": {"string"}, "values": set(typing.get_args(hint))}
-    if typing.get_origin(hint) is tuple:
-        return {"types": {"array"}, "items": described(typing.get_args(hint)[0])}
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        of = [described(option) for option in typing.get_args(hint)]
-        return {key: value for part in of for key, value in part.items()} | {
-            "types": set().union(*(part["types"] for part in of))
-        }
-    names = {int: "integer", float: "number", bool: "boolean", str: "string", types.NoneType: "null"}
-    return {"types": {names[hint]}}
-
-
-def says(schema: Config, whole: Config) -> Any:
-    """Return the same of a part of the schema."""
-    if "$ref" in schema:
-        schema = whole["$defs"][schema["$ref"].rpartition("/")[2]] | schema
-    kinds = schema.get("type", "object")
-    said: Config = {"types": {kinds} if isinstance(kinds, str) else set(kinds)}
-    if "enum" in schema:
-        said["values"] = set(schema["enum"])
-    if "items" in schema:
-        said["items"] = says(schema["items"], whole)
-    if "properties" in schema:
-        assert schema["additionalProperties"] is False
-        said["fields"] = {key: says(part, whole) for key, part in schema["properties"].items()}
-        said["needed"] = set(schema.get("required", []))
-    return said
-
-
-WHOLE = yaml.safe_load(SCHEMA.read_text())
-CLASSES = [
-    (path, section, part)
-    for case in WHOLE["$defs"]["generator"]["allOf"]
-    for path in case["if"]["properties"]["class"].get("enum", [case["if"]["properties"]["class"].get("const")])
-    for section, part in case["then"]["properties"].items()
-]
-
-
-@pytest.mark.parametrize(("path", "section", "part"), CLASSES, ids=str)
-def test_schema_and_dataclass_of_a_generator_agree(path: str, section: str, part: Config) -> None:
-    find_class(path)
-    assert says(part, WHOLE) == described(dataclass_of(path, section))
-
-
-def test_schema_and_dataclasses_of_the_other_sections_agree() -> None:
-    properties = WHOLE["properties"]
-    assert says(properties["dataset"]["properties"]["phantom"], WHOLE) == described(PhantomSettings)
-    assert says(properties["preprocessing"], WHOLE) == described(PreprocessSettings)
-    segmentation = says(properties["segmentation"], WHOLE)
-    seeds = segmentation["fields"].pop("seeds")
-    assert seeds["items"] == {"types": {"integer"}}
-    segmentation["needed"].remove("seeds")
-    assert segmentation == described(SegmentationSettings)
-
-
 def test_a_salt_does_not_lie_with_what_it_hides() -> None:
     config = study()
     config["dataset"] |= {"manifest": __file__, "salt": "results/salt"}
     (fault,) = faults(config)
     assert "dataset.salt lies in results, and would undo the pseudonyms there" in fault
-
-
-def test_the_schema_knows_every_layout() -> None:
-    layouts = WHOLE["properties"]["dataset"]["properties"]["import"]["properties"]["from"]["enum"]
-    assert layouts == list(SOURCES)
 
 
 def test_a_manifest_and_a_layout_are_one_too_many(tmp_path: Path) -> None:
@@ -368,8 +287,3 @@ def test_the_public_sets_are_right(name: str, tmp_path: Path, monkeypatch: pytes
     assert faults(study("paper.yaml", f"{name}.yaml")) == [missing]
     (tmp_path / "data" / name).mkdir(parents=True)
     assert faults(study("paper.yaml", f"{name}.yaml")) == []
-
-
-def test_every_class_that_comes_with_the_project_is_in_the_schema() -> None:
-    generators = study()["generators"].values()
-    assert {generator["class"] for generator in generators} == {path for path, _, _ in CLASSES}

@@ -1,0 +1,52 @@
+"""Pixels of DICOM files as they are to be looked at: windows, inversion, one frame at a time."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dicom_files import write_dicom
+
+from pig.data.readers.dicom import display, read_frames, read_header
+from pig.errors import UserError
+
+
+def shown(path: Path) -> np.ndarray:
+    return display(next(read_frames(path, [0])), read_header(path))
+
+
+def test_windows_by_hand(tmp_path: Path) -> None:
+    values = np.array([[0, 100, 200, 1000]], np.uint16)
+    # LINEAR (PS3.3 C.11.2.1.2.1): (x - 99.5) / 200 + .5 for centre 100, width 201.
+    path = write_dicom(tmp_path / "a.dcm", values, WindowCenter=[100, 7], WindowWidth=[201, 7])
+    assert shown(path).tolist() == [[round(0.0025 * 65535), round(0.5025 * 65535), 65535, 65535]]
+    path = write_dicom(
+        tmp_path / "b.dcm", values, WindowCenter=100, WindowWidth=200, VOILUTFunction="LINEAR_EXACT", RescaleSlope=2
+    )
+    assert shown(path).tolist() == [[0, 65535, 65535, 65535]]
+    path = write_dicom(tmp_path / "c.dcm", values, WindowCenter=100, WindowWidth=200, VOILUTFunction="SIGMOID")
+    assert shown(path)[0, 0] == round(65535 / (1 + math.exp(2)))
+    assert shown(path)[0, 1] == 32768
+
+
+def test_monochrome1_is_inverted_and_bits_are_the_range(tmp_path: Path) -> None:
+    values = np.array([[0, 1023, 512]], np.uint16)
+    path = write_dicom(tmp_path / "a.dcm", values, PhotometricInterpretation="MONOCHROME1", BitsStored=10, HighBit=9)
+    assert shown(path).tolist() == [[65535, 0, round((1 - 512 / 1023) * 65535)]]
+
+
+def test_compressed_frames_one_by_one(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 2**16, (4, 6, 5), np.uint16)
+    path = write_dicom(tmp_path / "a.dcm", frames, compress=True)
+    assert read_header(path).frames == 4
+    assert all((a == b).all() for a, b in zip(read_frames(path, [1, 3]), frames[[1, 3]], strict=True))
+
+
+def test_broken_dicom(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "a.dcm", np.zeros((2, 40, 40), np.uint16))
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(UserError, match=r"a\.dcm: the pixels cannot be read"):
+        list(read_frames(path, [0, 1]))
+    path.write_text("no DICOM")
+    with pytest.raises(UserError, match=r"a\.dcm is not readable DICOM"):
+        read_header(path)
