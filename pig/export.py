@@ -22,7 +22,7 @@ from pig.data.store import Store
 from pig.errors import UserError
 from pig.files import atomic_directory, write_json
 from pig.progress import track
-from pig.synthesis import Synthetic, read_shards, refuse_leak
+from pig.synthesis import Synthetic, read_archive, read_shards, refuse_leak
 
 logger = logging.getLogger("pig")
 
@@ -176,8 +176,7 @@ def _by_fold(paths: Sequence[str | Path]) -> dict[int, list[str | Path]]:
 def _provenance(path: str | Path) -> dict[str, Any]:
     """Read what a shard says of itself, and none of its pixels."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(json.loads(str(file["provenance"])))
+        return dict(json.loads(str(read_archive(path, "provenance")["provenance"])))
     except Exception:
         read_shards([path])  # says what is wrong with it
         raise

@@ -195,6 +195,5 @@ def read_sealed(path: str | Path, mend: str) -> dict[str, Any]:
 
 
 def seal(content: dict[str, Any]) -> str:
-    """Return the SHA-256 of what JSON makes of ``content``, in hexadecimal."""
-    as_read = json.loads(json.dumps(content, allow_nan=False))
-    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
+    """Return the SHA-256 of ``content`` as JSON, which keeps the order of its keys, in hexadecimal."""
+    return hashlib.sha256(json.dumps(content, allow_nan=False).encode()).hexdigest()

@@ -187,21 +187,21 @@ def read_shards(paths: Sequence[str | Path], count: int | None = None) -> Synthe
     )
 
 
-def _read_archive(path: Path) -> dict[str, NDArray[Any]]:
-    """Read an npz file, each member to its end: only then is its checksum looked at.
+def read_archive(path: str | Path, *names: str) -> dict[str, NDArray[Any]]:
+    """Read an npz file, all of it or the arrays named, each to its end: only then is its checksum looked at.
 
     Differs from ``numpy.load``, which reads as many bytes as the header of an array says: of a header that is damaged
     to a smaller shape it would return the beginning of the array.
     """
     with zipfile.ZipFile(path) as archive:
-        members = {name.removesuffix(".npy"): archive.read(name) for name in archive.namelist()}
-    return {name: np.load(io.BytesIO(data), allow_pickle=False) for name, data in members.items()}
+        wanted = names or [name.removesuffix(".npy") for name in archive.namelist()]
+        return {name: np.load(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False) for name in wanted}
 
 
 def _read_shard(path: Path) -> tuple[NDArray[np.uint16], NDArray[np.uint8] | None, dict[str, Any]]:
     again = "delete it and draw it again."
     try:
-        arrays = _read_archive(path)
+        arrays = read_archive(path)
         provenance = json.loads(str(arrays["provenance"]))
         images, masks, count = arrays["images"], arrays.get("masks"), provenance["last"] - provenance["first"]
     except FileNotFoundError:

@@ -12,16 +12,22 @@ NETWORK = {"channels": [8, 16], "attention": [False, True], "res_blocks": 1, "he
 SCHEDULE = {"timesteps": 32, "beta_1": 0.003, "beta_T": 0.5}
 
 
+def discs(count: int, seed: int, size: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    """Return images uint16 and masks uint8, [count, size, size]: an easy lesion on a dark, noisy ground."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size]
+    centre = rng.uniform(0.3 * size, 0.7 * size, (2, count, 1, 1))
+    radius = rng.uniform(0.12 * size, 0.25 * size, (count, 1, 1))
+    masks = (y - centre[0]) ** 2 + (x - centre[1]) ** 2 < radius**2
+    images = 12000 + 36000 * masks + rng.normal(0, 3000, masks.shape)
+    return images.clip(0, 65535).astype(np.uint16), masks.astype(np.uint8)
+
+
 def make_study(folder: Path, size: int) -> Path:
     """Write ``folder``/store, 24 pairs of 6 patients at ``size`` x ``size``, and ``folder``/folds.csv of 3 folds."""
     (folder / "store").mkdir(parents=True)
-    rng = np.random.default_rng(0)
     images, masks = allocate(folder / "store", 24, size)
-    y, x = np.mgrid[:size, :size] * 16 / size
-    for image, mask in zip(images, masks, strict=True):
-        cy, cx, r = *rng.uniform(5, 11, 2), rng.uniform(2, 4)
-        mask[:] = (y - cy) ** 2 + (x - cx) ** 2 < r**2
-        image[:] = np.clip(20000 + 4000 * rng.normal(size=mask.shape) + 20000.0 * mask, 0, 65535)
+    images[:], masks[:] = discs(24, seed=0, size=size)
     table = pd.DataFrame({"image_path": "i", "mask_path": "m", "patient_id": [f"p{i // 4}" for i in range(24)]})
     complete(folder / "store", images, masks, table, "stretch")
     make_folds(table, 3, 0).to_csv(folder / "folds.csv", index=False)

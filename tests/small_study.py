@@ -14,6 +14,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ["--configfile", str(ROOT / "workflow/configs/tiny.yaml"), str(ROOT / "tests/small.yaml")]
 TABLES = ["results/table1.csv", "results/table2.csv"]
+MODEL = "results/models/pig/fold0"
 VARYING = ("logs", "benchmarks", "events", "work", "plan.json")  # of results/: what differs by time and chance
 
 
@@ -52,6 +53,11 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seco
         assert process.poll() is None, "it ended before"
         assert time.monotonic() < end, "it took too long"
         time.sleep(0.02)
+
+
+def trains(directory: Path) -> bool:
+    """Return whether the training of MODEL has written a checkpoint."""
+    return any((directory / MODEL.replace("results/", "results/work/")).rglob("step*.safetensors"))
 
 
 def contents(directory: Path) -> dict[str, object]:

@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-
-
 PACKAGES = ["slurmctld", "slurmd", "slurm-client", "munge"]
 IN_USE = 3  # what slurm-up.sh returns where another Slurm is configured
 

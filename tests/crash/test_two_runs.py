@@ -4,14 +4,7 @@ import os
 import signal
 from pathlib import Path
 
-from small_study import CONFIGS, run, start, wait_for
-
-MODEL = "results/models/pig/fold0"
-
-
-def trains(directory: Path) -> bool:
-    """Return whether a training of this run has written a checkpoint."""
-    return any((directory / "results/work/models/pig/fold0").rglob("step*.safetensors"))
+from small_study import CONFIGS, MODEL, run, start, trains, wait_for
 
 
 def test_two_runs_do_not_meet_and_a_stale_lock_is_explained(longer_study: Path) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from disc_study import SIZE, discs, settings
+from disc_study import SIZE, settings
+from discs import discs
 from threadpoolctl import threadpool_limits
 
 from pig.data.folds import split

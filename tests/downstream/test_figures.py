@@ -6,7 +6,7 @@ import matplotlib.figure
 import numpy as np
 import pytest
 import torch
-from disc_study import discs
+from discs import discs
 from matplotlib.contour import ContourSet
 from matplotlib.image import imread
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from disc_study import discs, settings
+from disc_study import settings
+from discs import discs
 from safetensors.torch import load_file
 from torch import Tensor
 

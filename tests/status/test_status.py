@@ -9,11 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from small_study import CONFIGS, run, start, wait_for
+from small_study import CONFIGS, run, start, trains, wait_for
 
 from pig.status import Job, Status, as_text, duration, read_status
-
-MODEL = "results/models/pig/fold0"
 
 
 def pig_status(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -54,7 +52,7 @@ def test_a_run_from_its_start_over_its_death_to_a_failure(longer_study: Path) ->
     target = "results/segmentation/pig_16/fold0/seed0/slices.csv"
     process = start(longer_study, "--", target, configs=configs)
     try:
-        wait_for(lambda: any((longer_study / "results/work/models/pig/fold0").rglob("step*.safetensors")), process)
+        wait_for(lambda: trains(longer_study), process)
         status = read_status(longer_study)
         assert status.under_way
         expected = {
