@@ -12,22 +12,19 @@ LONG_SIDE = 256  # pixels; the outline is found at this size, where film labels 
 FLAT = 0.1  # from this share of pixels with the smallest value on, the background is that value and needs no threshold
 
 
-def orient(
-    images: list[NDArray[Any]], masks: list[NDArray[np.uint8]]
-) -> tuple[list[NDArray[Any]], list[NDArray[np.uint8]], bool]:
+def orient(images: list[NDArray[Any]]) -> tuple[list[NDArray[Any]], NDArray[np.bool_], bool]:
     """Turn the slices of a view so that the chest wall is on the left, and blank what is not breast.
 
     The breast is the largest bright component of the mean of the slices: labels, tape and film edges go. The chest
-    wall is on the side where more of it lies, as seen in the pixels; a file's laterality may be wrong. A lesion is
-    never blanked.
+    wall is on the side where more of it lies, as seen in the pixels; a file's laterality may be wrong. Nothing but
+    the images decides: a mask is not known when a segmentation is used.
 
     Args:
         images: uint8 or uint16 [H, W], all of one size.
-        masks: uint8 {0, 1}, alike.
 
     Returns:
-        images and masks, mirrored left to right where needed, with the smallest grey value outside the breast; and
-        whether they were mirrored.
+        The images, mirrored left to right where needed, with the smallest grey value outside the breast; which
+        pixels of them are breast, bool [H, W]; and whether they were mirrored.
     """
     height, width = images[0].shape
     block = max(1, -(-max(height, width) // LONG_SIDE))
@@ -37,7 +34,7 @@ def orient(
     flipped = bool(breast[:, (small_w + 1) // 2 :].sum() > breast[:, : small_w // 2].sum())
     if flipped:
         breast = breast[:, ::-1]
-        images, masks = [image[:, ::-1] for image in images], [mask[:, ::-1] for mask in masks]
+        images = [image[:, ::-1] for image in images]
 
     # Dark tissue at the chest wall is open to the left: it is a hole once a wall stands there. One pixel of the small
     # picture more on all sides keeps the skin.
@@ -46,9 +43,9 @@ def orient(
     walled[first : last + 1, 0] = True
     filled = ndimage.binary_fill_holes(walled)[:, 1:]
     rows, columns = (np.arange(height) * small_h) // height, (np.arange(width) * small_w) // width
-    inside = filled[np.ix_(rows, columns)] | np.any(masks, axis=0)
+    inside = filled[np.ix_(rows, columns)]
     blank = min(int(image.min()) for image in images)
-    return [np.where(inside, image, image.dtype.type(blank)) for image in images], masks, flipped
+    return [np.where(inside, image, image.dtype.type(blank)) for image in images], inside, flipped
 
 
 def _background(image: NDArray[np.float64]) -> float:

@@ -173,6 +173,8 @@ def look_at_volume(volume: list[Slice], settings: PreprocessSettings) -> list[Fa
     prepared = prepare_volume(volume, settings, lambda row, kind, pixels: LOOKS[kind](found[row], pixels))
     for row, fault in prepared.faults:
         found[row].faults.append(fault)
+    for row, doubt in prepared.doubts:
+        found[row].doubts.append(doubt)
     if prepared.images is not None:
         for fact, image in zip(found.values(), prepared.images, strict=True):
             fact.hash = difference_hash(image)

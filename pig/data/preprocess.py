@@ -4,7 +4,8 @@ The unit is a volume: the rows of one patient with the same ``volume_id``; witho
 slices are cut by one box and windowed alike, so that they still lie on each other.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,10 @@ from pig.files import atomic_directory
 from pig.processes import process_pool
 from pig.progress import track
 
+logger = logging.getLogger("pig")
+
 WINDOW = (0.005, 0.995)  # shares of the pixels that are not blank
+UNSEEN = 0.1  # share of a lesion that may lie where the image is blanked or cut off: outlines drawn by hand stick out
 
 
 @dataclass(frozen=True)
@@ -76,12 +80,13 @@ Look = Callable[[int, Literal["image", "mask"], NDArray[Any]], None]
 
 
 class Prepared(NamedTuple):
-    """What became of a volume: either faults, (row, sentence), or everything else."""
+    """What became of a volume: either faults, (row, sentence), or everything else; doubts, alike, in both cases."""
 
     faults: list[tuple[int, str]]
     images: NDArray[np.uint16] | None = None
     masks: NDArray[np.uint8] | None = None
     geometry: Geometry | None = None
+    doubts: Sequence[tuple[int, str]] = ()
 
 
 def build_store(
@@ -126,6 +131,8 @@ def _fill(
     prepared = _map(volumes, settings, jobs)
     for volume, result in zip(volumes, track(prepared, "preprocessing volumes", len(volumes)), strict=True):
         faults += result.faults
+        for row, doubt in result.doubts:
+            logger.warning("row %d: %s", row_number(row), doubt)
         if not result.faults:
             rows = [item.row for item in volume]
             images[rows], masks[rows] = result.images, result.masks
@@ -167,8 +174,10 @@ def group_volumes(manifest: pd.DataFrame) -> list[list[Slice]]:
 def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look = lambda *_: None) -> Prepared:
     """Read, turn, cut, window and resize the slices of one volume.
 
-    Blank is what equals the smallest grey value of the volume. The box around everything else, and around the
-    masks, in any slice, is kept. Grey values from the 0.5th to the 99.5th percentile of the pixels of the volume
+    What is done to an image is computed from the images of its volume alone: anything taken from a mask would show
+    where the lesion is. Blank is what equals the smallest grey value of the volume. The box around everything else,
+    in any slice, is kept; of a mask, what lies outside the box is cut off. A lesion of which more than ``UNSEEN`` lies
+    there, or outside the breast, is a fault, and less of it a doubt. Grey values from the 0.5th to the 99.5th percentile of the pixels of the volume
     that are not blank become [-1, 1] (0..65535 in the store); what lies outside them is clipped, so that blank
     is -1. The settings may ask for another window, and for breasts to be found first. ``look`` sees every image and
     label map as it was read.
@@ -188,21 +197,22 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look
     if faults:
         return Prepared(faults)
 
-    flipped = False
+    sources, lesions = [image for image, _ in slices], [mask for _, mask in slices]
+    seen, flipped = np.ones(sources[0].shape, bool), False
     if settings.anatomy == "breast":
-        turned, turned_masks, flipped = orient([image for image, _ in slices], [mask for _, mask in slices])
-        slices = list(zip(turned, turned_masks, strict=True))
-    blank = min(int(image.min()) for image, _ in slices)
+        sources, seen, flipped = orient(sources)
+        lesions = [mask[:, ::-1] for mask in lesions] if flipped else lesions
+    blank = min(int(image.min()) for image in sources)
     if settings.window == "full":
-        low, high = 0, int(np.iinfo(slices[0][0].dtype).max)
+        low, high = 0, int(np.iinfo(sources[0].dtype).max)
     else:
-        low, high = _window((image for image, _ in slices), blank)
+        low, high = _window(sources, blank)
     if low == high:
         sentence = f"no contrast: {WINDOW[0]:.1%} and {WINDOW[1]:.1%} of the grey values of its volume are {low}"
         return Prepared([(volume[0].row, sentence)])
     grey = np.clip((np.arange(GREY_LEVELS) - low) / (high - low), 0, 1) * (GREY_LEVELS - 1)
 
-    geometry = _geometry(slices, blank, flipped, settings)
+    geometry = _geometry(sources, blank, flipped, settings)
     cut = (
         slice(geometry.crop_y0, geometry.crop_y0 + geometry.crop_h),
         slice(geometry.crop_x0, geometry.crop_x0 + geometry.crop_w),
@@ -210,16 +220,27 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look
     size = settings.size
     shape = (len(slices), size, size)
     images, masks = np.empty(shape, np.uint16), np.empty(shape, np.uint8)
-    for position, (image, mask) in enumerate(slices):
+    doubts: list[tuple[int, str]] = []
+    for position, (image, mask) in enumerate(zip(sources, lesions, strict=True)):
         images[position] = np.rint(resize_image(_padded(grey[image[cut]], geometry), size, size))
         masks[position] = resize_mask(_padded(mask[cut], geometry), size, size)
-        if mask.any() and not masks[position].any():
+        item = volume[position]
+        total, unseen = int(mask.sum()), int(mask.sum() - (mask & seen)[cut].sum())
+        if unseen:
+            where = "outside the breast" if settings.anatomy == "breast" else "on the blank border that is cut off"
+            sentence = f"{unseen} of {total} pixels of the lesion in {item.mask_path} lie {where}"
+            if unseen > UNSEEN * total:
+                sentence += "; check that the mask belongs to the image, is turned as it is, and is not inverted"
+                if settings.anatomy == "breast":
+                    sentence += ", or, if the breast was not found, set preprocessing.anatomy to any"
+            (faults if unseen > UNSEEN * total else doubts).append((item.row, sentence))
+        if total > unseen and not masks[position].any():
             sentence = (
-                f"{volume[position].mask_path} vanishes at {size} x {size} pixels: nowhere does the lesion cover "
+                f"{item.mask_path} vanishes at {size} x {size} pixels: nowhere does the lesion cover "
                 "half a pixel; choose a larger preprocessing.size, or leave the row out"
             )
-            faults.append((volume[position].row, sentence))
-    return Prepared(faults) if faults else Prepared([], images, masks, geometry)
+            faults.append((item.row, sentence))
+    return Prepared(faults, doubts=doubts) if faults else Prepared([], images, masks, geometry, doubts)
 
 
 def _padded(pixels: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
@@ -239,13 +260,11 @@ def _window(images: Iterable[NDArray[Any]], blank: int) -> tuple[int, int]:
     return low, high
 
 
-def _geometry(
-    slices: list[tuple[NDArray[Any], NDArray[np.uint8]]], blank: int, flipped: bool, settings: PreprocessSettings
-) -> Geometry:
-    source_h, source_w = slices[0][0].shape
+def _geometry(images: list[NDArray[Any]], blank: int, flipped: bool, settings: PreprocessSettings) -> Geometry:
+    source_h, source_w = images[0].shape
     in_row, in_column = np.zeros(source_h, bool), np.zeros(source_w, bool)
-    for image, mask in slices:
-        kept = (image > blank) | (mask > 0)
+    for image in images:
+        kept = image > blank
         in_row |= kept.any(axis=1)
         in_column |= kept.any(axis=0)
     (y0, y1), (x0, x1) = np.flatnonzero(in_row)[[0, -1]], np.flatnonzero(in_column)[[0, -1]]

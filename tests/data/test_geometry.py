@@ -67,25 +67,18 @@ def test_the_round_trip_through_a_store(tmp_path: Path, fit: str, right: bool, a
 @pytest.mark.parametrize("background", [0, 3000])
 @pytest.mark.parametrize("right", [False, True])
 def test_the_breast_is_found_and_turned(right: bool, background: int) -> None:
-    image, mask = mammogram(right)
+    image, _ = mammogram(right)
     if background:  # film: the background is no single value
         noise = np.random.default_rng(0).integers(0, 500, image.shape)
         image = np.where(image == 0, background + noise, image).astype(np.uint16)
-    (turned,), (turned_mask,), flipped = orient([image], [mask])
+    (turned,), breast, flipped = orient([image])
     assert flipped == right
     left_image, left_mask = mammogram()
-    assert (turned_mask == left_mask).all()
+    assert breast[left_mask > 0].all()
     assert (turned[2:12, 75:88] == image.min()).all()
     inside = left_image > 0
     inside[2:12, 75:88] = False
     assert (turned[inside] == left_image[inside]).mean() > 0.99
-
-
-def test_no_lesion_is_blanked() -> None:
-    image, mask = mammogram()
-    mask[5, 80] = 1
-    (turned,), _, _ = orient([image], [mask])
-    assert turned[5, 80] == 65535
 
 
 def test_data_of_no_breasts_are_never_turned(tmp_path: Path) -> None:

@@ -103,12 +103,13 @@ def test_the_slices_of_a_volume_share_box_and_window(tmp_path: Path) -> None:
     assert store.images[2].mean() > 2 * store.images[0].mean()
 
 
-def test_a_lesion_on_the_blank_part_is_not_cut(tmp_path: Path) -> None:
+def test_a_mask_does_not_widen_the_box(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     manifest = write_study(tmp_path)
     mask = lesion()
     mask[0, 0] = 255
     write_png(tmp_path / "masks/0.png", mask)
-    assert build(manifest).manifest.loc[0, ["crop_y0", "crop_x0", "crop_h", "crop_w"]].tolist() == [0, 0, 24, 16]
+    assert build(manifest).manifest.loc[0, ["crop_y0", "crop_x0", "crop_h", "crop_w"]].tolist() == [4, 3, 20, 13]
+    assert f"row 2: 1 of {(mask > 0).sum()} pixels of the lesion" in caplog.text
 
 
 def test_volumes_are_named_by_patient_and_volume() -> None:
