@@ -177,10 +177,10 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look
     What is done to an image is computed from the images of its volume alone: anything taken from a mask would show
     where the lesion is. Blank is what equals the smallest grey value of the volume. The box around everything else,
     in any slice, is kept; of a mask, what lies outside the box is cut off. A lesion of which more than ``UNSEEN`` lies
-    there, or outside the breast, is a fault, and less of it a doubt. Grey values from the 0.5th to the 99.5th percentile of the pixels of the volume
-    that are not blank become [-1, 1] (0..65535 in the store); what lies outside them is clipped, so that blank
-    is -1. The settings may ask for another window, and for breasts to be found first. ``look`` sees every image and
-    label map as it was read.
+    there, or outside the breast, is a fault, and less of it a doubt. Grey values from the 0.5th to the 99.5th
+    percentile of the pixels of the volume that are not blank become [-1, 1] (0..65535 in the store); what lies
+    outside them is clipped, so that blank is -1. The settings may ask for another window, and for breasts to be found
+    first. ``look`` sees every image and label map as it was read.
 
     Returns:
         images uint16 and masks uint8 {0, 1}, both [slices, size, size], and the geometry; or the faults.

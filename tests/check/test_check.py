@@ -202,7 +202,10 @@ def test_what_the_preprocessing_refuses_is_refused_in_the_same_words(tmp_path: P
 
 
 DOUBTS = {
-    "inverted mask": (lambda f: save(f, "masks/0.png", (picture(0) > picture(0).min()) * (255 - disc())), "the mask covers"),
+    "inverted mask": (
+        lambda f: save(f, "masks/0.png", (picture(0) > picture(0).min()) * (255 - disc())),
+        "the mask covers",
+    ),
     "8 bits in 16": (lambda f: save(f, "images/0.png", picture(0) >> 8), "a 16-bit image without a grey value above"),
     "clipped": (lambda f: save(f, "images/0.png", np.minimum(picture(0), 30000)), "the greatest grey value, 30000"),
     "inverted": (lambda f: save(f, "images/0.png", 65535 - picture(0)), "MONOCHROME1"),
