@@ -1,5 +1,6 @@
 """Image files of 8 and 16 bits: grey values, and masks."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from pig.errors import UserError
 
 GREY_LEVELS = 2**16
 GREY_MODES = ("L", "I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow's names for 8, 16 and (checked) 32 bits
+PIXELS_AT_MOST = 178_956_970  # of an image, twice Pillow's MAX_IMAGE_PIXELS: a damaged size could ask for any memory
+VOXELS_AT_MOST = 2**29  # of a volume
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601
 
 
@@ -96,6 +99,27 @@ def as_mask(pixels: NDArray[Any], path: str | Path) -> NDArray[np.uint8]:
         shown = ", ".join(map(str, values[:6])) + (", ..." if len(values) > 6 else "")
         raise UserError(f"{path} has {len(values)} values ({shown}); a mask has 0 and one other")
     return np.asarray(lesion, np.uint8)
+
+
+def refuse_giant(path: str | Path, *shape: int) -> None:
+    """Raise a UserError if the size that a file declares, [H, W] or [X, Y, Z], is beyond all images; read it before."""
+    most = PIXELS_AT_MOST if len(shape) == 2 else VOXELS_AT_MOST
+    if math.prod(shape) > most:
+        size = " x ".join(map(str, shape))
+        raise UserError(f"{path} declares {size} pixels, and at most {most} are read; it may be damaged: copy it again")
+
+
+def size_of(path: str | Path) -> tuple[int, int]:
+    """Return (height, width) of an image file, from its header alone.
+
+    Raises:
+        UserError: the file is not a readable image, or is larger than ``PIXELS_AT_MOST``.
+    """
+    try:
+        with Image.open(path) as file:
+            return file.height, file.width
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path} cannot be read ({error}); copy it again") from None
 
 
 def _decode(path: str | Path, palette: bool = False) -> tuple[str, NDArray[Any]]:

@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pig.data.images import size_of
 from pig.data.readers.case import Case, Pair, Patients, gather, inside
 from pig.errors import UserError
 from pig.files import read_json
+
+BEYOND = 2  # pixels that a polygon may lie outside of its image
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ def cases(root: Path, settings: Settings) -> list[Case]:
     for record in content["images"]:
         if missing := [key for key in ("id", "file_name", "height", "width") if key not in record]:
             faults.append(f"an image {record.get('file_name', '')} has no {', '.join(missing)}")
+        elif any(type(record[key]) is not int or record[key] < 1 for key in ("height", "width")):
+            faults.append(f"image {record['file_name']} has height {record['height']!r} and width {record['width']!r}")
         elif record["id"] in outlines:
             faults.append(f"two images have the id {record['id']}")
         else:
@@ -69,7 +74,7 @@ def cases(root: Path, settings: Settings) -> list[Case]:
         except UserError as error:
             faults.append(str(error))
             continue
-        size = int(record["height"]), int(record["width"])
+        size = record["height"], record["width"]
         found.append(Case(name, partial(load, image, outlines[record["id"]], size, row)))
     return gather(path, faults, found, "images")
 
@@ -87,12 +92,28 @@ def load(image: Path, outlines: list[Any], size: tuple[int, int], row: dict[str,
     """Return the pair of one image; pixels are drawn by COCO's own library.
 
     Raises:
-        UserError: an outline is neither polygons nor run lengths, or is of another size.
+        UserError: the image is of another size than the file says, or an outline is neither polygons nor run lengths,
+            is of another size, or does not lie on the image.
     """
+    if (there := size_of(image)) != size:
+        said, is_ = (f"{width} x {height}" for height, width in (size, there))
+        raise UserError(f"its record says {said} pixels, and the image has {is_}; correct width and height")
     mask = np.zeros(size, bool)
     for outline in outlines:
         mask |= _draw(outline, size)
     return [Pair(image, mask, row)]
+
+
+def _refuse_stray(points: NDArray[np.float64], width: int, height: int) -> None:
+    """Refuse a polygon [N, 2] (x, y) that is not on its image, or longer than the image has pixels.
+
+    COCO's library walks along it in steps of a fifth of a pixel and holds each of them in memory.
+    """
+    low, high = points.min(axis=0), points.max(axis=0)
+    if not (np.isfinite(points).all() and (low >= -BEYOND).all() and (high <= (width + BEYOND, height + BEYOND)).all()):
+        raise UserError(f"an outline from {low} to {high} is not on the image of {width} x {height} pixels")
+    if np.abs(np.diff(points, axis=0)).max(axis=1).sum() > max(width * height, 1000):
+        raise UserError(f"an outline of {len(points)} points is longer than the image has pixels; it is not an outline")
 
 
 def _draw(outline: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -109,11 +130,15 @@ def _draw(outline: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
             and all(isinstance(value, int | float) for value in part)
             for part in outline
         ):
+            for polygon in outline:
+                _refuse_stray(np.array(polygon, np.float64).reshape(-1, 2), width, height)
             codes = coco.frPyObjects(outline, height, width)
         case {"counts": counts, "size": [h, w]}:
             if (h, w) != size:
                 raise UserError(f"run lengths of {w} x {h} pixels, the image has {width} x {height}")
             if isinstance(counts, list):
+                if not all(type(count) is int and count >= 0 for count in counts):
+                    raise UserError("run lengths that are not all whole numbers, 0 or more")
                 if sum(counts) != height * width:
                     raise UserError(f"run lengths of {sum(counts)} pixels, the image has {height * width}")
                 codes = [coco.frPyObjects(outline, height, width)]
@@ -121,4 +146,11 @@ def _draw(outline: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
                 codes = [{"counts": counts.encode(), "size": [height, width]}]
         case _:
             raise UserError("an outline that is neither polygons of three or more points nor run lengths")
-    return np.asarray(coco.decode(coco.merge(codes)), bool)
+    try:
+        mask = coco.decode(coco.merge(codes))
+    except ValueError as error:
+        raise UserError(f"run lengths that cannot be read ({error})") from None
+    # The library reads compressed run lengths of too few pixels, or of nonsense, without an error.
+    if isinstance(outline, dict) and isinstance(outline["counts"], str) and coco.encode(mask) != codes[0]:
+        raise UserError("run lengths that cannot be read: they are not those of a mask of this size")
+    return np.asarray(mask, bool)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pig.data.images import refuse_giant
 from pig.errors import UserError
 
 # It logs the traceback of each decoder that fails, beside the error that it raises in the end.
@@ -62,6 +63,7 @@ def read_header(path: Path) -> Header:
         )
         spacing = _group(data, "PixelMeasuresSequence", "PixelSpacing", "ImagerPixelSpacing")
         slices = _group(data, "PixelMeasuresSequence", "SpacingBetweenSlices", "SliceThickness")
+        refuse_giant(path, int(data["Rows"].value), int(data["Columns"].value))
         return Header(
             rows=int(data["Rows"].value),
             columns=int(data["Columns"].value),
@@ -76,6 +78,8 @@ def read_header(path: Path) -> Header:
             bits=int(data["BitsStored"].value),
             signed=bool(data.get("PixelRepresentation", 0)),
         )
+    except UserError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} lacks a field of the header or has a broken one ({error}); copy it anew") from None
 

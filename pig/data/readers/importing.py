@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pig.data.images import read_plain
+from pig.data.images import read_plain, size_of
 from pig.data.manifest import spellings
 from pig.data.pseudonyms import pseudonymise
 from pig.data.readers import bcs_dbt, cbis_ddsm, coco, folders, inbreast, nnunet, t_synth, table
@@ -178,14 +178,7 @@ def write_case(number: int, case: Case, folder: Path, keep: bool, copy: bool) ->
 
 
 def _check(pair: Pair) -> None:
-    if isinstance(pair.image, Path):
-        try:
-            with Image.open(pair.image) as file:
-                height, width = file.height, file.width
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise UserError(f"{pair.image} cannot be read ({error}); copy it anew") from None
-    else:
-        height, width = pair.image.shape
+    height, width = size_of(pair.image) if isinstance(pair.image, Path) else pair.image.shape
     if pair.mask.shape != (height, width):
         raise UserError(
             f"the mask is {pair.mask.shape[1]} x {pair.mask.shape[0]} pixels, its image {width} x {height}; "

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pig.data.images import read_labels
+from pig.data.images import read_labels, refuse_giant
 from pig.data.readers.case import Pair, lesion_of, to_uint16
 from pig.errors import UserError
 
@@ -55,7 +55,11 @@ def _nifti(path: Path) -> NDArray[Any]:
     except ImportError:
         raise UserError(f"{path}: reading NIfTI needs nibabel; pip install 'pig-benchmark[nifti]'.") from None
     try:
-        voxels: NDArray[Any] = np.asarray(nibabel.load(path).dataobj)  # type: ignore[attr-defined]
+        file = nibabel.load(path)
+        refuse_giant(path, *file.shape, 1)  # type: ignore[attr-defined]
+        voxels: NDArray[Any] = np.asarray(file.dataobj)  # type: ignore[attr-defined]
+    except UserError:
+        raise
     except (OSError, ValueError, EOFError, ImageFileError) as error:
         raise UserError(f"{path} cannot be read ({error}); it may be cut short: copy it anew") from None
     if voxels.ndim == 4 and voxels.shape[3] == 1:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pig.data.images import refuse_giant
 from pig.data.readers.case import Case, Pair, gather, to_uint16
 from pig.errors import UserError
 
@@ -124,6 +125,9 @@ def _labels(path: Path) -> NDArray[Any]:
         raise UserError(f"{path}: reading T-SYNTH needs h5py; pip install 'pig-benchmark[tsynth]'.") from None
     try:
         with h5py.File(path) as file:
+            refuse_giant(path, *file["dbt"].shape, 1)
             return np.asarray(file["dbt"])
+    except UserError:
+        raise
     except (OSError, KeyError) as error:
         raise UserError(f"{path} cannot be read ({error}); it may be cut short: copy it anew") from None
