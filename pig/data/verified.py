@@ -16,7 +16,6 @@ from pathlib import Path
 
 from pig.files import write_json
 
-
 SETTLED_NS = 2_000_000_000  # age of a file's last change: a later one within the clock's step would not show
 
 
