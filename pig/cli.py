@@ -46,6 +46,13 @@ def named(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
+def positive(text: str) -> int:
+    """Return the whole number, 1 or more, that ``text`` is."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number, 1 or more, got {text!r}")
+    return int(text)
+
+
 ON_GPU = {commands.fit, commands.synthesise, commands.segment, commands.fid, commands.progress}
 
 
@@ -146,7 +153,7 @@ SHARED: dict[str, dict[str, Any]] = {
     "name": {"required": True, "help": "name of the generator"},
     "class": {"dest": "cls", "required": True, "help": "import path of the generator"},
     "work": {"type": Path, "required": True, "help": "folder of rolling checkpoints"},
-    "count": {"type": int, "default": 0, "help": "how many synthetic pairs to take"},
+    "count": {"type": positive, "help": "how many synthetic pairs to take, the first ones (all)"},
     "synthetic": {"type": Path, "nargs": "+", "required": True, "help": "shards of synthetic pairs"},
     "salt": {"type": Path, "help": "file of the salt of pseudonyms; made if it does not exist"},
     "row": {"type": named, "action": "append", "required": True, "help": "LABEL=PATH of a row"},

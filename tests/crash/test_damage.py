@@ -13,7 +13,7 @@ from pig.errors import UserError
 from pig.generator import load_generator, read_description
 from pig.reporting.tables import read_arms, table1
 from pig.segmenter import load_segmenter
-from pig.synthesis import read_shards
+from pig.shards import read_shards
 
 
 @pytest.fixture
