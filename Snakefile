@@ -22,7 +22,7 @@ localrules:
 onstart:
     if workflow.is_main_process:
         write_plan(workflow, Path(".snakemake/locks"))
-    if sentence := say_of_gpus(workflow.non_local_exec):
+    if sentence := gpu_warning(workflow.non_local_exec):
         logger.warning(sentence)
 
 

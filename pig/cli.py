@@ -17,7 +17,7 @@ from pig import commands
 from pig.errors import UserError
 from pig.events import recording
 from pig.files import disk_is_full
-from pig.gpus import own_gpus
+from pig.gpus import check_promise, own_gpus
 from pig.status import announce
 from pig.stopping import EXIT_STATUS, Stopped, heeding_signals
 from pig.team import is_first, launch, processes
@@ -178,7 +178,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if a.run is not commands.fit and processes() > 1:
             raise UserError("it is the work of one process; of all commands only 'pig fit' shares it among several.")
-        with own_gpus(getattr(a, "processes", 1)) if a.run in ON_GPU else nullcontext():  # before torch is imported
+        # Before torch is imported.
+        with own_gpus(getattr(a, "processes", 1)) if a.run in ON_GPU else nullcontext() as promise:
+            if promise:
+                check_promise(promise)
             if a.run is commands.fit and a.processes > 1 and processes() == 1:
                 return launch(a.processes, sys.argv[1:] if arguments is None else arguments)
             with heeding_signals(), recording(a.events if is_first() else None):

@@ -23,7 +23,6 @@ from pig.data.store import to_unit
 from pig.errors import UserError
 
 KINDS = {"images": np.uint16, "masks": np.uint8}
-RESIZE = {"images": resize_images, "masks": resize_masks}
 ROWS_AT_ONCE = 32
 AGAIN = "delete it and draw it again."
 
@@ -127,7 +126,8 @@ def read_shards(paths: Sequence[str | Path], count: int | None = None, image_siz
                 for start, rows in _rows(path, archive, name, last - first):
                     kept = rows[: max(wanted - first - start, 0)]  # the rest is read for the checksum alone
                     if image_size is not None and rows.shape[1:] != (image_size, image_size):
-                        kept = RESIZE[name](kept, image_size)
+                        resize = resize_images if name == "images" else resize_masks
+                        kept = resize(kept, image_size)
                     if name not in arrays:
                         arrays[name] = np.empty((wanted, *kept.shape[1:]), KINDS[name])
                     if kept.shape[1:] != arrays["images"].shape[1:]:

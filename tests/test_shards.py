@@ -33,9 +33,9 @@ def pairs(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 def shards(folder: Path, images: np.ndarray, masks: np.ndarray | None, length: int) -> list[Path]:
     return [
-        write(folder / f"{first}.npz", first, images[first : first + length], None if masks is None else masks[first : first + length])
-        for first in range(0, len(images), length)
-    ]  # fmt: skip
+        write(folder / f"{i}.npz", i, images[i : i + length], None if masks is None else masks[i : i + length])
+        for i in range(0, len(images), length)
+    ]
 
 
 @settings(max_examples=40)
@@ -160,7 +160,7 @@ def test_a_segmentation_takes_all_pairs_unless_a_count_is_given(
     study: Path, tmp_path: Path, words: list[str], used: int
 ) -> None:
     training = {"batch_size": 2, "learning_rate": 1e-3, "steps": 1}
-    settings = {"architecture": "Unet", "encoder": "resnet18", "encoder_depth": 3, "image_size": 16, "training": training}
+    settings = {"encoder": "resnet18", "encoder_depth": 3, "image_size": 16, "training": training}
     where = ["--store", study / "store", "--folds", study / "folds.csv", "--fold", 0, "--work", tmp_path / "work"]
     what = ["--settings", json.dumps(settings), "--synthetic", study / "s.npz", "--out", tmp_path / "out", *words]
     assert main(["segment", *map(str, where), *map(str, what)]) == 0

@@ -14,7 +14,7 @@ def use_own_commands() -> None:
         os.environ["PATH"] = os.pathsep.join([own, path])
 
 
-def say_of_gpus(remote: bool) -> str | None:
+def gpu_warning(remote: bool) -> str | None:
     """Return a sentence if ``remote`` jobs ask for GPUs, or for none, by what this machine happens to have."""
     if not remote or "PIG_GPUS" in os.environ:
         return None
