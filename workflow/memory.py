@@ -125,17 +125,17 @@ def _network(config: Config, name: str, batch: int, per_pixel: int) -> float:
     """
     model = config["generators"][name]["model"]
     network = model.get("network", model)
-    channels = network.get("channels", [])
+    channels: list[int] = network.get("channels", [])
     if not channels:
         return 0
-    side = _side(config, name) // network.get("patch", 1)
-    blocks = network.get("res_blocks", 1)
-    maps = sum(width * (side >> level) ** 2 for level, width in enumerate(channels))
+    side: int = _side(config, name) // network.get("patch", 1)
+    blocks: int = network.get("res_blocks", 1)
+    maps: float = sum(width * (side >> level) ** 2 for level, width in enumerate(channels))
     total = batch * maps * per_pixel * ((1 + blocks) / 2 if per_pixel == TRAINING else 1)
     if "network" not in model:
         return total  # an autoencoder attends to nothing
     attends = [*zip(range(len(channels)), network.get("attention", []), strict=False), (len(channels) - 1, True)]
-    matrices = [
+    matrices: list[float] = [
         batch * max(channels[level] // network.get("head_channels", channels[level]), 1) * (side >> level) ** 4 * 4
         for level, yes in attends
         if yes

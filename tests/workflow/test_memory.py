@@ -30,7 +30,13 @@ sys.exit(status)
 """
 REAL = 24
 TRAINING = {"batch_size": 2, "learning_rate": 1e-3, "steps": 1, "warmup_steps": 0}
-NETWORK = {"channels": [8, 8, 16], "attention": [False, False, False], "res_blocks": 1, "norm_groups": 8}
+NETWORK = {
+    "channels": [8, 8, 16],
+    "attention": [False, False, False],
+    "res_blocks": 1,
+    "norm_groups": 8,
+    "head_channels": 8,
+}
 SIZES = [(64, 100), (256, 1200)]  # pixels, and pairs drawn
 CLASS = "pig.paired_diffusion.PairedDiffusion"
 
