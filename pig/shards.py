@@ -172,7 +172,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
 def _rows(path: Path, archive: zipfile.ZipFile, name: str, count: int) -> Iterator[tuple[int, NDArray[Any]]]:
     """Yield an array of a shard some rows at a time, each with the index of its first, to the end of the file.
 
-    Only at the end is the checksum compared. Differs from ``numpy.load``, which reads as many bytes as the header of
+    The checksum is compared when the last is read. Differs from ``numpy.load``, which reads as many bytes as the header of
     an array says: of a header that is damaged to a smaller shape it would return the beginning of the array.
     """
     kind = np.dtype(KINDS[name])
@@ -193,4 +193,3 @@ def _rows(path: Path, archive: zipfile.ZipFile, name: str, count: int) -> Iterat
                 values = ", ".join(map(str, np.unique(rows)[:6]))
                 raise UserError(f"shard {path} holds masks with the values {values}, not 0 and 1 alone; {AGAIN}")
             yield start, rows
-        member.read()

@@ -21,6 +21,7 @@ SAMPLING = 24  # the same without gradients, however many blocks
 SEGMENTATION = 2500  # bytes a pixel: a U-Net in training
 FEATURES = 250  # bytes a pixel: an encoder without gradients
 FID_BATCH = 64
+PANEL = 40  # bytes a pixel of a panel of a figure
 
 
 def fit(config: Config, name: str, gpu: bool) -> int:
@@ -56,8 +57,9 @@ def fid(config: Config, name: str, gpu: bool) -> int:
 
 
 def gallery(config: Config, name: str, count: int) -> int:
-    """All pairs of a shard."""
-    return _mib(_pairs(count, _size(config, _owner(config, name))), 0, False)
+    """All pairs of a shard, and 32 panels as matplotlib draws them."""
+    size = _size(config, _owner(config, name))
+    return _mib(_pairs(count, size) + 32 * size**2 * PANEL, 0, False)
 
 
 def preprocess(config: Config, base: int, threads: int) -> int:
