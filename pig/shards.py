@@ -172,8 +172,8 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
 def _rows(path: Path, archive: zipfile.ZipFile, name: str, count: int) -> Iterator[tuple[int, NDArray[Any]]]:
     """Yield an array of a shard some rows at a time, each with the index of its first, to the end of the file.
 
-    The checksum is compared when the last is read. Differs from ``numpy.load``, which reads as many bytes as the header of
-    an array says: of a header that is damaged to a smaller shape it would return the beginning of the array.
+    The checksum is compared when the last is read. Differs from ``numpy.load``, which reads as many bytes as the
+    header of an array says: of a header that is damaged to a smaller shape it would return the beginning of the array.
     """
     kind = np.dtype(KINDS[name])
     with archive.open(f"{name}.npy") as member:
