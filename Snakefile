@@ -1,10 +1,18 @@
 # The whole study: `snakemake --cores all results/table2.csv`.
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.14")
 
 
 configfile: f"{workflow.basedir}/config.yaml"
+
+
+if "PIG_GPUS" in os.environ:  # on Kubernetes, too, jobs know what they were promised
+
+    envvars:
+        "PIG_GPUS",
 
 
 include: "workflow/rules/common.smk"
@@ -22,7 +30,7 @@ localrules:
 onstart:
     if workflow.is_main_process:
         write_plan(workflow, Path(".snakemake/locks"))
-    if sentence := say_of_gpus(workflow.non_local_exec):
+    if sentence := gpu_warning(workflow.non_local_exec):
         logger.warning(sentence)
 
 

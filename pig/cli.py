@@ -17,7 +17,7 @@ from pig import commands
 from pig.errors import UserError
 from pig.events import recording
 from pig.files import disk_is_full
-from pig.gpus import own_gpus
+from pig.gpus import check_promise, own_gpus
 from pig.status import announce
 from pig.stopping import EXIT_STATUS, Stopped, heeding_signals
 from pig.team import is_first, launch, processes
@@ -44,6 +44,13 @@ def named(text: str) -> tuple[str, Path]:
     if not separator or not name:
         raise argparse.ArgumentTypeError(f"expected NAME=PATH, got {text!r}")
     return name, Path(path)
+
+
+def positive(text: str) -> int:
+    """Return the whole number, 1 or more, that ``text`` is."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number, 1 or more, got {text!r}")
+    return int(text)
 
 
 ON_GPU = {commands.fit, commands.synthesise, commands.segment, commands.fid, commands.progress}
@@ -146,7 +153,7 @@ SHARED: dict[str, dict[str, Any]] = {
     "name": {"required": True, "help": "name of the generator"},
     "class": {"dest": "cls", "required": True, "help": "import path of the generator"},
     "work": {"type": Path, "required": True, "help": "folder of rolling checkpoints"},
-    "count": {"type": int, "default": 0, "help": "how many synthetic pairs to take"},
+    "count": {"type": positive, "help": "how many synthetic pairs to take, the first ones (all)"},
     "synthetic": {"type": Path, "nargs": "+", "required": True, "help": "shards of synthetic pairs"},
     "salt": {"type": Path, "help": "file of the salt of pseudonyms; made if it does not exist"},
     "row": {"type": named, "action": "append", "required": True, "help": "LABEL=PATH of a row"},
@@ -171,7 +178,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if a.run is not commands.fit and processes() > 1:
             raise UserError("it is the work of one process; of all commands only 'pig fit' shares it among several.")
-        with own_gpus(getattr(a, "processes", 1)) if a.run in ON_GPU else nullcontext():  # before torch is imported
+        # Before torch is imported.
+        with own_gpus(getattr(a, "processes", 1)) if a.run in ON_GPU else nullcontext() as promise:
+            if promise:
+                check_promise(promise)
             if a.run is commands.fit and a.processes > 1 and processes() == 1:
                 return launch(a.processes, sys.argv[1:] if arguments is None else arguments)
             with heeding_signals(), recording(a.events if is_first() else None):

@@ -98,7 +98,7 @@ def export(a: argparse.Namespace) -> None:
     from pig.export import export_nnunet, export_png
 
     if a.format == "png":
-        export_png(a.synthetic, a.out, a.count or None, a.bits)
+        export_png(a.synthetic, a.out, a.count, a.bits)
         return
     if missing := [key for key in ("store", "folds", "number", "title") if getattr(a, key) is None]:
         raise UserError(f"--format nnunet needs --{', --'.join(missing)}.")
@@ -107,9 +107,7 @@ def export(a: argparse.Namespace) -> None:
     from pig.data.store import Store
 
     salt = read_salt(a.salt, a.out) if a.salt else None
-    export_nnunet(
-        a.synthetic, Store.open(a.store), read_folds(a.folds), a.out, a.number, a.title, a.count or None, salt
-    )
+    export_nnunet(a.synthetic, Store.open(a.store), read_folds(a.folds), a.out, a.number, a.title, a.count, salt)
 
 
 def segment(a: argparse.Namespace) -> None:
@@ -119,16 +117,17 @@ def segment(a: argparse.Namespace) -> None:
     from pig.segmentation import segment
     from pig.segmenter import SegmentationSettings
     from pig.settings import parse
-    from pig.synthesis import read_shards
+    from pig.shards import read_shards
 
     store = Store.open(a.store)
     train_pairs, test_pairs = split(store, read_folds(a.folds), a.fold)
-    synthetic = read_shards(a.synthetic, a.count) if a.synthetic else None
+    settings = parse(SegmentationSettings, a.settings, "segmentation")
+    synthetic = read_shards(a.synthetic, a.count, settings.image_size) if a.synthetic else None
     segment(
         train_pairs,
         synthetic,
         test_pairs,
-        parse(SegmentationSettings, a.settings, "segmentation"),
+        settings,
         fold=a.fold,
         seed=a.seed,
         work=a.work,
@@ -141,7 +140,7 @@ def fid(a: argparse.Namespace) -> None:
     from pig.data.folds import read_folds, split
     from pig.data.store import Store
     from pig.metrics.fid import write_fid
-    from pig.synthesis import read_shards
+    from pig.shards import read_shards
 
     train_pairs, _ = split(Store.open(a.store), read_folds(a.folds), a.fold)
     write_fid(read_shards(a.synthetic, a.count), train_pairs, a.features, a.weights, a.cache, a.out)
@@ -170,7 +169,7 @@ def gallery(a: argparse.Namespace) -> None:
     from pig.data.folds import read_folds, split
     from pig.data.store import Store
     from pig.reporting.figures import draw_gallery
-    from pig.synthesis import read_shards
+    from pig.shards import read_shards
 
     train_pairs, _ = split(Store.open(a.store), read_folds(a.folds), a.fold)
     draw_gallery(train_pairs, read_shards(a.synthetic), a.label, a.out)

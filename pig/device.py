@@ -1,4 +1,4 @@
-"""Where the arithmetic runs and in which precision."""
+"""On which device networks run, and in which precision."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -22,7 +22,7 @@ def has_bf16(device: torch.device) -> bool:
 def autocast(device: torch.device) -> AbstractContextManager[None]:
     """Return a context in which networks run in bfloat16 where that is fast, else in float32.
 
-    Schedules, losses and the arithmetic of samplers are kept in float32 by their own code.
+    Schedules, losses and samplers keep to float32 themselves.
     """
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_bf16(device))
 

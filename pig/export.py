@@ -3,7 +3,6 @@
 Nothing that is written names a patient: shards and stores do, exports do not.
 """
 
-import json
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ from pig.data.store import Store
 from pig.errors import UserError
 from pig.files import atomic_directory, write_json
 from pig.progress import track
-from pig.synthesis import Synthetic, read_archive, read_shards, refuse_leak
+from pig.shards import Synthetic, read_provenance, read_shards, refuse_leak
 
 logger = logging.getLogger("pig")
 
@@ -128,7 +127,7 @@ def export_nnunet(
             patient = patient_of[store.manifest["patient_id"].iloc[row]]
             cases.append({"case": case, "patient": patient, "fold": real[row]})
         for fold, paths in sorted(shards_of.items()):
-            synthetic = read_shards(paths, count)
+            synthetic = read_shards(paths, count, store.size)
             tested = split(store, folds, fold)[1].patients
             for provenance in synthetic.provenance:
                 refuse_leak(provenance["patients"], tested, f"'{provenance['generator']}' of fold {fold}")
@@ -138,7 +137,7 @@ def export_nnunet(
                     f"fold {handed_on[0]['fold']} has {handed_on[0]['count']} generated pairs, fold {fold} has "
                     f"{handed_on[-1]['count']}; give a count that all folds have."
                 )
-            pool = synthetic.pool(store.size)
+            pool = synthetic.pool(store.size)  # at this size already
             for index in track(range(len(pool)), f"writing pairs of fold {fold}", len(pool)):
                 case = _case(synthetic.provenance[0], index)
                 _write_case(folder, case, pool.images[index], pool.masks[index])
@@ -164,22 +163,13 @@ def _by_fold(paths: Sequence[str | Path]) -> dict[int, list[str | Path]]:
     grouped: dict[int, list[str | Path]] = defaultdict(list)
     first: tuple[str, str] | None = None
     for path in paths:
-        provenance = _provenance(path)
+        provenance = read_provenance(path)
         of = (provenance["generator"], provenance["class"])
         if first is not None and of != first:
             raise UserError(f"{path} is of the generator {of[0]}, others are of {first[0]}; export each by itself.")
         first = of
         grouped[provenance["fold"]].append(path)
     return grouped
-
-
-def _provenance(path: str | Path) -> dict[str, Any]:
-    """Read what a shard says of itself, and none of its pixels."""
-    try:
-        return dict(json.loads(str(read_archive(path, "provenance")["provenance"])))
-    except Exception:
-        read_shards([path])  # says what is wrong with it
-        raise
 
 
 def _fold_of_rows(store: Store, folds: pd.DataFrame) -> NDArray[np.int64]:

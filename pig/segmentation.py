@@ -27,7 +27,7 @@ from pig.progress import track
 from pig.record import run_record
 from pig.seeds import seed_of
 from pig.segmenter import SegmentationSettings, build_network
-from pig.synthesis import Synthetic, refuse_leak
+from pig.shards import Synthetic, refuse_leak
 from pig.training import Pool, shuffled, train
 
 

@@ -1,29 +1,25 @@
-"""Pairs from a trained generator, shard by shard; what a shard records, and the guard against leaks."""
+"""Pairs from a trained generator, drawn shard by shard, and what a shard records; ``pig.shards`` reads them."""
 
-import io
 import json
 import logging
 import time
-import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from pig.data.folds import read_folds, split
-from pig.data.resize import resize_pairs
-from pig.data.store import PairDataset, Store, to_uint16, to_unit
+from pig.data.store import PairDataset, Store, to_uint16
 from pig.errors import UserError
 from pig.files import atomic_path
 from pig.generator import load_generator, read_description
 from pig.progress import track
 from pig.record import run_record
 from pig.seeds import seed_of
+from pig.shards import refuse_leak
 
 logger = logging.getLogger("pig")
 
@@ -103,113 +99,3 @@ def synthesise(
 def _masks_for(indices: range, pairs: PairDataset, order: NDArray[np.int64]) -> Tensor:
     """Return the training masks of these pairs, round-robin over ``order``."""
     return pairs.batch(order[np.array(indices) % len(order)])[1]
-
-
-def refuse_leak(seen: Sequence[str], tested: Sequence[str], what: str) -> None:
-    """Raise a UserError if a patient that is tested on was seen.
-
-    Args:
-        seen: patients that a generator and its parts learnt from.
-        tested: patients of the test fold.
-        what: names the culprit in the message.
-    """
-    both = sorted(set(seen) & set(tested))
-    if both:
-        raise UserError(
-            f"{what} learnt from patient {both[0]} ({len(both)} in all) of the fold it would be tested on; use the "
-            "model of this fold, and do not change the folds after training."
-        )
-
-
-@dataclass
-class Synthetic:
-    """The first pairs of a generator, from its shards.
-
-    Attributes:
-        images: uint16 [n, H, W]; 0..65535 is [-1, 1].
-        masks: uint8 {0, 1} [n, H, W], or None for images alone.
-        provenance: what each shard says of itself.
-    """
-
-    images: NDArray[np.uint16]
-    masks: NDArray[np.uint8] | None
-    provenance: list[dict[str, Any]]
-
-    def pool(self, image_size: int) -> "SyntheticPool":
-        """Return the pairs as something to train on, at another size."""
-        if self.masks is None:
-            name = self.provenance[0]["generator"]
-            raise UserError(f"'{name}' draws images without masks; a segmentation cannot learn from them.")
-        if image_size != self.images.shape[-1]:
-            return SyntheticPool(*resize_pairs(self.images, self.masks, image_size))
-        return SyntheticPool(self.images, self.masks)
-
-
-@dataclass
-class SyntheticPool:
-    """Synthetic pairs, asked for by position, as :class:`pig.data.store.PairDataset` is."""
-
-    images: NDArray[np.uint16]
-    masks: NDArray[np.uint8]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def batch(self, positions: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Return images float32 [n, 1, H, W] in [-1, 1] and masks float32 [n, 1, H, W] in {0, 1}."""
-        masks = torch.from_numpy(self.masks[positions].astype(np.float32))[:, None]
-        return to_unit(self.images[positions])[:, None], masks
-
-
-def read_shards(paths: Sequence[str | Path], count: int | None = None) -> Synthetic:
-    """Return the first ``count`` pairs of the shards ``paths``, in any order of paths, or all of them.
-
-    Raises:
-        UserError: a shard is missing or damaged, they are not of one generator and fold, or they do not cover
-            the indices 0 .. count - 1.
-    """
-    read = [(path, *_read_shard(Path(path))) for path in paths]
-    shards = sorted(read, key=lambda shard: int(shard[3]["first"]))
-    images, masks, expected = [], [], 0
-    for path, shard_images, shard_masks, provenance in shards:
-        if provenance["first"] != expected:
-            raise UserError(f"{path} does not follow the shards before it: index {expected} is missing.")
-        if any(provenance[key] != shards[0][3][key] for key in ("generator", "fold", "seed", "model_files")):
-            raise UserError(f"{path} is of another generator, fold, seed or training than the shards before it.")
-        expected = provenance["last"]
-        images.append(shard_images)
-        if shard_masks is not None:
-            masks.append(shard_masks)
-    if count is not None and expected < count:
-        raise UserError(f"{count} pairs are asked for, and the shards hold {expected}; draw more of them.")
-    return Synthetic(
-        np.concatenate(images)[:count], np.concatenate(masks)[:count] if masks else None, [shard[3] for shard in shards]
-    )
-
-
-def read_archive(path: str | Path, *names: str) -> dict[str, NDArray[Any]]:
-    """Read an npz file, all of it or the arrays named, each to its end: only then is its checksum looked at.
-
-    Differs from ``numpy.load``, which reads as many bytes as the header of an array says: of a header that is damaged
-    to a smaller shape it would return the beginning of the array.
-    """
-    with zipfile.ZipFile(path) as archive:
-        wanted = names or [name.removesuffix(".npy") for name in archive.namelist()]
-        return {name: np.load(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False) for name in wanted}
-
-
-def _read_shard(path: Path) -> tuple[NDArray[np.uint16], NDArray[np.uint8] | None, dict[str, Any]]:
-    again = "delete it and draw it again."
-    try:
-        arrays = read_archive(path)
-        provenance = json.loads(str(arrays["provenance"]))
-        images, masks, count = arrays["images"], arrays.get("masks"), provenance["last"] - provenance["first"]
-    except FileNotFoundError:
-        raise UserError(f"shard {path} does not exist; draw it with 'pig synthesise' first.") from None
-    except Exception as error:  # a damaged archive fails in NumPy, zipfile, zlib, struct or lzma, each in its own way
-        raise UserError(f"shard {path} is damaged ({error}); {again}") from None
-    for name, array, kind in (("images", images, np.uint16), ("masks", masks, np.uint8)):
-        if array is not None and (array.dtype != kind or array.ndim != 3 or len(array) != count):
-            found = f"{array.dtype} {list(array.shape)}"
-            raise UserError(f"shard {path} holds {name} of {found}, not {count} of {np.dtype(kind)}; {again}")
-    return images, masks, provenance

@@ -1,4 +1,4 @@
-"""What the machine that runs the workflow has; nothing of it changes a result."""
+"""What the workflow needs to know of the machine that it runs on; no result depends on it."""
 
 import os
 import sys
@@ -14,12 +14,12 @@ def use_own_commands() -> None:
         os.environ["PATH"] = os.pathsep.join([own, path])
 
 
-def say_of_gpus(remote: bool) -> str | None:
-    """Return a sentence if ``remote`` jobs ask for GPUs, or for none, by what this machine happens to have."""
+def gpu_warning(remote: bool) -> str | None:
+    """Return a warning if it is this machine's GPUs that decide whether ``remote`` jobs ask for one."""
     if not remote or "PIG_GPUS" in os.environ:
         return None
     asks = "one GPU for each job that can use one" if gpu_count() else "no GPU"
     return (
         f"PIG_GPUS is not set, and this machine has {gpu_count()} GPUs, so the jobs ask for {asks}, whatever the "
-        "machines have that run them. Set PIG_GPUS=1 where those have GPUs, PIG_GPUS=0 where they have none."
+        "machines that run them have. Set PIG_GPUS=1 where those have GPUs, PIG_GPUS=0 where they have none."
     )

@@ -40,7 +40,7 @@ from pig.files import atomic_path, write_sealed
 from pig.generator import sha256
 from pig.record import run_record
 from pig.segmenter import load_segmenter
-from pig.synthesis import Synthetic
+from pig.shards import Synthetic
 
 Features = Literal["encoder", "inception"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pig.data.resize import resize_pairs
 from pig.data.store import PairDataset
 from pig.files import atomic_path
-from pig.synthesis import Synthetic
+from pig.shards import Synthetic
 
 PANEL = 1.3  # inches
 OUTLINE = "#ffd21f"

@@ -101,6 +101,7 @@ def test_pods_make_the_shard_of_a_local_run_though_the_first_training_dies(
 ) -> None:
     (tmp_path / "kubeconfig").write_text(KUBECONFIG.replace("PORT", str(kubernetes.server_port)))
     overlay(project, "unlucky", generators={"segguided": {"class": "unlucky.Unlucky"}})
+    shutil.copy(ROOT / "tests/cluster/pretended/sitecustomize.py", project)
     subprocess.run(["git", "add", "--all"], cwd=project, check=True)
     shard = "synthetic/segguided/fold0/shard0.npz"
     run = subprocess.run(

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from pig.data.folds import split
 from pig.data.store import PairDataset, Store, allocate, complete
 from pig.segmentation import segment
-from pig.synthesis import Synthetic
+from pig.shards import Synthetic
 from pig.training import TrainingSettings
 
 

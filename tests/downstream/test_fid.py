@@ -17,7 +17,7 @@ from pig.files import read_sealed, write_sealed
 from pig.metrics import fid as fid_module
 from pig.metrics.fid import INCEPTION_SHA256, RGB8, SegmentationEncoder, fid, write_fid
 from pig.segmenter import load_segmenter
-from pig.synthesis import Synthetic
+from pig.shards import Synthetic
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from matplotlib.image import imread
 from pig.data.store import PairDataset
 from pig.reporting import figures
 from pig.reporting.figures import draw_gallery, draw_progress
-from pig.synthesis import Synthetic
+from pig.shards import Synthetic
 
 Split = tuple[PairDataset, PairDataset]
 

@@ -24,7 +24,7 @@ from pig.segmentation import (
     segment,
 )
 from pig.segmenter import load_segmenter
-from pig.synthesis import Synthetic
+from pig.shards import Synthetic
 
 Split = tuple[PairDataset, PairDataset]
 

@@ -8,7 +8,8 @@ import numpy as np
 import yaml
 
 from pig.fitting import fit
-from pig.synthesis import read_shards, synthesise
+from pig.shards import read_shards
+from pig.synthesis import synthesise
 
 from .conftest import SIZE
 

@@ -6,7 +6,8 @@ import pytest
 from pig.data.folds import read_folds, split
 from pig.data.store import Store
 from pig.errors import UserError
-from pig.synthesis import read_shards, refuse_leak, synthesise
+from pig.shards import read_shards, refuse_leak
+from pig.synthesis import synthesise
 
 from .conftest import SAMPLING, SIZE
 

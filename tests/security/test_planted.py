@@ -25,8 +25,8 @@ from pig.generator import load_generator, load_part, sha256
 from pig.metrics import fid
 from pig.reporting.tables import read_slices
 from pig.segmenter import load_segmenter
+from pig.shards import read_shards
 from pig.status import read_status
-from pig.synthesis import read_shards
 
 
 class Marker:

@@ -8,7 +8,8 @@ from snakemake.exceptions import WorkflowError
 from pig.config import check_config
 from pig.errors import UserError
 from pig.gpus import gpu_count
-from workflow.machine import say_of_gpus, use_own_commands
+from workflow import memory
+from workflow.machine import gpu_warning, use_own_commands
 from workflow.plan import write_plan
 from workflow.sources import class_attributes, source_hash
 from workflow.storage import see_new_folders
@@ -106,6 +107,11 @@ def manifest_of(data):
 def memory_for_data(wildcards, threads, attempt):
     """MiB: each process holds a volume, and those of one's own may be large."""
     return (1500 * threads if OWN_DATA else 2000) * attempt
+
+
+def memory_for_gallery(name):
+    """MiB: the pairs of a generator's first shard."""
+    return memory.gallery(config, name, min(drawn(name, FIGURE_FOLD) or TABLE1["count"], config["synthesis"]["shard_size"]))
 
 
 def data_label():

@@ -128,7 +128,9 @@ rule preprocess:
         "../../environment.yml"
     threads: 8
     resources:
-        mem_mb=memory_for_data,
+        mem_mb=lambda wildcards, threads, attempt: memory.preprocess(
+            config, memory_for_data(wildcards, threads, attempt), threads
+        ),
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         manifest=lambda wildcards, input: manifest_of(input.data),

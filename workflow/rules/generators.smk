@@ -19,7 +19,7 @@ rule fit:
     resources:
         gpu=GPU,
         processes=1,  # that share each batch; with several, as many GPUs (docs/devices.md)
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        mem_mb=lambda wildcards, attempt: memory.fit(config, wildcards.generator, bool(GPU)) * attempt,
         runtime=lambda wildcards, attempt: min(720 * attempt, 1440),  # a partition that allows less never starts it
     params:
         path=lambda wildcards: GENERATORS[wildcards.generator]["class"],

@@ -23,7 +23,7 @@ rule fid:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        mem_mb=lambda wildcards, attempt: memory.fid(config, wildcards.generator, bool(GPU)) * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         pairs=TABLE1["count"],
@@ -113,7 +113,7 @@ rule gallery:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, attempt: memory_for_gallery(wildcards.generator) * attempt,
         runtime=10,
     params:
         fold=FIGURE_FOLD,

@@ -19,7 +19,9 @@ rule segment:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        mem_mb=lambda wildcards, attempt: (
+            memory.segment(config, 0 if wildcards.arm == REAL else ARMS[wildcards.arm]["count"], bool(GPU)) * attempt
+        ),
         runtime=lambda wildcards, attempt: 360 * attempt,
     params:
         settings=as_json({key: value for key, value in config["segmentation"].items() if key != "seeds"}),

@@ -17,7 +17,9 @@ rule synthesise:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        mem_mb=lambda wildcards, attempt: (
+            memory.synthesise(config, wildcards.generator, last(wildcards) - first(wildcards), bool(GPU)) * attempt
+        ),
         runtime=lambda wildcards, attempt: 360 * attempt,
     params:
         path=lambda wildcards: GENERATORS[wildcards.generator]["class"],

@@ -1,0 +1,157 @@
+"""How much memory the jobs of a study ask for, in MiB, from the counts and sizes in its configuration.
+
+Only what grows is counted: pairs that are held, and, without a GPU, the activations of networks. A pair takes 3 bytes a
+pixel (uint16 image, uint8 mask). The store is mapped from the disk: its pages show up in a process's resident memory,
+but the kernel drops them when a job's limit is near, so that they are not asked for. The constants were measured on a
+CPU, with PyTorch 2 on Linux (tests/workflow/test_memory.py); with a GPU the base is a guess from before that.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+Config = Mapping[str, Any]
+
+BASE = 1500  # MiB: Python and the libraries take 1000
+BASE_WITH_GPU = 4000  # MiB: and those of CUDA
+ASSUMED_PAIRS = 2000  # real ones, where nothing tells how many there are
+SLICES = 12  # of a view, where the phantom is to show all slices with mass
+TRAINING = 400  # bytes a pixel and channel of a diffusion network's level, with one residual block
+SAMPLING = 24  # the same without gradients, however many blocks
+SEGMENTATION = 2500  # bytes a pixel: a U-Net in training
+FEATURES = 250  # bytes a pixel: an encoder without gradients
+FID_BATCH = 64
+PANEL = 40  # bytes a pixel of a panel of a figure
+
+
+def fit(config: Config, name: str, gpu: bool) -> int:
+    """A training: the resized real pairs or their latents, and a batch's activations."""
+    model = config["generators"][name]["model"]
+    training = model["training"]
+    batch = -(-training.get("batch_size", 1) // training.get("accumulate", 1))
+    activations = _network(config, name, batch, TRAINING) + _parts(config, name, batch)
+    return _mib(_real(config, _size(config, name)) + _latents(config, name), activations, gpu)
+
+
+def synthesise(config: Config, name: str, count: int, gpu: bool) -> int:
+    """A shard of ``count`` pairs, twice when its batches are joined; resized real pairs, whose masks are given."""
+    batch, owner = config["synthesis"]["batch_size"], _owner(config, name)
+    size = _size(config, owner)
+    activations = _network(config, owner, batch, SAMPLING) + _parts(config, owner, batch)
+    return _mib(2 * _pairs(count, size) + _real(config, size), activations, gpu)
+
+
+def segment(config: Config, synthetic: int, gpu: bool) -> int:
+    """The synthetic pairs and the resized real ones, at the size of the segmentation, and a batch's activations."""
+    size, batch = config["segmentation"]["image_size"], config["segmentation"]["training"]["batch_size"]
+    return _mib(_pairs(synthetic, size) + _real(config, size), batch * size**2 * SEGMENTATION, gpu)
+
+
+def fid(config: Config, name: str, gpu: bool) -> int:
+    """The pairs as they were drawn, the real images as they are stored, and both resized for the encoder."""
+    count, drawn = config["table1"]["count"], _size(config, _owner(config, name))
+    size = config["segmentation"]["image_size"] if config["table1"]["features"] == "encoder" else 299
+    real, stored = _real_pairs(config), config["preprocessing"]["size"]
+    held = _pairs(count, drawn) + 2 * real * stored**2 + 2 * (count + real) * size**2
+    return _mib(held, FID_BATCH * size**2 * FEATURES, gpu)
+
+
+def gallery(config: Config, name: str, count: int) -> int:
+    """All pairs of a shard, and 32 panels as matplotlib draws them."""
+    size = _size(config, _owner(config, name))
+    return _mib(_pairs(count, size) + 32 * size**2 * PANEL, 0, False)
+
+
+def preprocess(config: Config, base: int, threads: int) -> int:
+    """On top of ``base``, for each process the resized slices of a volume of 100, twice when they are handed over."""
+    return base + 2 * threads * _pairs(100, config["preprocessing"]["size"]) // 2**20
+
+
+def _mib(held: float, activations: float, gpu: bool) -> int:
+    """Return the request; a GPU's memory holds the activations, and nothing is asked for there."""
+    return int(BASE_WITH_GPU + held / 2**20 if gpu else BASE + (held + activations) / 2**20)
+
+
+def _pairs(count: int, size: int) -> int:
+    return 3 * count * size**2
+
+
+def _real(config: Config, size: int) -> int:
+    """Return the bytes of the real pairs where they are not read from the store at its own size."""
+    return 0 if size == config["preprocessing"]["size"] else _pairs(_real_pairs(config), size)
+
+
+def _real_pairs(config: Config) -> int:
+    """Return how many pairs the store has or will have, at best: the rows of a manifest or of the phantom."""
+    dataset = config["dataset"]
+    if dataset["import"] or dataset["manifest"]:
+        manifest = Path("results/data/imported/manifest.csv" if dataset["import"] else dataset["manifest"])
+        if not manifest.is_file():
+            return ASSUMED_PAIRS
+        with manifest.open("rb") as file:
+            return max(sum(1 for _ in file) - 1, 1)
+    phantom = dataset["phantom"]
+    patients = phantom["patients"] + phantom.get("normal_patients", 0)
+    return int(patients * len(phantom["views"]) * (phantom["slices_per_view"] or SLICES))
+
+
+def _owner(config: Config, name: str) -> str:
+    return str(config["generators"][name].get("model_of", name))
+
+
+def _needs(config: Config, name: str) -> list[str]:
+    return list(config["generators"][name].get("needs", {}).values())
+
+
+def _size(config: Config, name: str) -> int:
+    """Return the height and width of a generator's pairs: its own, or those of a part that it needs."""
+    own = config["generators"][name]["model"].get("image_size")
+    return own or max((_size(config, part) for part in _needs(config, name)), default=config["preprocessing"]["size"])
+
+
+def _side(config: Config, name: str) -> int:
+    """Return the height and width of what a network computes on: pixels, or the latents of an autoencoder."""
+    model = config["generators"][name]["model"]
+    if "image_size" in model or not _needs(config, name):
+        return _size(config, name)
+    part = _needs(config, name)[0]
+    levels = len(config["generators"][part]["model"].get("channels", []))
+    return _size(config, part) >> (levels - 1) if levels else _side(config, part)
+
+
+def _network(config: Config, name: str, batch: int, per_pixel: int) -> float:
+    """Return the bytes of the activations of a network, of which a class of one's own may have none that is known.
+
+    Each level counts with its channels and pixels. The middle block attends to all its pixels: one matrix of tokens by
+    tokens for each head, and as many more as there are attending blocks if gradients are kept.
+    """
+    model = config["generators"][name]["model"]
+    network = model.get("network", model)
+    channels: list[int] = network.get("channels", [])
+    if not channels:
+        return 0
+    side: int = _side(config, name) // network.get("patch", 1)
+    blocks: int = network.get("res_blocks", 1)
+    maps: float = sum(width * (side >> level) ** 2 for level, width in enumerate(channels))
+    total = batch * maps * per_pixel * ((1 + blocks) / 2 if per_pixel == TRAINING else 1)
+    if "network" not in model:
+        return total  # an autoencoder attends to nothing
+    attends = [*zip(range(len(channels)), network.get("attention", []), strict=False), (len(channels) - 1, True)]
+    matrices: list[float] = [
+        batch * max(channels[level] // network.get("head_channels", channels[level]), 1) * (side >> level) ** 4 * 4
+        for level, yes in attends
+        if yes
+    ]
+    return total + (max(matrices) if per_pixel == SAMPLING else sum(matrices[:-1]) * (2 * blocks + 1) + matrices[-1])
+
+
+def _parts(config: Config, name: str, batch: int) -> float:
+    """Return the bytes of the activations of the trained parts, without gradients."""
+    parts = _needs(config, name)
+    return sum(_network(config, part, batch, SAMPLING) + _parts(config, part, batch) for part in parts)
+
+
+def _latents(config: Config, name: str) -> int:
+    """Return the bytes of the real pairs' latents (float32 mean and sigma), twice when they are joined."""
+    side, size = _side(config, name), _size(config, name)
+    return 0 if side == size else _real_pairs(config) * side**2 * 2 * 4 * 4 * 2
