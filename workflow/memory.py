@@ -7,6 +7,7 @@ CPU, with PyTorch 2 on Linux (tests/workflow/test_memory.py); with a GPU the bas
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +87,17 @@ def _real_pairs(config: Config) -> int:
     dataset = config["dataset"]
     if dataset["import"] or dataset["manifest"]:
         manifest = Path("results/data/imported/manifest.csv" if dataset["import"] else dataset["manifest"])
-        if not manifest.is_file():
-            return ASSUMED_PAIRS
-        with manifest.open("rb") as file:
-            return max(sum(1 for _ in file) - 1, 1)
+        return _rows(manifest) if manifest.is_file() else ASSUMED_PAIRS
     phantom = dataset["phantom"]
     patients = phantom["patients"] + phantom.get("normal_patients", 0)
     return int(patients * len(phantom["views"]) * (phantom["slices_per_view"] or SLICES))
+
+
+@cache
+def _rows(manifest: Path) -> int:
+    """Return the rows of a manifest, counted once and not for each job."""
+    with manifest.open("rb") as file:
+        return max(sum(1 for _ in file) - 1, 1)
 
 
 def _owner(config: Config, name: str) -> str:

@@ -98,7 +98,7 @@ def peaks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]:
             "fit": [*fold, *named, *work, "--model", json.dumps(model), "--out", folder / "model"],
             "synthesise": [*named, "--model", folder / "model", "--sampling", '{"steps": 1, "clip": true}',
                            "--first", 0, "--last", 8, "--batch", 4, "--out", folder / "o.npz"],
-            "real": [*fold, *work, "--settings", json.dumps(settings), "--out", folder / "real"],
+            "real": [*fold, *work, "--settings", json.dumps(settings), "--out", folder / "real"],  # FID's features
             "segment": [*fold, *work, "--settings", json.dumps(settings), "--out", folder / "segmented",
                         "--synthetic", shard],
             "fid": [*fold, "--synthetic", shard, "--features", "encoder", "--weights", folder / "real",
