@@ -111,7 +111,9 @@ def memory_for_data(wildcards, threads, attempt):
 
 def memory_for_gallery(name):
     """MiB: the pairs of a generator's first shard."""
-    return memory.gallery(config, name, min(drawn(name, FIGURE_FOLD) or TABLE1["count"], config["synthesis"]["shard_size"]))
+    return memory.gallery(
+        config, name, min(drawn(name, FIGURE_FOLD) or TABLE1["count"], config["synthesis"]["shard_size"])
+    )
 
 
 def data_label():
