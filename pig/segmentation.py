@@ -5,7 +5,6 @@ fold, and its last (averaged) weights: nothing is chosen by looking at the test 
 """
 
 import dataclasses
-import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from pig.checkpoint import remove_checkpoints
 from pig.data.store import PairDataset
 from pig.device import pick_device
 from pig.errors import UserError
@@ -157,7 +157,7 @@ def segment(
         settings: network and training.
         fold: whose patients are tested on.
         seed: of the first weights and of the order of the pairs.
-        work: folder of rolling checkpoints, from which an interrupted training goes on; removed at the end.
+        work: folder of rolling checkpoints, from which an interrupted training goes on; they are removed at the end.
         out: folder to be written: ``model.safetensors``, ``record.json`` and ``slices.csv`` with the columns
             fold, seed, patient_id, slice, tp, fp, fn, tn; ``slice`` is the row of the store, and the counts
             are of pixels at ``settings.image_size``.
@@ -191,6 +191,7 @@ def segment(
         return dice_bce(network(images), masks)
 
     mark = fingerprint(
+        ["pig.segmentation"],
         data=train_pairs.store.fingerprint,
         rows=train_pairs.rows.tolist(),
         settings=dataclasses.asdict(settings),
@@ -222,4 +223,4 @@ def segment(
             sha256=sha256(folder / "model.safetensors"),
         )
         write_sealed(folder / "record.json", record)
-    shutil.rmtree(work, ignore_errors=True)
+    remove_checkpoints(work)

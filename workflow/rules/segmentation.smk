@@ -22,7 +22,7 @@ rule segment:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 360 * attempt,
     params:
-        settings=as_json({key: value for key, value in config["segmentation"].items() if key != "seeds"}),
+        settings=segmentation_settings,
         synthetic=lambda wildcards, input: (
             [] if wildcards.arm == REAL else ["--count", ARMS[wildcards.arm]["count"], "--synthetic", *input.synthetic]
         ),

@@ -1,0 +1,82 @@
+"""Snakemake's records of how each file was made: they lie with the results, in ``results/metadata``.
+
+By them Snakemake sees that a setting or the code has changed since a file was made. Its own place for them is
+``.snakemake/metadata``; who copies ``results`` elsewhere, or deletes ``.snakemake``, would lose them, and Snakemake would
+take every file there for one of the present configuration. So that folder is a link to ``results/metadata``.
+"""
+
+import re
+import shutil
+from base64 import urlsafe_b64encode
+from pathlib import Path
+from typing import Any
+
+from snakemake.settings.types import RerunTrigger
+
+from pig.errors import UserError
+
+RECORDS = Path("results/metadata")
+LINK = Path(".snakemake/metadata")
+INCOMPLETE = Path(".snakemake/incomplete")  # of jobs that were killed, which Snakemake itself runs again
+LONGEST = 254  # of a part of a record's name
+SHOWN = 5
+
+
+def find_records() -> None:
+    """Let Snakemake find the records of results that are there before it looks for them."""
+    if RECORDS.is_dir() and not LINK.is_symlink():  # copied results, or a copy of all without its links
+        shutil.rmtree(LINK, ignore_errors=True)
+        _link()
+    elif LINK.is_symlink():
+        RECORDS.mkdir(parents=True, exist_ok=True)  # results was deleted
+
+
+def keep_records() -> None:
+    """Move the records of a new study, or of one made before records lay with the results, to the results."""
+    if not LINK.is_symlink():
+        RECORDS.parent.mkdir(exist_ok=True)
+        shutil.move(LINK, RECORDS)
+        _link()
+
+
+def _link() -> None:
+    INCOMPLETE.mkdir(parents=True, exist_ok=True)  # without it Snakemake takes the records for those of an old version
+    LINK.symlink_to(Path("..") / RECORDS, target_is_directory=True)
+
+
+def refuse_unknown(workflow: Any) -> None:
+    """Refuse outputs of which there is no record; with ``--rerun-triggers mtime`` nobody asks for any.
+
+    Args:
+        workflow: Snakemake's, with all rules.
+
+    Raises:
+        UserError: names them, and what can be done.
+    """
+    if RerunTrigger.PARAMS not in workflow.rerun_triggers:
+        return
+    if unknown := [path for rule in workflow.rules for path in _existing(rule) if not _recorded(path)]:
+        more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
+        raise UserError(
+            f"{', '.join(unknown[:SHOWN])}{more}: {RECORDS} has no record of how this was made, so that it may be of "
+            "other settings. Delete what is named here to have it made again. If all of it was made with this very "
+            "configuration, keep it by adding `--rerun-triggers mtime --touch --forceall` to the command once."
+        )
+
+
+def _existing(rule: Any) -> list[str]:
+    """Return the outputs of a rule that are there."""
+    found = []
+    for output in rule.output:
+        if not output.is_storage:
+            paths = Path().glob(re.sub(r"\{[^{}]*\}", "*", str(output)))
+            found += [path for path in sorted(map(str, paths)) if output.match(path)]
+    return found
+
+
+def _recorded(path: str) -> bool:
+    """Return whether Snakemake has a record of a file, under the name that it gives to records."""
+    name = urlsafe_b64encode(path.encode()).decode()
+    parts = [name[start : start + LONGEST] for start in range(0, len(name), LONGEST)]
+    record = Path(*[f"@{part}" for part in parts[:-1]], parts[-1])
+    return any((folder / record).is_file() for folder in (LINK, INCOMPLETE))
