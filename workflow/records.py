@@ -7,11 +7,10 @@ take every file there for one of the present configuration. So that folder is a 
 
 import re
 import shutil
+import sys
 from base64 import urlsafe_b64encode
 from pathlib import Path
 from typing import Any
-
-from snakemake.settings.types import RerunTrigger
 
 from pig.errors import UserError
 
@@ -45,7 +44,7 @@ def _link() -> None:
 
 
 def refuse_unknown(workflow: Any) -> None:
-    """Refuse outputs of which there is no record; with ``--rerun-triggers mtime`` nobody asks for any.
+    """Refuse outputs of which there is no record, unless this run is to write records of what is there.
 
     Args:
         workflow: Snakemake's, with all rules.
@@ -53,14 +52,14 @@ def refuse_unknown(workflow: Any) -> None:
     Raises:
         UserError: names them, and what can be done.
     """
-    if RerunTrigger.PARAMS not in workflow.rerun_triggers:
+    if {"--touch", "-t"} & {*sys.argv}:
         return
     if unknown := [path for rule in workflow.rules for path in _existing(rule) if not _recorded(path)]:
         more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
         raise UserError(
             f"{', '.join(unknown[:SHOWN])}{more}: {RECORDS} has no record of how this was made, so that it may be of "
             "other settings. Delete what is named here to have it made again. If all of it was made with this very "
-            "configuration, keep it by adding `--rerun-triggers mtime --touch --forceall` to the command once."
+            "configuration, keep it by giving the command once with `--touch --forceall` before `--`."
         )
 
 
