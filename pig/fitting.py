@@ -36,7 +36,7 @@ def fingerprint(code: Iterable[str], **parts: Any) -> str:
 
 def classes_in(part: Path) -> list[str]:
     """Return the import paths of the classes in the model folder of a part: its own and those of its parts."""
-    return [read_json(file)["class"] for file in sorted(part.rglob(DESCRIPTION))]
+    return sorted(read_json(file)["class"] for file in part.rglob(DESCRIPTION))
 
 
 def fit(

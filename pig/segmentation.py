@@ -163,11 +163,18 @@ def segment(
             are of pixels at ``settings.image_size``.
 
     Raises:
-        UserError: a test patient is among the training pairs, or the synthetic ones may leak or have no masks.
+        UserError: a test patient is among the training pairs, or the synthetic ones may leak, have no masks, or were
+            learnt from other data.
     """
     provenance = [] if synthetic is None else synthetic.provenance
     refuse_leak(train_pairs.patients, test_pairs.patients, "the set of real training pairs")
     check_no_leak(provenance, test_pairs.patients, fold)
+    for shard in provenance:
+        if shard.get("data", train_pairs.store.fingerprint) != train_pairs.store.fingerprint:
+            raise UserError(
+                f"the synthetic pairs of generator '{shard['generator']}' were learnt from other data than those of "
+                f"{train_pairs.store.path}; train the generator on these, and draw the pairs again."
+            )
 
     # Real pairs come first in the pool; without synthetic ones it is theirs alone.
     real = train_pairs.at(settings.image_size)
