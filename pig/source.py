@@ -1,7 +1,7 @@
 """What "the same code" means: a hash of statements, found by name and read as text, never imported.
 
 The hash covers the modules named and the modules that they import in turn. It is of the statements alone, so that a
-comment or a docstring costs nobody a training. Two places use it:
+change of a comment or a docstring costs no training. Two places use it:
 
 - the workflow, among the parameters of each rule, because Snakemake does not see a change in an imported module;
 - a checkpoint, which is resumed only by the code that wrote it.

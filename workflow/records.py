@@ -1,8 +1,8 @@
-"""Snakemake's records of how each file was made: they lie with the results, in ``results/metadata``.
+"""Snakemake's records of how each file was made are kept with the results, in ``results/metadata``.
 
-By them Snakemake sees that a setting or the code has changed since a file was made. Its own place for them is
-``.snakemake/metadata``; who copies ``results`` elsewhere, or deletes ``.snakemake``, would lose them, and Snakemake would
-take every file there for one of the present configuration. So that folder is a link to ``results/metadata``.
+They tell Snakemake that a setting or the code has changed since a file was made. Snakemake keeps them in
+``.snakemake/metadata``. There they would be lost when ``results`` is copied elsewhere or ``.snakemake`` is deleted, and
+Snakemake would take every file for one of the present configuration. So that folder is a link to ``results/metadata``.
 """
 
 import re
@@ -31,7 +31,7 @@ def find_records() -> None:
 
 
 def keep_records() -> None:
-    """Move the records of a new study, or of one made before records lay with the results, to the results."""
+    """Move the records of a new study, or of one that an older version has made, to the results."""
     if not LINK.is_symlink():
         RECORDS.parent.mkdir(exist_ok=True)
         shutil.move(LINK, RECORDS)
