@@ -32,7 +32,7 @@ def find_records() -> None:
 
 def keep_records() -> None:
     """Move the records of a new study, or of one that an older version has made, to the results."""
-    if not LINK.is_symlink():
+    if LINK.is_dir() and not LINK.is_symlink():
         RECORDS.parent.mkdir(exist_ok=True)
         shutil.move(LINK, RECORDS)
         _link()
@@ -44,7 +44,7 @@ def _link() -> None:
 
 
 def refuse_unknown(workflow: Any) -> None:
-    """Refuse outputs of which there is no record, unless this run is to write records of what is there.
+    """Refuse outputs of which there is no record, unless this call writes records of what is there, or runs nothing.
 
     Args:
         workflow: Snakemake's, with all rules.
@@ -52,14 +52,14 @@ def refuse_unknown(workflow: Any) -> None:
     Raises:
         UserError: names them, and what can be done.
     """
-    if {"--touch", "-t"} & {*sys.argv}:
+    if {"--touch", "-t", "--unlock"} & {*sys.argv}:
         return
     if unknown := [path for rule in workflow.rules for path in _existing(rule) if not _recorded(path)]:
         more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
         raise UserError(
             f"{', '.join(unknown[:SHOWN])}{more}: {RECORDS} has no record of how this was made, so that it may be of "
-            "other settings. Delete what is named here to have it made again. If all of it was made with this very "
-            "configuration, keep it by giving the command once with `--touch --forceall` before `--`."
+            "other settings. Delete what is named here to have it made again. If everything in results was made "
+            "with this very configuration, keep it by giving the command once with `--touch --forceall` before `--`."
         )
 
 

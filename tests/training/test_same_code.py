@@ -60,7 +60,7 @@ def fit(directory: Path, study: Path, model: dict[str, object]) -> tuple[int, st
         "fit", "--store", str(study / "store"), "--folds", str(study / "folds.csv"), "--fold", "1", "--name", "mine",
         "--class", "mine.Mine", "--model", json.dumps(model), "--work", "work", "--out", "out",
     ]  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": str(directory), "CUDA_VISIBLE_DEVICES": "", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {"PYTHONPATH": str(directory), "CUDA_VISIBLE_DEVICES": ""}
     run = subprocess.run(
         [sys.executable, "-m", "pig.cli", *words],
         cwd=directory,
