@@ -74,8 +74,11 @@ def _existing(rule: Any) -> list[str]:
 
 
 def _recorded(path: str) -> bool:
-    """Return whether Snakemake has a record of a file, under the name that it gives to records."""
+    return any((folder / record_name(path)).is_file() for folder in (LINK, INCOMPLETE))
+
+
+def record_name(path: str) -> Path:
+    """Return the name that Snakemake gives to the record of a file."""
     name = urlsafe_b64encode(path.encode()).decode()
     parts = [name[start : start + LONGEST] for start in range(0, len(name), LONGEST)]
-    record = Path(*[f"@{part}" for part in parts[:-1]], parts[-1])
-    return any((folder / record).is_file() for folder in (LINK, INCOMPLETE))
+    return Path(*[f"@{part}" for part in parts[:-1]], parts[-1])

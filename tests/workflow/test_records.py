@@ -5,8 +5,13 @@ from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from small_study import CONFIGS, TABLES
+from snakemake.persistence.file import FilePersistence
 from study_runs import ROOT, Plan, plan, snakemake
+
+from workflow.records import record_name
 
 TRAINED_AGAIN = {"fit": 2, "synthesise": 4, "segment": 2, "fid": 1, "table1": 1, "table2": 1}
 ALL = TRAINED_AGAIN | {"phantom": 1, "preprocess": 1, "folds": 1, "segment": 4}
@@ -90,6 +95,20 @@ def test_what_has_no_record_is_refused_until_it_is_accepted(study: Path) -> None
     assert accepted.returncode == 0, accepted.stdout
     assert "Nothing to be done" in planned(study).text
     assert planned(study, "generators: {pig: {model: {training: {steps: 9}}}}").counts == TRAINED_AGAIN
+
+
+@given(path=st.text(min_size=1, max_size=700))
+@example(path="results/data/phantom")
+@example(path="results/" + "x" * 600)
+def test_records_have_the_names_that_snakemake_gives_them(path: str) -> None:
+    assert str(record_name(path)) == FilePersistence._record_path(Names(), "", path)
+
+
+class Names(FilePersistence):
+    """Snakemake's way to name records, without a folder of them."""
+
+    def __init__(self) -> None:
+        self._max_len = 255
 
 
 def test_outputs_of_another_study_are_left_alone(study: Path) -> None:
