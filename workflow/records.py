@@ -5,6 +5,7 @@ They tell Snakemake that a setting or the code has changed since a file was made
 Snakemake would take every file for one of the present configuration. So that folder is a link to ``results/metadata``.
 """
 
+import contextlib
 import re
 import shutil
 import sys
@@ -40,7 +41,8 @@ def keep_records() -> None:
 
 def _link() -> None:
     INCOMPLETE.mkdir(parents=True, exist_ok=True)  # without it Snakemake takes the records for those of an old version
-    LINK.symlink_to(Path("..") / RECORDS, target_is_directory=True)
+    with contextlib.suppress(FileExistsError):  # a dry-run beside this run was first
+        LINK.symlink_to(Path("..") / RECORDS, target_is_directory=True)
 
 
 def refuse_unknown(workflow: Any) -> None:
