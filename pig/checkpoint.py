@@ -4,6 +4,7 @@ One that does not fit the settings, data and code of the training is put aside u
 is never deleted, and is used again when the settings, data and code are again those that wrote it.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -89,7 +90,7 @@ def load_checkpoint(folder: Path, fingerprint: str) -> tuple[int, Any] | None:
             logger.warning("%s is damaged (%s); it is now %s, and the one before it is used.", path, error, aside.name)
             continue
         if written_by != fingerprint:
-            aside = path.replace(path.with_suffix(f".{written_by[:8]}{OTHER}"))
+            aside = _put_aside(path, written_by)
             logger.warning(
                 "%s is of other settings, data or code, and is not used. It is now %s: with those settings, data and "
                 "code it is used again; otherwise delete it.",
@@ -101,8 +102,13 @@ def load_checkpoint(folder: Path, fingerprint: str) -> tuple[int, Any] | None:
     return None
 
 
-def remove_checkpoints(work: Path) -> None:
+def remove_checkpoints(work: Path, fingerprint: str) -> None:
     """Remove the checkpoints of a finished training; those of other settings, data or code stay, and are named."""
+    for path in work.rglob("step*.safetensors"):  # also of phases that this training does not have
+        with contextlib.suppress(SafetensorError), safe_open(path, framework="pt") as file:
+            written_by = (file.metadata() or {}).get("fingerprint", "")
+            if written_by != fingerprint:
+                _put_aside(path, written_by)
     others = sorted(work.rglob(f"*{OTHER}"))
     if not others:
         shutil.rmtree(work, ignore_errors=True)
@@ -111,6 +117,10 @@ def remove_checkpoints(work: Path) -> None:
         if file.is_file() and file not in others:
             file.unlink()
     logger.info("%d checkpoints of other settings, data or code stay in %s; delete them if unused.", len(others), work)
+
+
+def _put_aside(path: Path, written_by: str) -> Path:
+    return path.replace(path.with_suffix(f".{written_by[:8]}{OTHER}"))
 
 
 def _read(path: Path) -> tuple[int, str, Any]:

@@ -106,5 +106,5 @@ def fit(
             "record": run_record(started, pairs=len(train_pairs), processes=team().size),
         }
         write_sealed(folder / DESCRIPTION, description)
-    remove_checkpoints(work)
+    remove_checkpoints(work, mark)
     logger.info("%s of fold %d is trained: %s", name, fold, out)

@@ -230,4 +230,4 @@ def segment(
             sha256=sha256(folder / "model.safetensors"),
         )
         write_sealed(folder / "record.json", record)
-    remove_checkpoints(work)
+    remove_checkpoints(work, mark)

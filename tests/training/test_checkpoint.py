@@ -138,12 +138,13 @@ def test_a_finished_training_takes_its_own_checkpoints_and_leaves_others(
     caplog.set_level("INFO")
     work = tmp_path / "work"
     two(work / "phase")
-    remove_checkpoints(work)
+    remove_checkpoints(work, "f")
     assert not work.exists()
     two(work / "phase")
     load_checkpoint(work / "phase", "other")
     save_checkpoint(work / "phase", 3, "other", STATE)
-    remove_checkpoints(work)
+    save_checkpoint(work / "phase that this training does not have", 4, "g", STATE)
+    remove_checkpoints(work, "other")
     left = sorted(path.name for path in work.rglob("*") if path.is_file())
-    assert left == ["step000000001.f.other", "step000000002.f.other"]
-    assert f"2 checkpoints of other settings, data or code stay in {work}" in caplog.text
+    assert left == ["step000000001.f.other", "step000000002.f.other", "step000000004.g.other"]
+    assert f"3 checkpoints of other settings, data or code stay in {work}" in caplog.text
