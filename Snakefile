@@ -27,8 +27,17 @@ localrules:
     all,
 
 
+if workflow.is_main_process:
+    find_records()
+    try:
+        refuse_unknown(workflow)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
 onstart:
     if workflow.is_main_process:
+        keep_records()
         write_plan(workflow, Path(".snakemake/locks"))
     if sentence := gpu_warning(workflow.non_local_exec):
         logger.warning(sentence)

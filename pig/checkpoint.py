@@ -1,8 +1,14 @@
-"""Checkpoints of a training under way: safetensors and JSON, no pickle, with a checksum; the last two are kept."""
+"""Checkpoints of a training under way: safetensors and JSON, no pickle, with a checksum; the last two are kept.
 
+One that does not fit the settings, data and code of the training is put aside under a name that ends in ``.other``. It
+is never deleted, and is used again when the settings, data and code are again those that wrote it.
+"""
+
+import contextlib
 import hashlib
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +21,7 @@ from pig.files import atomic_path
 
 logger = logging.getLogger("pig")
 KEPT = 2
+OTHER = ".other"
 
 
 def _take_apart(state: Any, path: str, tensors: dict[str, Tensor]) -> Any:
@@ -69,9 +76,12 @@ def save_checkpoint(folder: Path, step: int, fingerprint: str, state: Any) -> No
 def load_checkpoint(folder: Path, fingerprint: str) -> tuple[int, Any] | None:
     """Return (step, state) of the newest whole checkpoint, or None where there is none to go on from.
 
-    One that is damaged is named in the log and put aside, and the one before it is used; one of other settings, data
-    or code is named and removed, because the training that wrote it is not the one that runs now.
+    One that is damaged, or of other settings, data or code, is named in the log and put aside, and the one before it
+    is looked at.
     """
+    mine = f".{fingerprint[:8]}{OTHER}"
+    for path in folder.glob(f"step*{mine}"):  # written before the settings were changed and changed back
+        path.replace(path.with_name(path.name.removesuffix(mine) + ".safetensors"))
     for path in sorted(folder.glob("step*.safetensors"), reverse=True):
         try:
             step, written_by, state = _read(path)
@@ -80,11 +90,37 @@ def load_checkpoint(folder: Path, fingerprint: str) -> tuple[int, Any] | None:
             logger.warning("%s is damaged (%s); it is now %s, and the one before it is used.", path, error, aside.name)
             continue
         if written_by != fingerprint:
-            logger.warning("%s is of other settings, data or code; it is removed, training starts anew.", path)
-            path.unlink()
+            aside = _put_aside(path, written_by)
+            logger.warning(
+                "%s is of other settings, data or code, and is not used. It is now %s: with those settings, data and "
+                "code it is used again; otherwise delete it.",
+                path,
+                aside.name,
+            )
             continue
         return step, state
     return None
+
+
+def remove_checkpoints(work: Path, fingerprint: str) -> None:
+    """Remove the checkpoints of a finished training; those of other settings, data or code stay, and are named."""
+    for path in work.rglob("step*.safetensors"):  # also of phases that this training does not have
+        with contextlib.suppress(SafetensorError), safe_open(path, framework="pt") as file:
+            written_by = (file.metadata() or {}).get("fingerprint", "")
+            if written_by != fingerprint:
+                _put_aside(path, written_by)
+    others = sorted(work.rglob(f"*{OTHER}"))
+    if not others:
+        shutil.rmtree(work, ignore_errors=True)
+        return
+    for file in work.rglob("*"):
+        if file.is_file() and file not in others:
+            file.unlink()
+    logger.info("%d checkpoints of other settings, data or code stay in %s; delete them if unused.", len(others), work)
+
+
+def _put_aside(path: Path, written_by: str) -> Path:
+    return path.replace(path.with_suffix(f".{written_by[:8]}{OTHER}"))
 
 
 def _read(path: Path) -> tuple[int, str, Any]:

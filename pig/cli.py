@@ -167,6 +167,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0; 2 for a mistake that the user can mend; 75 after a signal that asked it to end, when the
         same command goes on with the work.
     """
+    if sys.flags.optimize > 1:
+        print(
+            "pig: Python runs with -OO (or PYTHONOPTIMIZE=2), which strips docstrings, and segmentation-models-pytorch "
+            "needs its own; run it without, or with -O.",
+            file=sys.stderr,
+        )
+        return 2
     level = logging.INFO if is_first() else logging.WARNING
     logging.basicConfig(level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     a = parser().parse_args(arguments)

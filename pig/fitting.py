@@ -3,38 +3,40 @@
 import hashlib
 import json
 import logging
-import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pig.checkpoint import remove_checkpoints
 from pig.data.folds import read_folds, split
 from pig.data.store import Store
-from pig.files import atomic_directory, write_sealed
+from pig.files import atomic_directory, read_json, write_sealed
 from pig.generator import DESCRIPTION, Identity, RunDirectory, find_class, read_description, sha256
 from pig.record import run_record
 from pig.seeds import seed_of
+from pig.source import module_of, source_hash
 from pig.team import team
 
 logger = logging.getLogger("pig")
 
 
-def source_fingerprint() -> str:
-    """Return a hash of this project's own modules; a checkpoint of other code is not resumed."""
-    root = Path(__file__).parent.parent
-    digest = hashlib.sha256()
-    for file in sorted([*root.glob("pig/**/*.py"), *root.glob("baselines/**/*.py")]):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+def fingerprint(code: Iterable[str], **parts: Any) -> str:
+    """Return a hash of settings, data and code; a checkpoint of another one is not resumed.
 
-
-def fingerprint(**parts: Any) -> str:
-    """Return a hash of settings, data and code."""
-    text = json.dumps({**parts, "code": source_fingerprint()}, sort_keys=True)
+    Args:
+        code: the modules that train; those that they import are read too (see :mod:`pig.source`).
+        parts: settings and data, as JSON can hold them.
+    """
+    text = json.dumps({**parts, "code": source_hash(*sorted({*code}))}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def classes_in(part: Path) -> list[str]:
+    """Return the import paths of the classes in the model folder of a part: its own and those of its parts."""
+    return sorted(read_json(file)["class"] for file in part.rglob(DESCRIPTION))
 
 
 def fit(
@@ -62,7 +64,7 @@ def fit(
         model: its settings.
         seed: of the study.
         needs: model folders of the trained parts it builds on.
-        work: folder of rolling checkpoints; removed at the end.
+        work: folder of rolling checkpoints, which are removed at the end; those put aside stay.
         out: the model folder.
 
     Raises:
@@ -78,6 +80,7 @@ def fit(
     generator.identity = Identity(name, fold, seed)
     started = time.monotonic()  # all that is slow to import is in
     mark = fingerprint(
+        ["pig.fitting", *map(module_of, [cls, *(path for part in needs.values() for path in classes_in(part))])],
         data=opened.fingerprint,
         patients=train_pairs.patients,
         cls=cls,
@@ -103,5 +106,5 @@ def fit(
             "record": run_record(started, pairs=len(train_pairs), processes=team().size),
         }
         write_sealed(folder / DESCRIPTION, description)
-    shutil.rmtree(work, ignore_errors=True)
+    remove_checkpoints(work, mark)
     logger.info("%s of fold %d is trained: %s", name, fold, out)

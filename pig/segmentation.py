@@ -5,7 +5,6 @@ fold, and its last (averaged) weights: nothing is chosen by looking at the test 
 """
 
 import dataclasses
-import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from pig.checkpoint import remove_checkpoints
 from pig.data.store import PairDataset
 from pig.device import pick_device
 from pig.errors import UserError
@@ -157,17 +157,24 @@ def segment(
         settings: network and training.
         fold: whose patients are tested on.
         seed: of the first weights and of the order of the pairs.
-        work: folder of rolling checkpoints, from which an interrupted training goes on; removed at the end.
+        work: folder of rolling checkpoints, from which an interrupted training goes on; they are removed at the end.
         out: folder to be written: ``model.safetensors``, ``record.json`` and ``slices.csv`` with the columns
             fold, seed, patient_id, slice, tp, fp, fn, tn; ``slice`` is the row of the store, and the counts
             are of pixels at ``settings.image_size``.
 
     Raises:
-        UserError: a test patient is among the training pairs, or the synthetic ones may leak or have no masks.
+        UserError: a test patient is among the training pairs, or the synthetic ones may leak, have no masks, or were
+            learnt from other data.
     """
     provenance = [] if synthetic is None else synthetic.provenance
     refuse_leak(train_pairs.patients, test_pairs.patients, "the set of real training pairs")
     check_no_leak(provenance, test_pairs.patients, fold)
+    for shard in provenance:
+        if shard.get("data", train_pairs.store.fingerprint) != train_pairs.store.fingerprint:
+            raise UserError(
+                f"the synthetic pairs of generator '{shard['generator']}' were learnt from other data than those of "
+                f"{train_pairs.store.path}; train the generator on these, and draw the pairs again."
+            )
 
     # Real pairs come first in the pool; without synthetic ones it is theirs alone.
     real = train_pairs.at(settings.image_size)
@@ -191,6 +198,7 @@ def segment(
         return dice_bce(network(images), masks)
 
     mark = fingerprint(
+        ["pig.segmentation"],
         data=train_pairs.store.fingerprint,
         rows=train_pairs.rows.tolist(),
         settings=dataclasses.asdict(settings),
@@ -222,4 +230,4 @@ def segment(
             sha256=sha256(folder / "model.safetensors"),
         )
         write_sealed(folder / "record.json", record)
-    shutil.rmtree(work, ignore_errors=True)
+    remove_checkpoints(work, mark)

@@ -44,12 +44,15 @@ def synthesise(
     that depends on seed and fold alone: the same masks for each such generator.
 
     Raises:
-        UserError: the model is not whole, or it saw a test patient of its fold.
+        UserError: the model is not whole, is of other data, or saw a test patient of its fold.
     """
     if not 0 <= first < last:
         raise UserError(f"a shard needs 0 <= first < last, got {first} and {last}.")
     description = read_description(model)
-    train_pairs, test_pairs = split(Store.open(store), read_folds(folds), description["fold"])
+    opened = Store.open(store)
+    if description["data"] != opened.fingerprint:
+        raise UserError(f"model {model} was trained on other data than those of {store}; train it on these first.")
+    train_pairs, test_pairs = split(opened, read_folds(folds), description["fold"])
     refuse_leak(description["patients"], test_pairs.patients, f"model {model}")
     generator = load_generator(model, sampling, cls, name, seed)
     started = time.monotonic()  # all that is slow to import is in
@@ -79,6 +82,7 @@ def synthesise(
         "first": first,
         "last": last,
         "patients": description["patients"],
+        "data": description["data"],
         "masks_from": "training" if generator.takes_masks else "model" if masks else None,
         "empty_masks": empty,
         "sampling": dict(sampling),

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ["--configfile", str(ROOT / "workflow/configs/tiny.yaml"), str(ROOT / "tests/small.yaml")]
 TABLES = ["results/table1.csv", "results/table2.csv"]
 MODEL = "results/models/pig/fold0"
-VARYING = ("logs", "benchmarks", "events", "work", "plan.json")  # of results/: what differs by time and chance
+VARYING = ("logs", "benchmarks", "events", "metadata", "work", "plan.json")  # differ by time
 
 
 def start(directory: Path, *words: str, configs: list[str] = CONFIGS) -> subprocess.Popen[str]:

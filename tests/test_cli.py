@@ -44,3 +44,18 @@ def test_a_mistake_of_the_user_is_one_sentence_and_status_2(tmp_path):
     assert "Traceback" not in done.stderr
     assert "no store" in done.stderr
     assert not (tmp_path / "folds.csv").exists()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["table1", "--row", "A=a.json", "--out", "t.csv"]])
+def test_python_without_docstrings_is_refused_in_a_sentence(words, tmp_path):
+    command = [sys.executable, "-OO", "-m", "pig.cli", *words]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 2
+    assert run.stderr.startswith("pig: Python runs with -OO (or PYTHONOPTIMIZE=2)")
+    assert "run it without, or with -O." in run.stderr and "Traceback" not in run.stderr
+
+
+def test_python_without_assertions_works(tmp_path):
+    run = subprocess.run([sys.executable, "-O", "-m", "pig.cli", "--help"], capture_output=True, text=True)
+    assert run.returncode == 0
+    assert "every step of the workflow" in run.stdout

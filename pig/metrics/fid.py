@@ -41,6 +41,7 @@ from pig.generator import sha256
 from pig.record import run_record
 from pig.segmenter import load_segmenter
 from pig.shards import Synthetic
+from pig.source import source_hash
 
 Features = Literal["encoder", "inception"]
 
@@ -200,9 +201,8 @@ def _cached(
     from safetensors.torch import load_file, save_file
 
     key = hashlib.sha256(np.ascontiguousarray(images).data)
-    code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     versions = [importlib.metadata.version(package) for package in PACKAGES]
-    key.update("\n".join([str(images.shape), weights_digest, code, *versions]).encode())
+    key.update("\n".join([str(images.shape), weights_digest, source_hash("pig.metrics.fid"), *versions]).encode())
     path = cache / f"{features}-{key.hexdigest()[:32]}.safetensors"
     if not path.exists():
         with atomic_path(path) as temporary:
@@ -210,7 +210,7 @@ def _cached(
     try:
         features_of: Tensor = load_file(path)["features"]
     except (SafetensorError, KeyError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it, it will be made anew.") from None
+        raise UserError(f"{path} is damaged ({error}); delete it; the next run makes it again.") from None
     return features_of
 
 

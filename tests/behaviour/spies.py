@@ -1,7 +1,6 @@
 """Spies in the place of networks and of the training loop, and pairs that are held in memory."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np

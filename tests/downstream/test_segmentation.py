@@ -154,6 +154,10 @@ def test_segment_refuses_leaks_before_any_work(pairs: Split, synthetic: Syntheti
     with pytest.raises(UserError, match="real training pairs"):
         segment(test_pairs, None, test_pairs, settings(), 1, 0, work, out)
     synthetic.provenance[0]["patients"] = ["p0"]
+    synthetic.provenance[0]["data"] = "other"
+    with pytest.raises(UserError, match="learnt from other data than those of"):
+        segment(train_pairs, synthetic, test_pairs, settings(), 1, 0, work, out)
+    synthetic.provenance[0]["data"] = train_pairs.store.fingerprint
     synthetic.masks = None
     with pytest.raises(UserError, match="without masks"):
         segment(train_pairs, synthetic, test_pairs, settings(), 1, 0, work, out)

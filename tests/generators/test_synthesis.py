@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -6,6 +7,8 @@ import pytest
 from pig.data.folds import read_folds, split
 from pig.data.store import Store
 from pig.errors import UserError
+from pig.files import write_sealed
+from pig.generator import DESCRIPTION, read_description
 from pig.shards import read_shards, refuse_leak
 from pig.synthesis import synthesise
 
@@ -73,6 +76,7 @@ def test_a_shard_says_where_it_is_from(study, trained, tmp_path):
     provenance = read_shards([draw(study, trained, tmp_path / "shard.npz")], 8).provenance[0]
     assert (provenance["generator"], provenance["fold"], provenance["seed"]) == ("PairedDiffusion", 1, 0)
     assert provenance["masks_from"] == "model"
+    assert provenance["data"] == Store.open(study / "store").fingerprint
     folds = read_folds(study / "folds.csv")
     assert provenance["patients"] == sorted(folds.loc[folds["fold"] != 1, "patient_id"])
 
@@ -99,6 +103,15 @@ def test_a_model_that_saw_a_test_patient_is_refused(study, trained, tmp_path):
         draw(study, trained, tmp_path / "shard.npz", folds="moved.csv")
     assert not (tmp_path / "shard.npz").exists()
     refuse_leak(["p1"], ["p2"], "nothing")
+
+
+def test_a_model_of_other_data_is_refused(study, trained, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(trained["PairedDiffusion"], model)
+    write_sealed(model / DESCRIPTION, read_description(model) | {"data": "other"})
+    with pytest.raises(UserError, match=f"model {model} was trained on other data than those of {study / 'store'}"):
+        draw(study, {"PairedDiffusion": model}, tmp_path / "shard.npz")
+    assert not (tmp_path / "shard.npz").exists()
 
 
 def test_shards_that_do_not_belong_together(study, trained, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pig.checkpoint import load_checkpoint, save_checkpoint
+from pig.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from pig.errors import UserError
 
 STATE = {
@@ -112,3 +112,39 @@ def test_a_full_disk_is_said_and_the_checkpoints_before_stay(small_disk: Path) -
     assert step == 2 and torch.equal(loaded["w"], state(2)["w"])
     (small_disk / "other").unlink()
     save_checkpoint(small_disk, 3, "f", state(3))
+
+
+def test_one_of_other_settings_is_put_aside_and_used_again_with_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    newest = two(tmp_path)
+    assert load_checkpoint(tmp_path, "other") is None
+    assert f"{newest} is of other settings, data or code, and is not used" in caplog.text
+    assert "step000000002.f.other" in caplog.text and "delete it" in caplog.text
+    save_checkpoint(tmp_path, 2, "other", STATE | {"rate": 0.7})
+    save_checkpoint(tmp_path, 3, "other", STATE | {"rate": 0.8})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "step000000001.f.other", "step000000002.f.other", "step000000002.safetensors", "step000000003.safetensors",
+    ]  # fmt: skip
+    step, state = load_checkpoint(tmp_path, "f") or (0, {})
+    assert (step, state["rate"]) == (2, 0.1)
+    step, state = load_checkpoint(tmp_path, "other") or (0, {})
+    assert (step, state["rate"]) == (3, 0.8)
+
+
+def test_a_finished_training_takes_its_own_checkpoints_and_leaves_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    work = tmp_path / "work"
+    two(work / "phase")
+    remove_checkpoints(work, "f")
+    assert not work.exists()
+    two(work / "phase")
+    load_checkpoint(work / "phase", "other")
+    save_checkpoint(work / "phase", 3, "other", STATE)
+    save_checkpoint(work / "phase that this training does not have", 4, "g", STATE)
+    remove_checkpoints(work, "other")
+    left = sorted(path.name for path in work.rglob("*") if path.is_file())
+    assert left == ["step000000001.f.other", "step000000002.f.other", "step000000004.g.other"]
+    assert f"3 checkpoints of other settings, data or code stay in {work}" in caplog.text

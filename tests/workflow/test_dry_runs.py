@@ -1,5 +1,6 @@
 """What would be run, before anything was."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -22,16 +23,21 @@ def test_table2_needs_nothing_of_table1(tmp_path: Path) -> None:
     assert not [output for output in outputs if "ddpm" in output or "ddim" in output or "fid" in output]
 
 
-def test_shards_cover_the_greatest_count_asked_for(tmp_path: Path) -> None:
+def test_full_shards_cover_the_greatest_count_asked_for(tmp_path: Path) -> None:
     # Shards of 16; PIG is asked for 24 in both folds, SegGuidedDif for 8, and all for table 1's 16 in fold 0.
     result = plan(tmp_path, "--configfile", TINY)
     shards = sorted(output for rule, output in result.jobs if rule == "synthesise" and "/pig/" in output)
     assert shards == [f"results/synthetic/pig/fold{k}/shard{j}.npz" for k in (0, 1) for j in (0, 1)]
     assert result.counts["synthesise"] == 4 + 2 + 4
-    assert "--first 16 --last 24" in result.text
-    others = [line for line in result.text.splitlines() if "pig synthesise" in line and "--name segguided" in line]
-    others.sort(key=lambda line: "segguided/fold1" in line)
-    assert [("--last 16" in line, "--last 8" in line) for line in others] == [(True, False), (False, True)]
+    drawn = re.findall(r"--first (\d+) --last (\d+) .*/shard(\d+)\.npz", result.text)
+    assert len(drawn) == 10
+    assert {*drawn} == {("0", "16", "0"), ("16", "32", "1")}
+
+
+def test_a_training_is_told_the_sampling_of_its_generator(tmp_path: Path) -> None:
+    text = plan(tmp_path, "--configfile", TINY, "--", "results/models/ldm/fold0").text
+    said = dict(re.findall(r"pig fit .* --name (\w+) .* --sampling '?(\{.*?\})'? --seed", text))
+    assert said == {"ldm": '{"steps": 4}', "autoencoder": "{}"}
 
 
 def test_an_arm_takes_just_the_shards_that_cover_it(tmp_path: Path) -> None:

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from study_runs import TINY, overlay, plan, snakemake
 
+from pig.fitting import classes_in
+
 ALWAYS = {"all": 1}
 ARMS = ["real", "segguided_8", "pig_8", "pig_24"]
+TINY_ARMS = [{"generator": name, "count": count} for name, count in (("segguided", 8), ("pig", 8), ("pig", 24))]
 
 
 def rows(path: Path) -> list[list[str]]:
@@ -33,6 +36,14 @@ def test_every_step_leaves_a_log_and_its_costs(finished: Path) -> None:
 
 def test_no_checkpoint_stays(finished: Path) -> None:
     assert not [path for path in (finished / "results/work/models").rglob("*") if path.is_file()]
+
+
+def test_a_checkpoint_depends_on_the_classes_of_all_parts(finished: Path) -> None:
+    assert classes_in(finished / "results/models/controlnet/fold0") == [
+        "baselines.autoencoder.Autoencoder",
+        "baselines.controlnet.ControlNet",
+        "baselines.ldm.UnconditionalLDM",
+    ]
 
 
 def test_a_second_run_has_nothing_to_do(finished: Path) -> None:
@@ -102,6 +113,14 @@ def test_all_models_and_the_real_arm_of_a_fold_rerun_the_fold(finished: Path) ->
             {"segment": 2, "table2": 1},
             id="an arm of pairs that are there",
         ),
+        pytest.param(
+            {"table2": {"arms": [*TINY_ARMS, {"generator": "pig", "count": 48}]}},
+            # The third shard of 16 in two folds; what was drawn before stays, and all that was made from it.
+            {"synthesise": 2, "segment": 2, "table2": 1},
+            id="a larger arm",
+        ),
+        pytest.param({"table2": {"arms": TINY_ARMS[:-1]}}, {"table2": 1}, id="without the largest arm"),
+        pytest.param({"segmentation": {"real_share": 0.5}}, {"segment": 6, "table2": 1}, id="share of real pairs"),
     ],
 )
 def test_a_changed_setting_reruns_what_depends_on_it_and_nothing_else(

@@ -8,10 +8,11 @@ from snakemake.exceptions import WorkflowError
 from pig.config import check_config
 from pig.errors import UserError
 from pig.gpus import gpu_count
+from pig.source import class_attributes, module_of, source_hash
 from workflow import memory
 from workflow.machine import gpu_warning, use_own_commands
 from workflow.plan import write_plan
-from workflow.sources import class_attributes, source_hash
+from workflow.records import find_records, keep_records, refuse_unknown
 from workflow.storage import see_new_folders
 
 
@@ -111,9 +112,7 @@ def memory_for_data(wildcards, threads, attempt):
 
 def memory_for_gallery(name):
     """MiB: the pairs of a generator's first shard."""
-    return memory.gallery(
-        config, name, min(drawn(name, FIGURE_FOLD) or TABLE1["count"], config["synthesis"]["shard_size"])
-    )
+    return memory.gallery(config, name, config["synthesis"]["shard_size"])
 
 
 def data_label():
@@ -129,8 +128,11 @@ def options(flag, values):
 
 
 def code_of(name):
-    """The module of a generator's class."""
-    return GENERATORS[name]["class"].rpartition(".")[0]
+    """The modules of a generator's class and of those of its parts, by the same rule as a checkpoint's fingerprint."""
+    generator = GENERATORS[name]
+    owner = GENERATORS[generator.get("model_of", name)]
+    below = {module for part in owner.get("needs", {}).values() for module in code_of(part)}
+    return sorted({module_of(generator["class"]), *below})
 
 
 def label(name):
@@ -148,16 +150,12 @@ def parts(name, fold):
     return {role: model(part, fold) for role, part in needs.items()}
 
 
-def drawn(name, fold):
-    """How many pairs of a generator the study asks for in a fold: those of its greatest arm hold all others."""
-    counts = [arm["count"] for arm in ARMS.values() if arm["generator"] == name]
-    if name in TABLE1["generators"] and int(fold) in TABLE1["folds"]:
-        counts.append(TABLE1["count"])
-    return max(counts, default=0)
-
-
 def shards(name, fold, count):
-    """The shards that hold the first ``count`` pairs."""
+    """The shards that hold the first ``count`` pairs.
+
+    Shard j holds the pairs from j * shard_size on, and all of them, whichever arms there are: an arm that comes or goes
+    changes no shard that is drawn. Up to shard_size - 1 pairs too many are drawn.
+    """
     size = config["synthesis"]["shard_size"]
     return [f"results/synthetic/{name}/fold{fold}/shard{j}.npz" for j in range(-(-count // size))]
 
@@ -169,8 +167,13 @@ def first(wildcards):
 
 def last(wildcards):
     """Global index after a shard's last pair."""
-    end = first(wildcards) + config["synthesis"]["shard_size"]
-    return min(end, drawn(wildcards.generator, wildcards.fold))
+    return first(wildcards) + config["synthesis"]["shard_size"]
+
+
+def segmentation_settings(wildcards):
+    """Those of an arm; the real one does not depend on how real and synthetic pairs are mixed."""
+    unused = {"seeds", "real_share"} if wildcards.arm == REAL else {"seeds"}
+    return as_json({key: value for key, value in config["segmentation"].items() if key not in unused})
 
 
 def shards_of_arm(wildcards):

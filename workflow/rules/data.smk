@@ -65,7 +65,7 @@ if IMPORTED:
 
 
 # A look at the data. Errors stop in the next rule, since Snakemake deletes what a failed job has written. Its code is
-# that which decides on errors: another layout of the page is no reason to train anew.
+# that which decides on errors: another layout of the page is no reason to train again.
 rule report_data:
     input:
         data=DATA,
@@ -146,7 +146,7 @@ rule preprocess:
 rule folds:
     input:
         store=rules.preprocess.output,
-        # The phantom needs no check. It stands here, since all that makes the check anew makes the folds anew.
+        # The phantom needs no check. The check stands here, because whatever repeats it also deals the folds again.
         checked=rules.check.output if OWN_DATA else [],
     output:
         table="results/data/folds.csv",

@@ -24,16 +24,19 @@ rule fit:
     params:
         path=lambda wildcards: GENERATORS[wildcards.generator]["class"],
         model=lambda wildcards: as_json(GENERATORS[wildcards.generator]["model"]),
+        # Recorded for who loads the model. It takes `input`, so that Snakemake does not look at it: a change of sampling
+        # trains nothing again.
+        sampling=lambda wildcards, input: as_json(GENERATORS[wildcards.generator].get("sampling", {})),
         seed=config["seed"],
         roles=lambda wildcards: list(parts(wildcards.generator, wildcards.fold)),
         needs=lambda wildcards, input: options(
             "--need", [f"{role}={part}" for role, part in zip(parts(wildcards.generator, wildcards.fold), input.parts)]
         ),
         work="results/work/models/{generator}/fold{fold}",
-        code=lambda wildcards: source_hash("pig.fitting", code_of(wildcards.generator)),
+        code=lambda wildcards: source_hash("pig.fitting", *code_of(wildcards.generator)),
         events="results/events/fit/{generator}/fold{fold}",
     shell:
         "pig fit --store {input.store:q} --folds {input.folds:q} --fold {wildcards.fold} --name {wildcards.generator}"
-        " --class {params.path:q} --model {params.model:q} --seed {params.seed} {params.needs:q}"
-        " --work {params.work:q} --out {output:q} --threads {threads}"
+        " --class {params.path:q} --model {params.model:q} --sampling {params.sampling:q} --seed {params.seed}"
+        " {params.needs:q} --work {params.work:q} --out {output:q} --threads {threads}"
         " --processes {resources.processes} --events {params.events:q} &> {log:q}"

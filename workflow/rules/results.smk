@@ -143,7 +143,7 @@ rule progress:
     params:
         sampling=lambda wildcards: as_json(GENERATORS[wildcards.generator]["sampling"]),
         seed=config["seed"],
-        code=lambda wildcards: source_hash("pig.reporting.figures", code_of(wildcards.generator)),
+        code=lambda wildcards: source_hash("pig.reporting.figures", *code_of(wildcards.generator)),
     shell:
         "pig progress --model {input.model:q} --sampling {params.sampling:q} --seed {params.seed} --out {output:q}"
         " --threads {threads} &> {log:q}"

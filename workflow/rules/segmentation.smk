@@ -24,7 +24,7 @@ rule segment:
         ),
         runtime=lambda wildcards, attempt: 360 * attempt,
     params:
-        settings=as_json({key: value for key, value in config["segmentation"].items() if key != "seeds"}),
+        settings=segmentation_settings,
         synthetic=lambda wildcards, input: (
             [] if wildcards.arm == REAL else ["--count", ARMS[wildcards.arm]["count"], "--synthetic", *input.synthetic]
         ),

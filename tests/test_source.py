@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pig import source
 from pig.errors import UserError
-from workflow import sources
 
 Write = Callable[[str, str], None]
 
@@ -17,7 +17,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     monkeypatch.chdir(tmp_path)
 
     def forget() -> None:
-        for cached in (sources.own_module, sources._parse, sources._statements, sources.source_hash):
+        for cached in (source.own_module, source._parse, source._statements, source.source_hash):
             cached.cache_clear()
 
     def run(name: str, text: str) -> None:
@@ -39,23 +39,23 @@ def double(x):
 
 def test_comments_docstrings_and_layout_are_no_change(write: Write) -> None:
     write("method", BEFORE)
-    before = sources.source_hash("method")
+    before = source.source_hash("method")
     write("method", '"""A module."""\n\ndef double(x):\n    return (\n        2 * x\n    )\n')
-    assert sources.source_hash("method") == before
+    assert source.source_hash("method") == before
 
 
 def test_a_statement_is(write: Write) -> None:
     write("method", BEFORE)
-    before = sources.source_hash("method")
+    before = source.source_hash("method")
     write("method", BEFORE.replace("2 * x", "x + x"))
-    assert sources.source_hash("method") != before
+    assert source.source_hash("method") != before
 
 
 def test_a_string_that_is_no_docstring_counts(write: Write) -> None:
     write("method", "name = 'a'\n")
-    before = sources.source_hash("method")
+    before = source.source_hash("method")
     write("method", "name = 'b'\n")
-    assert sources.source_hash("method") != before
+    assert source.source_hash("method") != before
 
 
 @pytest.mark.parametrize(
@@ -72,41 +72,41 @@ def test_a_string_that_is_no_docstring_counts(write: Write) -> None:
 def test_imported_modules_count_in_whatever_way_they_are_imported(write: Write, line: str) -> None:
     write("mine.method", line + "\n")
     write("mine.helper", "f = 1\n")
-    before = sources.source_hash("mine.method")
+    before = source.source_hash("mine.method")
     write("mine.helper", "f = 2\n")
-    assert sources.source_hash("mine.method") != before
+    assert source.source_hash("mine.method") != before
 
 
 def test_modules_that_import_each_other_end(write: Write) -> None:
     write("one", "import two\n")
     write("two", "import one\n")
-    assert set(sources.modules("one")) == {"one", "two"}
+    assert set(source.modules("one")) == {"one", "two"}
 
 
 def test_neither_libraries_nor_plumbing_count(write: Write) -> None:
     write("method", "import torch\nimport pig.progress\nfrom pig.errors import UserError\n")
-    assert set(sources.modules("method")) == {"method"}
+    assert set(source.modules("method")) == {"method"}
 
 
 def test_a_training_does_not_depend_on_segmentation_or_reporting(write: Write) -> None:
     for module in ("pig.paired_diffusion", "baselines.controlnet"):
-        names = set(sources.modules("pig.fitting", module))
+        names = set(source.modules("pig.fitting", module))
         assert {"pig.training", "pig.networks", "pig.diffusion.schedule", "pig.data.store"} <= names
         assert not [name for name in names if name.startswith(("pig.segmentation", "pig.reporting", "pig.metrics"))]
-    assert "baselines.ldm" in sources.modules("baselines.controlnet")
-    assert "pig.training" not in sources.modules("pig.data.preprocess")
+    assert "baselines.ldm" in source.modules("baselines.controlnet")
+    assert "pig.training" not in source.modules("pig.data.preprocess")
 
 
 def test_attributes_are_inherited_across_modules(write: Write) -> None:
     write("base", "class Base(object):\n    takes_masks: bool = True\n    makes_masks = False\n")
     write("mine", "from base import Base as B\n\nclass Mine(B, Exception):\n    makes_masks = True\n")
-    assert sources.class_attributes("mine.Mine") == {"takes_masks": True, "makes_masks": True}
+    assert source.class_attributes("mine.Mine") == {"takes_masks": True, "makes_masks": True}
 
 
 def test_attributes_of_the_projects_own_classes(write: Write) -> None:
     flags = {"takes_masks": False, "makes_masks": False}
-    assert flags.items() <= sources.class_attributes("baselines.ddim.DDIM").items()
-    assert sources.class_attributes("pig.paired_diffusion.PairedDiffusion") == {
+    assert flags.items() <= source.class_attributes("baselines.ddim.DDIM").items()
+    assert source.class_attributes("pig.paired_diffusion.PairedDiffusion") == {
         "takes_masks": False,
         "makes_masks": True,
     }
@@ -126,11 +126,11 @@ def test_a_path_that_leads_nowhere_is_a_sentence(write: Write, path: str, senten
     write("mine", "class Mine: ...\n")
     write("broken", "x = 1\nclass Mine\n")
     with pytest.raises(UserError, match=sentence):
-        sources.class_attributes(path)
+        source.class_attributes(path)
 
 
 def test_a_module_is_found_without_being_run(write: Write) -> None:
     write("mine", "raise SystemExit\n\nclass Mine: ...\n")
-    assert sources.class_attributes("mine.Mine") == {}
+    assert source.class_attributes("mine.Mine") == {}
     # Nor is the package of one that is installed: the class is found in its file.
-    assert sources.class_attributes("xml.dom.minidom.Node") is not None
+    assert source.class_attributes("xml.dom.minidom.Node") is not None

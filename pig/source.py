@@ -1,8 +1,10 @@
-"""The code a rule runs: found by name and read as text, never imported.
+"""What "the same code" means: a hash of statements, found by name and read as text, never imported.
 
-Snakemake does not see a change in an imported module. So each rule has a hash of its modules, and of the modules
-they import in turn, among its parameters: who changes a method reruns what the method made, and nothing else. The
-hash is of the statements alone, so that a comment or a docstring costs nobody a training.
+The hash covers the modules named and the modules that they import in turn. It is of the statements alone, so that a
+change of a comment or a docstring costs no training. Two places use it:
+
+- the workflow, among the parameters of each rule, because Snakemake does not see a change in an imported module;
+- a checkpoint, which is resumed only by the code that wrote it.
 """
 
 import ast
@@ -16,7 +18,9 @@ from pig.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Modules that say what happens, and change no result.
+OWN = ("pig", "baselines")  # this project's packages; they may be installed beside others
+
+# Modules that tell what happens, and change no result.
 PLUMBING = {
     "pig.errors",
     "pig.events",
@@ -24,6 +28,7 @@ PLUMBING = {
     "pig.processes",
     "pig.progress",
     "pig.record",
+    "pig.source",
     "pig.stopping",
 }
 
@@ -31,7 +36,7 @@ PLUMBING = {
 @cache
 def own_module(name: str) -> Path | None:
     """Return the file of a module of the working directory or of this project, or None."""
-    for root in (Path.cwd(), ROOT):
+    for root in (Path.cwd(), *([ROOT] if name.partition(".")[0] in OWN else [])):
         stem = root.joinpath(*name.split("."))
         for file in (stem / "__init__.py", stem.with_name(f"{stem.name}.py")):
             if file.is_file():
@@ -40,7 +45,7 @@ def own_module(name: str) -> Path | None:
 
 
 def _installed_module(name: str) -> Path | None:
-    """Return the file of a module on Python's path; unlike importlib's find_spec, import no parent package."""
+    """Return the source of a module on Python's path; unlike importlib's find_spec, import no parent package."""
     spec, path = None, None
     for end in range(1, name.count(".") + 2):
         part = ".".join(name.split(".")[:end])
@@ -114,6 +119,11 @@ def modules(*entries: str) -> dict[str, Path]:
     return found
 
 
+def module_of(path: str) -> str:
+    """Return the module of ``package.module.Class``."""
+    return path.rpartition(".")[0]
+
+
 @cache
 def source_hash(*entries: str) -> str:
     """Return a hash of the statements of the modules named and of the own modules that they import."""
@@ -129,7 +139,7 @@ def class_attributes(path: str) -> dict[str, object]:
     Raises:
         UserError: there is no such module, or nothing of that name in it.
     """
-    module, _, name = path.rpartition(".")
+    module, name = module_of(path), path.rpartition(".")[2]
     if not module:
         raise UserError(f"'{path}' names no module; write package.module.Class.")
     file = modules(module)[module]
