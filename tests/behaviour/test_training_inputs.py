@@ -1,4 +1,4 @@
-"""What each method shows its network in training, and what it wants of it: a network that knows the answer has loss 0."""
+"""What each method shows its network in training, and what it wants of it: one that knows the answer has no loss."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,0 +1,72 @@
+"""Trained on four pairs for long enough, a method must draw these pairs: everything from loss to sampler is right."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from discs import NETWORK
+from spies import NOISY, SIZE, Memory
+from torch import Tensor
+
+from baselines.segguided import SegGuidedDif
+from pig.generator import Identity, RunDirectory
+from pig.paired_diffusion import PairedDiffusion
+
+NETWORK_32 = {**NETWORK, "channels": [16, 32], "head_channels": 16}
+TRAINING = {
+    "batch_size": 8, "learning_rate": 4e-3, "steps": 500, "schedule": "cosine", "warmup_steps": 20, "clip_norm": 1.0,
+    "log_every": 500, "optimizer": "adam", "weight_decay": 0.0,
+}  # fmt: skip
+MODEL: dict[str, Any] = {
+    "image_size": SIZE, "network": NETWORK_32, "training": TRAINING, "schedule": NOISY, "prediction": "v"
+}  # fmt: skip
+
+
+class Discs(Memory):
+    """Four pairs without noise, which differ in place and brightness."""
+
+    def __init__(self) -> None:
+        super().__init__(4)
+        y, x = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
+        for k, (row, column) in enumerate([(4, 4), (4, 11), (11, 4), (11, 11)]):
+            self.masks[k, 0] = ((y - row) ** 2 + (x - column) ** 2 <= 9).float()
+            self.images[k, 0] = -0.8 + 0.1 * k + (0.6 + 0.2 * k) * self.masks[k, 0]
+
+
+def overlap(one: Tensor, other: Tensor) -> float:
+    return float(2 * (one & other).sum() / (one.sum() + other.sum()).clamp(min=1))
+
+
+def test_pig_draws_the_pairs_it_has_learnt(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    pairs = Discs()
+    generator = PairedDiffusion(MODEL, {"steps": 16, "clip": True})
+    generator.fit(pairs, RunDirectory(tmp_path, 0, 0))
+    generator.identity = Identity("pig", 0, 0)
+    drawn = generator.sample(range(16))
+    assert drawn.masks is not None
+    found = set()
+    for image, mask in zip(drawn.images, drawn.masks, strict=True):
+        scores = [overlap(mask, known.bool()) for known in pairs.masks]
+        best = scores.index(max(scores))
+        assert scores[best] > 0.8
+        # The image belongs to this mask, not to another: its grey values are those of this pair.
+        differences = [(image - known).abs().mean().item() for known in pairs.images]
+        assert differences.index(min(differences)) == best
+        assert differences[best] < 0.15
+        found.add(best)
+    assert len(found) >= 3
+
+
+def test_segguided_follows_the_masks_it_is_given(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    pairs = Discs()
+    generator = SegGuidedDif(MODEL, {"steps": 16, "clip": True})
+    generator.fit(pairs, RunDirectory(tmp_path, 0, 0))
+    generator.identity = Identity("segguided", 0, 0)
+    order = torch.tensor([2, 0, 3, 1, 1, 2])
+    drawn = generator.sample(range(6), pairs.masks[order])
+    assert torch.equal(drawn.masks, pairs.masks[order].bool())
+    for image, which in zip(drawn.images, order.tolist(), strict=True):
+        assert (image - pairs.images[which]).abs().mean().item() == pytest.approx(0, abs=0.12)

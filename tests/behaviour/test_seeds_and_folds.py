@@ -1,0 +1,128 @@
+"""What depends on seed and fold, whose patients are recorded, and which masks a conditional method is given."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pytest
+import torch
+from discs import make_study
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pig.data.folds import read_folds, split
+from pig.data.store import PairDataset, Store
+from pig.errors import UserError
+from pig.fitting import fit
+from pig.generator import Identity, Pairs, RunDirectory, read_description
+from pig.seeds import seed_of
+from pig.shards import read_shards
+from pig.synthesis import synthesise
+
+SIZE = 16
+SHOWN: list[tuple[range, Tensor]] = []
+
+
+class Sketch:
+    """A conditional method whose weights are the first random numbers; it draws the masks as images."""
+
+    takes_masks = True
+    makes_masks = False
+
+    def __init__(self, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> None:
+        self.image_size = SIZE
+        self.identity = Identity()
+        self.weights = torch.rand(4)
+
+    def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
+        pass
+
+    def sample(self, indices: range, masks: Tensor | None = None) -> Pairs:
+        assert masks is not None
+        SHOWN.append((indices, masks))
+        return Pairs(2 * masks - 1, masks > 0.5)
+
+    def save(self, path: Path) -> None:
+        save_file({"weights": self.weights}, path / "weights.safetensors")
+
+    @classmethod
+    def load(cls, path: Path, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> Self:
+        return cls(model, sampling)
+
+
+CLASS = f"{__name__}.Sketch"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_study(tmp_path_factory.mktemp("discs") / "study", SIZE)
+
+
+def trained(study: Path, fold: int = 0, seed: int = 0, name: str = "sketch", **needs: Path) -> Path:
+    out = study / f"{name}{fold}{seed}"
+    fit(study / "store", study / "folds.csv", fold, name, CLASS, {}, seed, needs, study / f"work-{out.name}", out)
+    return out
+
+
+def test_first_weights_are_those_of_seed_fold_and_name(study: Path, tmp_path: Path) -> None:
+    weights = [
+        tuple(load_file(trained(study, *which) / "weights.safetensors")["weights"].tolist())
+        for which in [(0, 0), (1, 0), (0, 1), (0, 0, "other")]
+    ]
+    assert len(set(weights)) == 4
+
+
+def test_a_model_records_the_patients_of_its_parts(study: Path) -> None:
+    """A part that was trained on another fold has seen this fold's test patients."""
+    store, folds = Store.open(study / "store"), read_folds(study / "folds.csv")
+    train = {fold: set(split(store, folds, fold)[0].patients) for fold in (0, 1)}
+    part = trained(study, 1, name="part")
+    assert set(read_description(part)["patients"]) == train[1]
+    whole = trained(study, 0, name="whole", part=part)
+    assert set(read_description(whole)["patients"]) == train[0] | train[1]
+    with pytest.raises(UserError, match="of the fold it would be tested on"):
+        draw(study, whole)
+
+
+def draw(study: Path, model: Path, seed: int = 0, first: int = 0, last: int = 20) -> list[int]:
+    """Draw, and return which training pair each mask was of."""
+    SHOWN.clear()
+    out = study / "shard.npz"
+    synthesise(
+        model, "sketch", CLASS, {}, seed, study / "store", study / "folds.csv", first=first, last=last, batch_size=8,
+        out=out,
+    )  # fmt: skip
+    fold = read_description(model)["fold"]
+    pairs = split(Store.open(study / "store"), read_folds(study / "folds.csv"), fold)[0]
+    known = {pairs.batch(np.array([i]))[1].numpy().tobytes(): i for i in range(len(pairs))}
+    assert len(known) == len(pairs)
+    return [known[mask.numpy().tobytes()] for _, masks in SHOWN for mask in masks]
+
+
+def test_masks_come_round_robin_in_an_order_of_seed_and_fold(study: Path) -> None:
+    models = {fold: trained(study, fold) for fold in (0, 1)}
+    found = {}
+    for fold, seed in ((0, 0), (1, 0), (0, 1)):
+        given = draw(study, models[fold], seed)
+        order = np.random.default_rng(seed_of(seed, fold, "masks")).permutation(16)
+        assert given == [int(order[i % 16]) for i in range(24)]
+        found[fold, seed] = tuple(given)
+    assert len(set(found.values())) == 3
+
+
+def test_a_pair_has_the_same_mask_in_any_shard(study: Path) -> None:
+    model = trained(study)
+    whole = draw(study, model)
+    later = draw(study, model, first=8, last=20)
+    assert later == whole[8:24]
+
+
+def test_a_shard_says_whom_its_generator_saw(study: Path) -> None:
+    model = trained(study)
+    draw(study, model)
+    (provenance,) = read_shards([study / "shard.npz"]).provenance
+    assert provenance["patients"] == read_description(model)["patients"]
+    assert (provenance["fold"], provenance["seed"], provenance["masks_from"]) == (0, 0, "training")
+    json.dumps(provenance)
