@@ -95,7 +95,7 @@ class Autoencoder:
         return (self.model.latent_channels, side, side)
 
     def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
-        """Train on the images of ``pairs``, then measure the scale of their latents."""
+        """Train on the images of ``pairs``, then set the scale of their latents."""
         pairs = pairs.at(self.model.image_size)
         similarity = _perceptual_loss(self.model)
 
@@ -112,10 +112,8 @@ class Autoencoder:
         )
         self.network = players["autoencoder"].requires_grad_(True)
         if self.model.adversarial:
-            self._fit_against_discriminator(pairs, run, similarity)
-        latents = torch.cat([mean for mean, _ in self.encode_all(pairs)])
-        # Differs: latent diffusion takes the first training batch; all training images give a steadier factor.
-        self.network.get_buffer("scale").copy_(1 / latents.std())
+            self._fit_against_discriminator(self.model.adversarial, pairs, run, similarity)
+        self.network.get_buffer("scale").copy_(latent_scale(*map(torch.cat, zip(*self.encode_all(pairs), strict=True))))
 
     def _reconstruction(
         self, images: Tensor, rng: torch.Generator, similarity: nn.Module | None
@@ -133,11 +131,12 @@ class Autoencoder:
             loss = loss + m.perceptual_weight * similarity((decoded + 1) / 2, (images + 1) / 2).mean()
         return loss, decoded
 
-    def _fit_against_discriminator(self, pairs: PairDataset, run: RunDirectory, similarity: nn.Module | None) -> None:
+    def _fit_against_discriminator(
+        self, settings: TrainingSettings, pairs: PairDataset, run: RunDirectory, similarity: nn.Module | None
+    ) -> None:
         """Go on against a patch discriminator, with hinge losses and the adaptive weight of latent diffusion."""
         from monai.networks.nets import PatchDiscriminator
 
-        assert self.model.adversarial is not None  # checked by the caller, for mypy
         critic = PatchDiscriminator(
             spatial_dims=2, channels=self.model.discriminator_channels, in_channels=1, num_layers_d=3
         )
@@ -162,7 +161,7 @@ class Autoencoder:
             {"autoencoder": self.network, "discriminator": critic},
             {"autoencoder": generator_loss, "discriminator": critic_loss},
             pairs,
-            self.model.adversarial,
+            settings,
             run,
             "adversarial",
         )
@@ -204,6 +203,20 @@ class Autoencoder:
         autoencoder = cls(model, sampling)
         load_weights(path, autoencoder=autoencoder.network)
         return autoencoder
+
+
+def latent_scale(mean: Tensor, sigma: Tensor) -> Tensor:
+    """Return the factor that gives samples of the posteriors N(mean, sigma^2) unit variance, a scalar.
+
+    Latent diffusion divides by the standard deviation of sampled latents (Rombach et al. 2022, appendix G). Their
+    variance is that of the means plus the mean of sigma^2, so that none need be drawn. Differs: latent diffusion
+    takes the first training batch; all training images give a steadier factor.
+
+    Args:
+        mean: [N, C, h, w], of the unscaled latents.
+        sigma: of the same shape.
+    """
+    return (mean.var() + sigma.square().mean()).rsqrt()
 
 
 def _perceptual_loss(model: Model) -> nn.Module | None:

@@ -2,13 +2,14 @@ import json
 import shutil
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 import pig
-from baselines.autoencoder import Autoencoder
+from baselines.autoencoder import Autoencoder, latent_scale
 from baselines.controlnet import ControlNet
-from baselines.ldm import LDM, LatentPool, UnconditionalLDM
+from baselines.ldm import LDM, LatentPool, UnconditionalLDM, draw_latents
 from pig.errors import UserError
 from pig.generator import RunDirectory, find_class, load_generator, load_part
 from pig.networks import ConditionalUNet, NetworkSettings
@@ -124,14 +125,41 @@ def test_controlnet_trains_its_copy_and_leaves_the_base(trained):
     assert not torch.equal(with_mask, without)
 
 
-def test_latents_are_scaled_to_unit_variance(trained, pairs):
+def test_drawn_latents_have_unit_variance(trained, pairs):
     autoencoder = load_part(trained["Autoencoder"])
     assert isinstance(autoencoder, Autoencoder)
-    means = torch.cat([mean for mean, _ in autoencoder.encode_all(pairs)])
-    assert float((means * autoencoder.scale).std()) == pytest.approx(1, rel=0.02)
     pool = LatentPool(autoencoder, pairs)
     assert len(pool) == len(pairs)
-    assert pool.batch(torch.tensor([0, 2]).numpy())[0].shape == (2, 2 * 3, SIZE // 2, SIZE // 2)
+    first = pool.batch(np.array([0, 2]))[0]
+    assert first.shape == (2, 2 * 3, SIZE // 2, SIZE // 2)
+    drawn = draw_latents(pool.latents, autoencoder.scale, torch.Generator().manual_seed(0))
+    assert float(drawn.std()) == pytest.approx(1, rel=0.02)
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 0.5, 2.0])
+def test_the_latent_scale_counts_the_width_of_the_posterior(sigma):
+    """Means of standard deviation 0.5 around 3, sigmas about a given one: 1 / sqrt(0.25 + E[sigma^2])."""
+    rng = torch.Generator().manual_seed(0)
+    mean = 3 + 0.5 * torch.randn(200, 3, 8, 8, generator=rng)
+    sigmas = sigma * (0.5 + torch.rand(200, 3, 8, 8, generator=rng))
+    scale = float(latent_scale(mean, sigmas))
+    assert scale == pytest.approx((0.25 + sigma**2 * (1 + 1 / 12)) ** -0.5, rel=0.01)
+    drawn = draw_latents(torch.cat([mean, sigmas], dim=1), scale, rng)
+    assert float(drawn.std()) == pytest.approx(1, rel=0.01)
+
+
+def test_an_autoencoder_of_a_large_kl_weight_scales_by_it(pairs, tmp_path):
+    """The posterior is wide, and the means say little: a factor of the means alone would be too large."""
+    torch.manual_seed(0)
+    training = {"batch_size": 4, "learning_rate": 1e-2, "steps": 30}
+    model = MODELS["baselines.autoencoder.Autoencoder"]
+    autoencoder = Autoencoder(model | {"kl_weight": 10.0, "adversarial": None, "training": training})
+    autoencoder.fit(pairs, RunDirectory(tmp_path, 1, 0))
+    latents = LatentPool(autoencoder, pairs).latents
+    mean, sigma = latents.chunk(2, dim=1)
+    assert float(sigma.square().mean()) > 2 * float(mean.var())
+    drawn = draw_latents(latents, autoencoder.scale, torch.Generator().manual_seed(0))
+    assert float(drawn.std()) == pytest.approx(1, rel=0.02)
 
 
 def test_a_latent_mask_is_the_share_of_lesion(trained):
