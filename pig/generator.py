@@ -137,7 +137,7 @@ def check_pairs(pairs: Any, generator: Generator, count: int) -> None:
     demand(list(images.shape) == shape, f"images of shape {list(images.shape)}", f"images of shape {shape}")
     bad = int((~images.isfinite()).sum())
     demand(not bad, f"{bad} values that are NaN or infinite", "finite images")
-    least, greatest = (float(value) for value in images.aminmax())
+    least, greatest = (float(value) for value in images.detach().aminmax())
     demand(least >= -1 and greatest <= 1, f"images in [{least:.4g}, {greatest:.4g}]", "images in [-1, 1]")
     if not with_masks:
         demand(masks is None, "masks too", "images alone, since neither takes_masks nor makes_masks is true")

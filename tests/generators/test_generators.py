@@ -10,6 +10,7 @@ import pig
 from baselines.autoencoder import Autoencoder, latent_scale
 from baselines.controlnet import ControlNet
 from baselines.ldm import LDM, LatentPool, UnconditionalLDM, draw_latents
+from pig.cli import main
 from pig.errors import UserError
 from pig.generator import RunDirectory, find_class, load_generator, load_part
 from pig.networks import ConditionalUNet, NetworkSettings
@@ -79,6 +80,58 @@ def test_seed_fold_and_name_change_the_noise(trained):
         other = load_generator(trained["PairedDiffusion"], SAMPLING, **change).sample(range(1)).images
         assert not torch.equal(first, other)
     assert seed_of(0, "a", 1) != seed_of(0, "a1") != seed_of("0a", 1)
+
+
+@pytest.fixture
+def recorded(study, tmp_path):
+    """Fits DDPM or PIG with settings of sampling, as the command line does."""
+
+    def fit(name, cls, sampling):
+        model = MODELS[cls]
+        words = ["fit", "--store", study / "store", "--folds", study / "folds.csv", "--fold", 1, "--name", name]
+        words += ["--class", cls, "--model", json.dumps(model), "--work", tmp_path / "work", "--out", tmp_path / name]
+        words += ["--sampling", json.dumps(sampling)] if sampling is not None else []
+        return main([str(word) for word in words]), tmp_path / name
+
+    return fit
+
+
+def test_a_model_folder_holds_the_sampling_of_the_study(recorded):
+    own = {"steps": 3, "clip": True}
+    status, folder = recorded("pig", "pig.paired_diffusion.PairedDiffusion", own)
+    assert status == 0
+    assert json.loads((folder / "generator.json").read_text())["sampling"] == own
+    loaded = load_generator(folder)
+    assert (loaded.sampling.steps, loaded.sampling.clip) == (3, True)
+    assert load_part(folder).sampling == loaded.sampling
+    explicit = load_generator(folder, own).sample(range(2)).images
+    assert torch.equal(loaded.sample(range(2)).images, explicit)
+    other = load_generator(folder, {"steps": 5})  # in place of all that is recorded
+    assert (other.sampling.steps, other.sampling.clip) == (5, False)
+    assert load_generator(folder, {}).sampling.steps == 256
+    assert load_generator(folder, cls="pig.paired_diffusion.PairedDiffusion").sampling == loaded.sampling
+
+
+def test_another_class_does_not_take_the_sampling_of_the_model(recorded):
+    status, folder = recorded("ddpm", "baselines.ddpm.DDPM", {"clip": False})
+    assert status == 0
+    assert load_generator(folder).sampling.clip is False
+    ddim = load_generator(folder, cls="baselines.ddim.DDIM")
+    assert (ddim.uniform.steps, ddim.uniform.clip) == (256, False)
+
+
+def test_fit_without_sampling_records_none(recorded):
+    status, folder = recorded("ddpm", "baselines.ddpm.DDPM", None)
+    assert status == 0
+    assert json.loads((folder / "generator.json").read_text())["sampling"] == {}
+    assert load_generator(folder).sampling.clip is True
+
+
+def test_mistyped_sampling_is_refused_before_the_training(recorded, capsys):
+    status, folder = recorded("pig", "pig.paired_diffusion.PairedDiffusion", {"stpes": 3})
+    assert status == 2
+    assert "sampling" in (said := capsys.readouterr().err) and "stpes" in said
+    assert not folder.exists()
 
 
 def test_ddim_draws_from_the_training_of_ddpm(trained):

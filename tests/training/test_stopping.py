@@ -100,7 +100,9 @@ def test_a_signal_in_the_last_step_is_not_lost(tmp_path: Path) -> None:
     assert (tmp_path / "phase0" / "step000000010.safetensors").exists()
 
 
-def test_without_the_command_line_signals_are_the_callers_own(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_without_the_command_line_signals_are_the_callers_own(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with pytest.raises(KeyboardInterrupt):
