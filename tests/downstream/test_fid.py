@@ -81,7 +81,7 @@ def test_equal_sets_have_no_distance_below_zero(
     synthetic = Synthetic(images, None, [{"generator": "copy", "fold": 1, "patients": real.patients}])
     write_fid(synthetic, real, "encoder", segmented, None, tmp_path / "fid.json")
     assert str(read_sealed(tmp_path / "fid.json", "")["fid"]) == "0.0"
-    write_table1([("Copy", [tmp_path / "fid.json"])], tmp_path / "table1.csv")
+    write_table1([("Copy", tmp_path / "fid.json")], tmp_path / "table1.csv")
     assert "Copy,0.00" in (tmp_path / "table1.csv").read_text()
     monkeypatch.setattr(
         fid_module, "fid_statistics_to_metric", lambda *_, **__: {fid_module.KEY_METRIC_FID: float("nan")}

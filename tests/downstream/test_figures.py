@@ -78,11 +78,11 @@ def test_no_label_pushes_the_panels_apart(
     assert short[1] - short[0] < 0.5
     assert long == pytest.approx(short, abs=0.5)
     for figure in drawn:  # each title is above its panels and below those before, not over them
-        renderer = figure.canvas.get_renderer()
-        panels_at = [axis.get_window_extent(renderer) for axis in figure.axes]
+        figure.draw_without_rendering()  # at its own resolution, not the file's
+        panels_at = [axis.get_window_extent() for axis in figure.axes]
         for axis in figure.axes:
             for text in axis.texts:
-                box = text.get_window_extent(renderer)
+                box = text.get_window_extent()
                 assert box.x0 == pytest.approx(axis.get_window_extent().x0, abs=1)
                 assert not [panel for panel in panels_at if panel.y0 < box.y1 - 1 and box.y0 + 1 < panel.y1]
                 assert box.y1 <= figure.bbox.y1
