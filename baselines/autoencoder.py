@@ -1,7 +1,10 @@
 """The autoencoder under the latent methods: MONAI's AutoencoderKL with the losses of latent diffusion.
 
 Rombach et al. 2022 (arXiv 2112.10752), appendix G: L1 and perceptual reconstruction, a slight KL, and a patch
-discriminator that joins later. It is a part, not a generator: it is trained and saved, never sampled.
+discriminator that joins later. Differs: no attention in the middle; resnet50 for LPIPS on VGG, because its weights
+can be given as safetensors; no ``logvar``, and means over pixels for sums, alike for all terms, which Adam hardly
+sees; Adam's usual betas for (0.5, 0.9), as in all trainings of the benchmark; the discriminator joins in a second
+training, with new optimisers. It is a part, not a generator: it is trained and saved, never sampled.
 """
 
 from collections.abc import Mapping
