@@ -44,7 +44,7 @@ def spoilt(value: float) -> torch.Tensor:
 BAD = {
     "not Pairs": ((IMAGES, MASKS), "must return pig.generator.Pairs, and it returned an object of type tuple"),
     "array": (Pairs(IMAGES.numpy(), MASKS), "images as a tensor, and it returned images of type ndarray"),
-    "bytes": (Pairs((IMAGES > 0).byte(), MASKS), "floating dtype, such as float32, and it returned images of torch.uint8"),
+    "bytes": (Pairs((IMAGES > 0).byte(), MASKS), "such as float32, and it returned images of torch.uint8"),
     "few": (Pairs(IMAGES[:1], MASKS), "images of shape [2, 1, 32, 32], and it returned images of shape [1, 1, 32, 32]"),
     "no channel": (Pairs(IMAGES[:, 0], MASKS), "it returned images of shape [2, 32, 32]"),
     "small": (Pairs(IMAGES[..., :16, :16], MASKS), "it returned images of shape [2, 1, 16, 16]"),
@@ -56,7 +56,7 @@ BAD = {
     "grey levels": (Pairs(127.5 * (IMAGES + 1), MASKS), "it returned images in [0, 255]"),
     "no masks": (Pairs(IMAGES), "masks, since takes_masks or makes_masks is true, and it returned none"),
     "mask array": (Pairs(IMAGES, MASKS.numpy()), "masks as a tensor, and it returned masks of type ndarray"),
-    "one mask": (Pairs(IMAGES, MASKS[:1]), "masks of shape [2, 1, 32, 32], and it returned masks of shape [1, 1, 32, 32]"),
+    "one mask": (Pairs(IMAGES, MASKS[:1]), "[2, 1, 32, 32], and it returned masks of shape [1, 1, 32, 32]"),
     "mask axis": (Pairs(IMAGES, MASKS[:, 0]), "it returned masks of shape [2, 32, 32]"),
     "0 and 255": (Pairs(IMAGES, 255 * MASKS.int()), "0 and 1 alone, and it returned masks with the value 255"),
     "-1 and 1": (Pairs(IMAGES, 2.0 * MASKS - 1), "it returned masks with the value -1"),
