@@ -38,8 +38,9 @@ class Model:
         prediction: of both networks; the paper predicts epsilon.
         condition: what the denoiser is trained on: the clean mask, or the guider's one-step estimate of it, as in
             the official code. With the clean mask and ``sampling.clip`` off (the paper) the denoiser meets in
-            sampling estimates that it never saw: at high t they are off by sqrt((1 - alpha_bar_t) / alpha_bar_t) times the
-            error of the guider's epsilon, which is 178 at t = T of the paper's schedule, and 172 at its first step.
+            sampling estimates that it never saw: at high t they are off by sqrt((1 - alpha_bar_t) / alpha_bar_t)
+            times the error of the guider's epsilon, which is 178 times at t = T of the paper's schedule, and 172
+            times at its first step.
         clamp_condition: keep that estimate in [-1, 1].
         loss_weight: "sigmoid" of the condition on each pixel of the denoiser's loss, as in the official code.
         antithetic: mirrored timesteps in each batch, as in the official code.
