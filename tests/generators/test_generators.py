@@ -113,11 +113,11 @@ def test_a_model_folder_holds_the_sampling_of_the_study(recorded):
 
 
 def test_another_class_does_not_take_the_sampling_of_the_model(recorded):
-    status, folder = recorded("ddpm", "baselines.ddpm.DDPM", {"clip": False})
+    status, folder = recorded("ddpm", "baselines.ddpm.DDPM", {"clip": True})
     assert status == 0
-    assert load_generator(folder).sampling.clip is False
     ddim = load_generator(folder, cls="baselines.ddim.DDIM")
-    assert (ddim.uniform.steps, ddim.uniform.clip) == (256, False)
+    assert (ddim.uniform.steps, ddim.uniform.clip) == (256, False)  # its own defaults
+    assert load_generator(folder, cls="baselines.ddpm.DDPM").sampling.clip is True
 
 
 def test_fit_without_sampling_records_none(recorded):
