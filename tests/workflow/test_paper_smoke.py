@@ -56,7 +56,7 @@ def test_table_2_has_its_rows(smoke: Path) -> None:
 
 
 def test_the_latent_methods_are_planned(tmp_path: Path) -> None:
-    """They are not run: a step of their autoencoder takes minutes without a GPU."""
+    """They are not run: a step of their autoencoder is too heavy without a GPU."""
     result = plan(tmp_path, "--configfile", *CONFIGS, "--", "results/models/controlnet/fold0")
     assert result.counts["fit"] == 3  # with the autoencoder and the base
     assert '"channels": [128, 256, 512]' in result.text
