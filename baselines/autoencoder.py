@@ -1,7 +1,10 @@
 """The autoencoder under the latent methods: MONAI's AutoencoderKL with the losses of latent diffusion.
 
 Rombach et al. 2022 (arXiv 2112.10752), appendix G: L1 and perceptual reconstruction, a slight KL, and a patch
-discriminator that joins later. It is a part, not a generator: it is trained and saved, never sampled.
+discriminator that joins later. Differs: no attention in the middle; resnet50 for LPIPS on VGG, because its weights
+can be given as safetensors; no ``logvar``, and means over pixels for sums, alike for all terms, which Adam hardly
+sees; Adam's usual betas for (0.5, 0.9), as in all trainings of the benchmark; the discriminator joins in a second
+training, with new optimisers. It is a part, not a generator: it is trained and saved, never sampled.
 """
 
 from collections.abc import Mapping
@@ -95,7 +98,7 @@ class Autoencoder:
         return (self.model.latent_channels, side, side)
 
     def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
-        """Train on the images of ``pairs``, then measure the scale of their latents."""
+        """Train on the images of ``pairs``, then set the scale of their latents."""
         pairs = pairs.at(self.model.image_size)
         similarity = _perceptual_loss(self.model)
 
@@ -112,10 +115,8 @@ class Autoencoder:
         )
         self.network = players["autoencoder"].requires_grad_(True)
         if self.model.adversarial:
-            self._fit_against_discriminator(pairs, run, similarity)
-        latents = torch.cat([mean for mean, _ in self.encode_all(pairs)])
-        # Differs: latent diffusion takes the first training batch; all training images give a steadier factor.
-        self.network.get_buffer("scale").copy_(1 / latents.std())
+            self._fit_against_discriminator(self.model.adversarial, pairs, run, similarity)
+        self.network.get_buffer("scale").copy_(latent_scale(*map(torch.cat, zip(*self.encode_all(pairs), strict=True))))
 
     def _reconstruction(
         self, images: Tensor, rng: torch.Generator, similarity: nn.Module | None
@@ -133,11 +134,12 @@ class Autoencoder:
             loss = loss + m.perceptual_weight * similarity((decoded + 1) / 2, (images + 1) / 2).mean()
         return loss, decoded
 
-    def _fit_against_discriminator(self, pairs: PairDataset, run: RunDirectory, similarity: nn.Module | None) -> None:
+    def _fit_against_discriminator(
+        self, settings: TrainingSettings, pairs: PairDataset, run: RunDirectory, similarity: nn.Module | None
+    ) -> None:
         """Go on against a patch discriminator, with hinge losses and the adaptive weight of latent diffusion."""
         from monai.networks.nets import PatchDiscriminator
 
-        assert self.model.adversarial is not None  # checked by the caller, for mypy
         critic = PatchDiscriminator(
             spatial_dims=2, channels=self.model.discriminator_channels, in_channels=1, num_layers_d=3
         )
@@ -162,7 +164,7 @@ class Autoencoder:
             {"autoencoder": self.network, "discriminator": critic},
             {"autoencoder": generator_loss, "discriminator": critic_loss},
             pairs,
-            self.model.adversarial,
+            settings,
             run,
             "adversarial",
         )
@@ -204,6 +206,20 @@ class Autoencoder:
         autoencoder = cls(model, sampling)
         load_weights(path, autoencoder=autoencoder.network)
         return autoencoder
+
+
+def latent_scale(mean: Tensor, sigma: Tensor) -> Tensor:
+    """Return the factor that gives samples of the posteriors N(mean, sigma^2) unit variance, a scalar.
+
+    Latent diffusion divides by the standard deviation of sampled latents (Rombach et al. 2022, appendix G). Their
+    variance is that of the means plus the mean of sigma^2, so that none need be drawn. Differs: latent diffusion
+    takes the first training batch; all training images give a steadier factor.
+
+    Args:
+        mean: [N, C, h, w], of the unscaled latents.
+        sigma: of the same shape.
+    """
+    return (mean.var() + sigma.square().mean()).rsqrt()
 
 
 def _perceptual_loss(model: Model) -> nn.Module | None:

@@ -1,7 +1,8 @@
 """ControlNet: a trainable copy of a frozen diffusion's encoder, steered by the mask (Zhang et al. 2023, 2302.05543).
 
 Differs: the base is the benchmark's own unconditional LDM, of the same autoencoder and schedule as its LDM, because
-Stable Diffusion needs its weights, three channels and a prompt.
+Stable Diffusion needs its weights, three channels and a prompt. Without a prompt there is none to drop in training,
+and no classifier-free guidance in sampling.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,8 @@
-"""DDPM: an unconditional diffusion of the images alone (Ho et al. 2020, arXiv 2006.11239)."""
+"""DDPM: an unconditional diffusion of the images alone (Ho et al. 2020, arXiv 2006.11239).
+
+Its steps have the posterior's variance, as theirs for large images have. Differs: no dropout and no flipped images;
+optimisation as the settings say, so that the table compares methods.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -2,7 +2,8 @@
 
 Differs: the mask enters as its area average over each latent pixel; the published model learns the reduction, and
 nearest-neighbour reduction would lose small lesions. Differs: squared error in place of L1, because all diffusions
-of the benchmark share a loss, so that the table compares methods.
+of the benchmark share a loss, so that the table compares methods. Differs: a KL autoencoder for the published VQ one;
+the benchmark's U-Net, whose attention at the paper's settings works on 4 x 4 latent pixels alone.
 """
 
 from collections.abc import Mapping

@@ -99,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
 
     command(commands.folds, "store", "seed").add_argument("--count", type=int, required=True, help="number of folds")
 
-    sub = command(commands.fit, "store", "folds", "fold", "seed", "name", "class", "work")
+    sub = command(commands.fit, "store", "folds", "fold", "seed", "name", "class", "work", "sampling")
     sub.add_argument("--model", type=settings, required=True, help="settings of the model")
     sub.add_argument("--need", type=named, action="append", default=[], help="NAME=DIR of a trained part")
     sub.add_argument("--processes", type=int, default=1, help="that share each batch, one a device (1)")
@@ -145,7 +145,7 @@ def parser() -> argparse.ArgumentParser:
 
 SHARED: dict[str, dict[str, Any]] = {
     "settings": {"type": settings, "required": True, "help": "YAML or JSON, or a file of it"},
-    "sampling": {"type": settings, "default": {}, "help": "settings of sampling"},
+    "sampling": {"type": settings, "help": "settings of sampling; by default those of the model folder"},
     "store": {"type": Path, "required": True, "help": "folder of the preprocessed pairs"},
     "folds": {"type": Path, "required": True, "help": "table of folds"},
     "fold": {"type": int, "required": True, "help": "the fold that is tested on"},

@@ -83,7 +83,7 @@ def fit(a: argparse.Namespace) -> None:
     """Train a generator on the training patients of a fold."""
     from pig import fitting
 
-    fitting.fit(a.store, a.folds, a.fold, a.name, a.cls, a.model, a.seed, dict(a.need), a.work, a.out)
+    fitting.fit(a.store, a.folds, a.fold, a.name, a.cls, a.model, a.seed, dict(a.need), a.work, a.out, a.sampling)
 
 
 def synthesise(a: argparse.Namespace) -> None:

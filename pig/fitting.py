@@ -50,6 +50,7 @@ def fit(
     needs: Mapping[str, Path],
     work: Path,
     out: Path,
+    sampling: Mapping[str, Any] | None = None,
 ) -> None:
     """Train one generator, or a part of one, on the training patients of a fold; write its model folder.
 
@@ -66,6 +67,8 @@ def fit(
         needs: model folders of the trained parts it builds on.
         work: folder of rolling checkpoints, which are removed at the end; those put aside stay.
         out: the model folder.
+        sampling: its settings of sampling, checked before the training and recorded for who loads the model. Nothing
+            that is learnt depends on them, and a checkpoint of others is resumed.
 
     Raises:
         UserError: settings, data or parts are wrong.
@@ -76,7 +79,7 @@ def fit(
     for part in needs.values():
         patients |= set(read_description(part)["patients"])
     torch.manual_seed(seed_of(seed, fold, name, "initial weights"))
-    generator = find_class(cls)(model, {})
+    generator = find_class(cls)(model, sampling or {})
     generator.identity = Identity(name, fold, seed)
     started = time.monotonic()  # all that is slow to import is in
     mark = fingerprint(
@@ -98,6 +101,7 @@ def fit(
             "name": name,
             "class": cls,
             "model": model,
+            "sampling": dict(sampling or {}),
             "fold": fold,
             "seed": seed,
             "patients": sorted(patients),

@@ -115,6 +115,42 @@ def check_steps(steps: int, schedule: NoiseSchedule) -> None:
         raise UserError(f"sampling.steps must lie in 1..{schedule.timesteps}, got {steps}.")
 
 
+def check_pairs(pairs: Any, generator: Generator, count: int) -> None:
+    """Raise a UserError unless ``pairs`` are what ``generator.sample`` has to return for ``count`` indices.
+
+    That is :class:`Pairs` with floating images [count, 1, H, W], H = W = ``image_size``, finite and in [-1, 1]; and
+    masks of the same shape on the same device, bool or exactly 0 and 1, if and only if the class takes or makes masks.
+    """
+    kind = type(generator)
+    who = f"{kind.__module__}.{kind.__qualname__}"
+
+    def demand(holds: bool, found: str, wanted: str) -> None:
+        if not holds:
+            raise UserError(f"{who}: sample() must return {wanted}, and it returned {found}; correct the class.")
+
+    demand(isinstance(pairs, Pairs), f"an object of type {type(pairs).__name__}", "pig.generator.Pairs")
+    images, masks = pairs.images, pairs.masks
+    shape = [count, 1, generator.image_size, generator.image_size]
+    with_masks = generator.takes_masks or generator.makes_masks
+    demand(isinstance(images, Tensor), f"images of type {type(images).__name__}", "images as a tensor")
+    demand(images.is_floating_point(), f"images of {images.dtype}", "images of a floating dtype, such as float32")
+    demand(list(images.shape) == shape, f"images of shape {list(images.shape)}", f"images of shape {shape}")
+    bad = int((~images.isfinite()).sum())
+    demand(not bad, f"{bad} values that are NaN or infinite", "finite images")
+    least, greatest = (float(value) for value in images.detach().aminmax())
+    demand(least >= -1 and greatest <= 1, f"images in [{least:.4g}, {greatest:.4g}]", "images in [-1, 1]")
+    if not with_masks:
+        demand(masks is None, "masks too", "images alone, since neither takes_masks nor makes_masks is true")
+        return
+    demand(masks is not None, "none", "masks, since takes_masks or makes_masks is true")
+    demand(isinstance(masks, Tensor), f"masks of type {type(masks).__name__}", "masks as a tensor")
+    demand(list(masks.shape) == shape, f"masks of shape {list(masks.shape)}", f"masks of shape {shape}")
+    demand(masks.device == images.device, f"masks on {masks.device}, images on {images.device}", "both on one device")
+    others = masks[(masks != 0) & (masks != 1)]
+    found = f"masks with the value {others[0].item():.4g}" if len(others) else ""
+    demand(not len(others), found, "masks of dtype bool, or of 0 and 1 alone")
+
+
 def find_class(path: str) -> Any:
     """Import ``package.module.Class``, also from a file of the working directory.
 
@@ -127,9 +163,9 @@ def find_class(path: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, ValueError) as error:
-        raise UserError(f"class: cannot import '{module}' of '{path}' ({error}); mend the import path.") from error
+        raise UserError(f"class: cannot import '{module}' of '{path}' ({error}); correct the import path.") from error
     except AttributeError:
-        raise UserError(f"class: module '{module}' has no '{name}'; mend the import path '{path}'.") from None
+        raise UserError(f"class: module '{module}' has no '{name}'; correct the import path '{path}'.") from None
 
 
 def sha256(path: Path) -> str:
@@ -167,7 +203,8 @@ def load_generator(
 
     Args:
         path: the folder, as ``results/models/pig/fold0``.
-        sampling: settings of sampling; by default those of the class, which are the paper's.
+        sampling: settings of sampling, all of them: what is not given has the default of the class. None: those that
+            the model folder records, or with another ``cls`` the defaults of that class.
         cls: import path of another class that samples from the same weights, as DDIM does from DDPM's.
         name: under which its noise is drawn; by default that of the model.
         seed: of the noise; by default that of the training.
@@ -177,12 +214,21 @@ def load_generator(
     """
     description = read_description(path)
     generator: Generator = find_class(cls or description["class"]).load(
-        Path(path), description["model"], sampling or {}
+        Path(path), description["model"], own_sampling(description, cls) if sampling is None else sampling
     )
     generator.identity = Identity(
         name or description["name"], description["fold"], description["seed"] if seed is None else seed
     )
     return generator
+
+
+def own_sampling(description: Mapping[str, Any], cls: str | None = None) -> dict[str, Any]:
+    """Return the settings of sampling that a model folder records, or none if another class draws from it.
+
+    Model folders written before they recorded any have none.
+    """
+    own: dict[str, Any] = description.get("sampling", {})
+    return own if cls in (None, description["class"]) else {}
 
 
 def save_weights(path: Path, **modules: nn.Module) -> None:
@@ -216,9 +262,9 @@ def load_weights(path: Path, **modules: nn.Module) -> None:
 
 
 def load_part(path: Path) -> Any:
-    """Return a trained part - an autoencoder, a base - from its model folder, with default sampling."""
+    """Return a trained part - an autoencoder, a base - from its model folder, with the sampling recorded there."""
     description = read_description(path)
-    return find_class(description["class"]).load(path, description["model"], {})
+    return find_class(description["class"]).load(path, description["model"], own_sampling(description))
 
 
 def copy_part(part: Path, path: Path) -> None:

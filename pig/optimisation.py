@@ -25,7 +25,7 @@ class Average:
     """An exponential moving average of a module's parameters and buffers; counters are copied.
 
     Its decay warms up as (1 + n) / (10 + n), as latent diffusion's does (LitEma), so that the average of a short
-    training forgets its start. ``AveragedModel`` would collect the tensors anew at each step, which costs a tenth of
+    training forgets its start. ``AveragedModel`` would collect the tensors again at each step, which costs a tenth of
     a small network's training.
     """
 
@@ -112,16 +112,26 @@ class Player:
         if self.settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
         self.optimizer.step()
-        if self.plateau:
-            self.epoch_loss += loss.item()
-            if ends_epoch_of:
-                self.plateau.step(self.epoch_loss / ends_epoch_of)
-                self.epoch_loss = 0.0
-        else:
-            self.warmup.step()
+        self._next_rate(loss, ends_epoch_of)
         if self.ema is not None:
             self.ema.update()
         return loss
+
+    def _next_rate(self, loss: Tensor, ends_epoch_of: int | None) -> None:
+        """Set the learning rate of the next step.
+
+        A plateau is looked for after the warm-up alone: epochs that end within it are not compared, because
+        the warm-up sets the rate itself, and would undo a reduction.
+        """
+        warming_up = self.warmup.last_epoch < self.settings.warmup_steps
+        if self.plateau is None or warming_up:
+            self.warmup.step()
+        if self.plateau:
+            self.epoch_loss += loss.item()
+            if ends_epoch_of:
+                if not warming_up:
+                    self.plateau.step(self.epoch_loss / ends_epoch_of)
+                self.epoch_loss = 0.0
 
     def state(self) -> dict[str, Any]:
         """Return everything that the next step depends on."""
@@ -152,7 +162,10 @@ class Player:
 
 
 def _factor(settings: "TrainingSettings", total: int, step: int) -> float:
-    """Return what the learning rate is multiplied with at ``step``: linear warm-up, then constant or cosine."""
+    """Return what the learning rate is multiplied with at ``step``: linear warm-up, then constant or cosine.
+
+    With "plateau" the warm-up alone is from here; :class:`ReduceLROnPlateau` takes over after it.
+    """
     if step < settings.warmup_steps:
         return (step + 1) / settings.warmup_steps
     if settings.schedule != "cosine":

@@ -37,7 +37,10 @@ class Model:
         schedule: of both diffusions.
         prediction: of both networks; the paper predicts epsilon.
         condition: what the denoiser is trained on: the clean mask, or the guider's one-step estimate of it, as in
-            the official code.
+            the official code. With the clean mask and ``sampling.clip`` off (the paper) the denoiser meets in
+            sampling estimates that it never saw: at high t they are off by sqrt((1 - alpha_bar_t) / alpha_bar_t)
+            times the error of the guider's epsilon, which is 178 times at t = T of the paper's schedule, and 172
+            times at its first step.
         clamp_condition: keep that estimate in [-1, 1].
         loss_weight: "sigmoid" of the condition on each pixel of the denoiser's loss, as in the official code.
         antithetic: mirrored timesteps in each batch, as in the official code.
@@ -64,7 +67,11 @@ class Sampling:
 
 
 class PairedDiffusion:
-    """PIG as a generator: the guider draws the mask, the denoiser the image, step by step together."""
+    """PIG as a generator: the guider draws the mask, the denoiser the image, step by step together.
+
+    Differs: the weights kept are the last ones; the official code keeps those of the epoch with the lowest training
+    loss, which depends on the timesteps that were drawn.
+    """
 
     takes_masks = False
     makes_masks = True

@@ -15,7 +15,7 @@ from pig.data.folds import read_folds, split
 from pig.data.store import PairDataset, Store, to_uint16
 from pig.errors import UserError
 from pig.files import atomic_path
-from pig.generator import load_generator, read_description
+from pig.generator import check_pairs, load_generator, own_sampling, read_description
 from pig.progress import track
 from pig.record import run_record
 from pig.seeds import seed_of
@@ -28,7 +28,7 @@ def synthesise(
     model: Path,
     name: str,
     cls: str,
-    sampling: Mapping[str, Any],
+    sampling: Mapping[str, Any] | None,
     seed: int,
     store: Path,
     folds: Path,
@@ -41,10 +41,11 @@ def synthesise(
 
     Batches lie on a grid of ``batch_size`` from index 0, whatever the shard, so that a pair is the same in every
     division into shards. A conditional generator gets masks of the fold's training patients, in turn, in an order
-    that depends on seed and fold alone: the same masks for each such generator.
+    that depends on seed and fold alone: the same masks for each such generator. ``sampling`` None stands for what
+    the model records, as in :func:`pig.generator.load_generator`.
 
     Raises:
-        UserError: the model is not whole, is of other data, or saw a test patient of its fold.
+        UserError: the model is not whole, is of other data, saw a test patient of its fold, or draws no proper pairs.
     """
     if not 0 <= first < last:
         raise UserError(f"a shard needs 0 <= first < last, got {first} and {last}.")
@@ -54,6 +55,7 @@ def synthesise(
         raise UserError(f"model {model} was trained on other data than those of {store}; train it on these first.")
     train_pairs, test_pairs = split(opened, read_folds(folds), description["fold"])
     refuse_leak(description["patients"], test_pairs.patients, f"model {model}")
+    sampling = own_sampling(description, cls) if sampling is None else sampling
     generator = load_generator(model, sampling, cls, name, seed)
     started = time.monotonic()  # all that is slow to import is in
     order = np.random.default_rng(seed_of(seed, description["fold"], "masks")).permutation(len(train_pairs))
@@ -66,10 +68,11 @@ def synthesise(
         indices = range(start, start + batch_size)
         given = _masks_for(indices, train_pairs, order) if generator.takes_masks else None
         pairs = generator.sample(indices, given)
+        check_pairs(pairs, generator, batch_size)
         wanted = slice(max(first - start, 0), last - start)
-        images.append(to_uint16(pairs.images[wanted, 0].float().cpu()))
+        images.append(to_uint16(pairs.images[wanted, 0].detach().float().cpu()))
         if pairs.masks is not None:
-            masks.append(pairs.masks[wanted, 0].cpu().numpy().astype(np.uint8))
+            masks.append(pairs.masks[wanted, 0].bool().cpu().numpy().astype(np.uint8))
 
     empty = sum(int((~m.any((1, 2))).sum()) for m in masks)
     if empty:

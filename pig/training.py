@@ -124,7 +124,7 @@ def train(
         The averaged modules where an average was asked for, else the trained ones; in eval mode.
 
     Raises:
-        UserError: a loss is not finite, the work folder is in use, or a batch cannot be shared out evenly.
+        UserError: a loss or a weight is not finite, the work folder is in use, or a batch cannot be shared out evenly.
         Stopped: a signal asked for it; a checkpoint is written.
     """
     us = team()
@@ -151,7 +151,7 @@ def train(
                 ends_epoch = epoch if (step + 1) % epoch == 0 else None
                 sums[key] += player.step(images, masks, parts, rng, us, ends_epoch)
 
-            # Report, and stop if a loss has run away, before a checkpoint is written.
+            # Report, and stop if a loss or the weights have run away, before a checkpoint is written.
             done = step + 1
             stops = us.any(asked_to_stop() is not None, device) and done < total
             saves = done == total or done % settings.checkpoint_every == 0 or stops
@@ -161,6 +161,8 @@ def train(
                 rate = (done - since) * settings.batch_size / (now - clock)
                 means = {key: float(value) / (done - since) for key, value in sums.items()}
                 _refuse_runaway(means, name, done, settings)
+                if saves:
+                    _refuse_bad_weights(players, name, done, settings)
                 _report(name, done, total, means, rate, (total - done) * settings.batch_size / rate)
                 sums = {key: torch.zeros((), device=device) for key in players}
                 clock, since = now, done
@@ -219,7 +221,24 @@ def _refuse_runaway(means: dict[str, float], name: str, step: int, settings: Tra
     """Raise a UserError if a mean loss is not finite."""
     for key, value in means.items():
         if not math.isfinite(value):
-            raise UserError(
-                f"{name}: the loss of '{key}' is {value} at step {step}; lower learning_rate (now "
-                f"{settings.learning_rate}), set clip_norm, or lengthen warmup_steps."
-            )
+            raise UserError(f"{name}: the loss of '{key}' is {value} at step {step}; {_remedy(settings)}")
+
+
+def _refuse_bad_weights(players: dict[str, Player], name: str, step: int, settings: TrainingSettings) -> None:
+    """Raise a UserError if a weight, of a module or its average, is not finite.
+
+    The last update of a training can make them so after a loss that was finite.
+    """
+    for key, player in players.items():
+        for kind, module in (("weights", player.module), ("averaged weights", player.ema and player.ema.module)):
+            state = module.state_dict() if module else {}
+            bad = [entry for entry, tensor in state.items() if not bool(tensor.isfinite().all())]
+            if bad:
+                raise UserError(
+                    f"{name}: the {kind} of '{key}' are not finite after step {step} ({bad[0]} and {len(bad) - 1} "
+                    f"more); {_remedy(settings)}"
+                )
+
+
+def _remedy(settings: TrainingSettings) -> str:
+    return f"lower learning_rate (now {settings.learning_rate}), set clip_norm, or lengthen warmup_steps."

@@ -65,11 +65,13 @@ class NoiseSchedule:
         """Return the pairs (t, t_next) that a sampler walks, evenly spaced and ending at t_next = 0.
 
         256 steps of T = 1024 visit t = 1021, 1017, ..., 5, 1, which are the official code's 0-based 1020, ..., 0.
+        Differs for a single step: it starts at t = T, because the official rule would visit t = 1 alone, where
+        x_T counts as an almost clean image and is returned as the noise that it is.
 
         Raises:
             ValueError: ``steps`` is not in 1..T.
         """
         if not 1 <= steps <= self.timesteps:
             raise ValueError(f"steps must lie in 1..{self.timesteps}, got {steps}.")
-        visited = [i * self.timesteps // steps + 1 for i in reversed(range(steps))]
+        visited = [i * self.timesteps // steps + 1 for i in reversed(range(steps))] if steps > 1 else [self.timesteps]
         return list(zip(visited, [*visited[1:], 0], strict=True))

@@ -145,7 +145,8 @@ def fid(
 
     of_real = extract(real) if cache is None else _cached(extract, real, features, digest, Path(cache))
     statistics = [fid_features_to_statistics(tensor) for tensor in (extract(generated), of_real)]
-    return float(fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID])
+    distance = float(fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID])
+    return 0.0 if distance < 0 else distance  # of equal sets: rounding in the trace of the root goes below 0
 
 
 def write_fid(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -106,8 +107,16 @@ def _draw(axes: Any, images: NDArray[np.uint16], masks: NDArray[np.uint8] | None
         axis.imshow(image, cmap="gray", vmin=0, vmax=65535)
         if masks is not None and 0 < masks[index].sum() < masks[index].size:
             axis.contour(masks[index], levels=[0.5], colors=OUTLINE, linewidths=0.8)
-    # The title is wider than its panel, which must not push the panels apart; dollars in a label are no formula.
-    axes[0, 0].set_title(title, loc="left", parse_math=False).set_in_layout(False)
+    # The title is wider than its panel. A title of the panel would widen the gap after it, even with
+    # set_in_layout(False): the layout reserves room as far as the middle of the text. So a blank title holds the
+    # height of the line, and a text of no account in the layout is written over it. Dollars are no formula.
+    first = axes[0, 0]
+    first.set_title(" ")
+    first.annotate(
+        title, (0, 1), xytext=(0, matplotlib.rcParams["axes.titlepad"]), xycoords="axes fraction",
+        textcoords="offset points", fontsize=matplotlib.rcParams["axes.titlesize"], parse_math=False,
+        annotation_clip=False, in_layout=False,
+    )  # fmt: skip
 
 
 def _save(figure: Any, path: str | Path) -> None:

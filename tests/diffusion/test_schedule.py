@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import pig
 from pig.diffusion.schedule import NoiseSchedule
+from pig.diffusion.steps import sample_images
 
 
 def test_alpha_bar_is_the_product_of_the_paper():
@@ -63,6 +64,28 @@ def test_uniform_steps_go_down_to_the_clean_image(timesteps, data):
     assert all(1 <= t <= timesteps for t in visited)
     assert visited == sorted(set(visited), reverse=True)
     assert [t_next for _, t_next in pairs] == [*visited[1:], 0]
+
+
+@pytest.mark.parametrize("timesteps", [1, 16, 1024])
+def test_a_single_step_starts_from_noise(timesteps):
+    assert NoiseSchedule.linear(timesteps).uniform_steps(1) == [(timesteps, 0)]
+
+
+def test_a_single_step_of_a_network_that_knows_the_noise_gives_the_image():
+    """From x_T = sqrt(abar_T) x_0 + sqrt(1 - abar_T) eps and eps, x_0 follows at t = T, and at no other t."""
+    schedule = NoiseSchedule.linear(16, 0.01, 0.2)
+    rng = torch.Generator().manual_seed(0)
+    x_0, eps = torch.rand(3, 1, 4, 4, generator=rng) * 2 - 1, torch.randn(3, 1, 4, 4, generator=rng)
+    x_T = schedule.add_noise(x_0, eps, torch.full((3,), 16))
+    seen = []
+
+    def knowing(x_t, t):
+        seen.append(t.tolist())
+        return eps
+
+    drawn = sample_images(knowing, schedule, x_T, steps=1, prediction="epsilon", clip=False)
+    assert seen == [[16, 16, 16]]
+    assert torch.allclose(drawn, x_0, atol=1e-5)
 
 
 @pytest.mark.parametrize("t", [-1, 1025])

@@ -16,6 +16,7 @@ from pig.errors import UserError
 from pig.files import read_sealed, write_sealed
 from pig.metrics import fid as fid_module
 from pig.metrics.fid import INCEPTION_SHA256, RGB8, SegmentationEncoder, fid, write_fid
+from pig.reporting.tables import write_table1
 from pig.segmenter import load_segmenter
 from pig.shards import Synthetic
 
@@ -68,6 +69,24 @@ def test_fid_of_a_set_with_itself_is_zero_and_grows_with_the_difference(segmente
     assert abs(fid(real[::-1], real, "encoder", segmented)) < 1e-4 * scale  # order does not matter
     slightly, much = ((real * factor).astype(np.uint16) for factor in (0.9, 0.5))
     assert scale * 1e-2 < fid(slightly, real, "encoder", segmented) < fid(much, real, "encoder", segmented)
+
+
+def test_equal_sets_have_no_distance_below_zero(
+    segmented: Path, pairs: tuple[PairDataset, PairDataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rounding gives -1e-5 or so, which table 1 would show as -0.00."""
+    monkeypatch.setattr(fid_module, "fid_statistics_to_metric", lambda *_, **__: {fid_module.KEY_METRIC_FID: -1e-5})
+    real = pairs[0]
+    images = real.store.images[real.rows]
+    synthetic = Synthetic(images, None, [{"generator": "copy", "fold": 1, "patients": real.patients}])
+    write_fid(synthetic, real, "encoder", segmented, None, tmp_path / "fid.json")
+    assert str(read_sealed(tmp_path / "fid.json", "")["fid"]) == "0.0"
+    write_table1([("Copy", tmp_path / "fid.json")], tmp_path / "table1.csv")
+    assert "Copy,0.00" in (tmp_path / "table1.csv").read_text()
+    monkeypatch.setattr(
+        fid_module, "fid_statistics_to_metric", lambda *_, **__: {fid_module.KEY_METRIC_FID: float("nan")}
+    )
+    assert np.isnan(fid(images, images, "encoder", segmented))  # not taken for 0
 
 
 def test_images_are_brought_to_the_size_of_the_network(segmented: Path) -> None:

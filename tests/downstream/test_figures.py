@@ -41,7 +41,15 @@ def outlines(figure: matplotlib.figure.Figure) -> int:
 
 
 def titles(figure: matplotlib.figure.Figure) -> list[str]:
-    return [text for axis in figure.axes for text in (axis.get_title(), axis.get_title("left")) if text]
+    """Titles of panels, or texts written over blank ones."""
+    texts = [text for axis in figure.axes for text in (axis.get_title(), *(t.get_text() for t in axis.texts))]
+    return [text for text in texts if text.strip() and "hat" not in text]
+
+
+def spread(figure: matplotlib.figure.Figure) -> tuple[float, float]:
+    """The least and the greatest distance in pixels between the left edges of neighbouring panels."""
+    edges = sorted({round(axis.get_window_extent().x0, 3) for axis in figure.axes})
+    return float(np.diff(edges).min()), float(np.diff(edges).max())
 
 
 def test_gallery_shows_real_pairs_above_generated_ones(
@@ -59,6 +67,25 @@ def test_gallery_shows_real_pairs_above_generated_ones(
     assert {axis.images[0].get_clim() for axis in figure.axes if axis.images} == {(0, 65535)}
     picture = imread(tmp_path / "gallery.png")
     assert picture.shape[0] > 500 and picture.std() > 0.1
+
+
+def test_no_label_pushes_the_panels_apart(
+    pairs: Split, synthetic: Synthetic, tmp_path: Path, drawn: list[Any]
+) -> None:
+    for label in ("P", "a method of a rather long name, which says all that it does"):
+        draw_gallery(pairs[0], synthetic, label, tmp_path / "gallery.png", columns=4, rows=2)
+    short, long = (spread(figure) for figure in drawn)
+    assert short[1] - short[0] < 0.5
+    assert long == pytest.approx(short, abs=0.5)
+    for figure in drawn:  # each title is above its panels and below those before, not over them
+        figure.draw_without_rendering()  # at its own resolution, not the file's
+        panels_at = [axis.get_window_extent() for axis in figure.axes]
+        for axis in figure.axes:
+            for text in axis.texts:
+                box = text.get_window_extent()
+                assert box.x0 == pytest.approx(axis.get_window_extent().x0, abs=1)
+                assert not [panel for panel in panels_at if panel.y0 < box.y1 - 1 and box.y0 + 1 < panel.y1]
+                assert box.y1 <= figure.bbox.y1
 
 
 def test_gallery_of_images_without_masks(pairs: Split, synthetic: Synthetic, tmp_path: Path, drawn: list[Any]) -> None:
@@ -100,6 +127,8 @@ def test_progress_shows_masks_above_images_from_first_to_last(count: int, tmp_pa
     np.testing.assert_allclose(values[:, 0], [count, -count, count + 0.1, -count - 0.1], rtol=1e-6)
     np.testing.assert_allclose(values[:, -1], [1, -1, 1.1, -1.1], rtol=1e-6)
     assert {axis.images[0].get_clim() for axis in figure.axes} == {(-1, 1)}
+    if shown > 2:
+        assert np.subtract(*spread(figure)) == pytest.approx(0, abs=0.5)
     assert imread(tmp_path / "progress.png").shape[0] > 100
 
 

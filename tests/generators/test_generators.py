@@ -2,13 +2,15 @@ import json
 import shutil
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 import pig
-from baselines.autoencoder import Autoencoder
+from baselines.autoencoder import Autoencoder, latent_scale
 from baselines.controlnet import ControlNet
-from baselines.ldm import LDM, LatentPool, UnconditionalLDM
+from baselines.ldm import LDM, LatentPool, UnconditionalLDM, draw_latents
+from pig.cli import main
 from pig.errors import UserError
 from pig.generator import RunDirectory, find_class, load_generator, load_part
 from pig.networks import ConditionalUNet, NetworkSettings
@@ -80,6 +82,58 @@ def test_seed_fold_and_name_change_the_noise(trained):
     assert seed_of(0, "a", 1) != seed_of(0, "a1") != seed_of("0a", 1)
 
 
+@pytest.fixture
+def recorded(study, tmp_path):
+    """Fits DDPM or PIG with settings of sampling, as the command line does."""
+
+    def fit(name, cls, sampling):
+        model = MODELS[cls]
+        words = ["fit", "--store", study / "store", "--folds", study / "folds.csv", "--fold", 1, "--name", name]
+        words += ["--class", cls, "--model", json.dumps(model), "--work", tmp_path / "work", "--out", tmp_path / name]
+        words += ["--sampling", json.dumps(sampling)] if sampling is not None else []
+        return main([str(word) for word in words]), tmp_path / name
+
+    return fit
+
+
+def test_a_model_folder_holds_the_sampling_of_the_study(recorded):
+    own = {"steps": 3, "clip": True}
+    status, folder = recorded("pig", "pig.paired_diffusion.PairedDiffusion", own)
+    assert status == 0
+    assert json.loads((folder / "generator.json").read_text())["sampling"] == own
+    loaded = load_generator(folder)
+    assert (loaded.sampling.steps, loaded.sampling.clip) == (3, True)
+    assert load_part(folder).sampling == loaded.sampling
+    explicit = load_generator(folder, own).sample(range(2)).images
+    assert torch.equal(loaded.sample(range(2)).images, explicit)
+    other = load_generator(folder, {"steps": 5})  # in place of all that is recorded
+    assert (other.sampling.steps, other.sampling.clip) == (5, False)
+    assert load_generator(folder, {}).sampling.steps == 256
+    assert load_generator(folder, cls="pig.paired_diffusion.PairedDiffusion").sampling == loaded.sampling
+
+
+def test_another_class_does_not_take_the_sampling_of_the_model(recorded):
+    status, folder = recorded("ddpm", "baselines.ddpm.DDPM", {"clip": True})
+    assert status == 0
+    ddim = load_generator(folder, cls="baselines.ddim.DDIM")
+    assert (ddim.uniform.steps, ddim.uniform.clip) == (256, False)  # its own defaults
+    assert load_generator(folder, cls="baselines.ddpm.DDPM").sampling.clip is True
+
+
+def test_fit_without_sampling_records_none(recorded):
+    status, folder = recorded("ddpm", "baselines.ddpm.DDPM", None)
+    assert status == 0
+    assert json.loads((folder / "generator.json").read_text())["sampling"] == {}
+    assert load_generator(folder).sampling.clip is True
+
+
+def test_mistyped_sampling_is_refused_before_the_training(recorded, capsys):
+    status, folder = recorded("pig", "pig.paired_diffusion.PairedDiffusion", {"stpes": 3})
+    assert status == 2
+    assert "sampling" in (said := capsys.readouterr().err) and "stpes" in said
+    assert not folder.exists()
+
+
 def test_ddim_draws_from_the_training_of_ddpm(trained):
     ddim = load_generator(trained["DDPM"], {"steps": 4}, cls="baselines.ddim.DDIM", name="ddim")
     images = ddim.sample(range(2)).images
@@ -124,14 +178,41 @@ def test_controlnet_trains_its_copy_and_leaves_the_base(trained):
     assert not torch.equal(with_mask, without)
 
 
-def test_latents_are_scaled_to_unit_variance(trained, pairs):
+def test_drawn_latents_have_unit_variance(trained, pairs):
     autoencoder = load_part(trained["Autoencoder"])
     assert isinstance(autoencoder, Autoencoder)
-    means = torch.cat([mean for mean, _ in autoencoder.encode_all(pairs)])
-    assert float((means * autoencoder.scale).std()) == pytest.approx(1, rel=0.02)
     pool = LatentPool(autoencoder, pairs)
     assert len(pool) == len(pairs)
-    assert pool.batch(torch.tensor([0, 2]).numpy())[0].shape == (2, 2 * 3, SIZE // 2, SIZE // 2)
+    first = pool.batch(np.array([0, 2]))[0]
+    assert first.shape == (2, 2 * 3, SIZE // 2, SIZE // 2)
+    drawn = draw_latents(pool.latents, autoencoder.scale, torch.Generator().manual_seed(0))
+    assert float(drawn.std()) == pytest.approx(1, rel=0.02)
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 0.5, 2.0])
+def test_the_latent_scale_counts_the_width_of_the_posterior(sigma):
+    """Means of standard deviation 0.5 around 3, sigmas about a given one: 1 / sqrt(0.25 + E[sigma^2])."""
+    rng = torch.Generator().manual_seed(0)
+    mean = 3 + 0.5 * torch.randn(200, 3, 8, 8, generator=rng)
+    sigmas = sigma * (0.5 + torch.rand(200, 3, 8, 8, generator=rng))
+    scale = float(latent_scale(mean, sigmas))
+    assert scale == pytest.approx((0.25 + sigma**2 * (1 + 1 / 12)) ** -0.5, rel=0.01)
+    drawn = draw_latents(torch.cat([mean, sigmas], dim=1), scale, rng)
+    assert float(drawn.std()) == pytest.approx(1, rel=0.01)
+
+
+def test_an_autoencoder_of_a_large_kl_weight_scales_by_it(pairs, tmp_path):
+    """The posterior is wide, and the means say little: a factor of the means alone would be too large."""
+    torch.manual_seed(0)
+    training = {"batch_size": 4, "learning_rate": 1e-2, "steps": 30}
+    model = MODELS["baselines.autoencoder.Autoencoder"]
+    autoencoder = Autoencoder(model | {"kl_weight": 10.0, "adversarial": None, "training": training})
+    autoencoder.fit(pairs, RunDirectory(tmp_path, 1, 0))
+    latents = LatentPool(autoencoder, pairs).latents
+    mean, sigma = latents.chunk(2, dim=1)
+    assert float(sigma.square().mean()) > 2 * float(mean.var())
+    drawn = draw_latents(latents, autoencoder.scale, torch.Generator().manual_seed(0))
+    assert float(drawn.std()) == pytest.approx(1, rel=0.02)
 
 
 def test_a_latent_mask_is_the_share_of_lesion(trained):

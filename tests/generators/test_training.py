@@ -9,8 +9,8 @@ from pig.checkpoint import load_checkpoint, save_checkpoint
 from pig.errors import UserError
 from pig.files import locked
 from pig.generator import RunDirectory
-from pig.optimisation import Average
-from pig.training import TrainingSettings, shuffled, train
+from pig.optimisation import Average, Player
+from pig.training import TrainingSettings, _refuse_bad_weights, shuffled, train
 
 
 class Discs:
@@ -120,6 +120,34 @@ def test_a_loss_that_is_not_finite_stops_the_training_before_it_is_saved(tmp_pat
     with pytest.raises(UserError, match=r"'m' is nan at step 4.*learning_rate"):
         train({"m": module}, {"m": loss}, _ones(), settings, RunDirectory(tmp_path, 0, 0), "toy")
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("ema_decay", [None, 0.5])
+def test_weights_that_the_last_update_spoils_are_not_saved(tmp_path, ema_decay):
+    """The loss of the last step is finite, its gradient is not."""
+    module, calls = nn.Linear(1, 1), 0
+    settings = TrainingSettings(batch_size=2, learning_rate=0.01, steps=8, checkpoint_every=4, ema_decay=ema_decay)
+
+    def loss(images, masks, rng):
+        nonlocal calls
+        calls += 1
+        zero = (module(images) - module(images).detach()).square().sum()
+        return zero.sqrt() if calls == 8 else zero  # the slope of the root at 0 is infinite: 0 * inf = NaN
+
+    message = r"toy: the weights of 'm' are not finite after step 8 \(weight and 1 more\); lower learning_rate"
+    with pytest.raises(UserError, match=message):
+        train({"m": module}, {"m": loss}, _ones(), settings, RunDirectory(tmp_path, 0, 0), "toy")
+    assert [path.name for path in tmp_path.rglob("*.safetensors")] == ["step000000004.safetensors"]
+
+
+def test_an_average_that_is_not_finite_is_named():
+    settings = TrainingSettings(batch_size=2, learning_rate=0.01, steps=4, ema_decay=0.5)
+    player = Player(nn.Linear(1, 1), lambda *_: None, settings, 4)
+    _refuse_bad_weights({"m": player}, "toy", 4, settings)
+    with torch.no_grad():
+        player.ema.module.bias.fill_(float("inf"))
+    with pytest.raises(UserError, match=r"the averaged weights of 'm' are not finite after step 4 \(bias and 0 more"):
+        _refuse_bad_weights({"m": player}, "toy", 4, settings)
 
 
 def _ones():
