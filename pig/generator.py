@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,9 @@ from pig.data.store import PairDataset
 from pig.diffusion.schedule import NoiseSchedule
 from pig.errors import UserError
 from pig.files import read_sealed
+from pig.model_settings import ScheduleSettings, steps_errors
 from pig.seeds import NoiseStreams, seed_of
+from pig.settings import refuse
 
 DESCRIPTION = "generator.json"  # written last: a model folder without it is half-written
 
@@ -46,21 +48,6 @@ class RunDirectory:
     seed: int
     fingerprint: str = ""
     needs: Mapping[str, Path] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ScheduleSettings:
-    """The noise schedule; the defaults are the paper's."""
-
-    timesteps: int = 1024
-    beta_1: float = 1e-4
-    beta_T: float = 0.02
-    kind: Literal["linear", "scaled_linear"] = "linear"
-
-    def build(self) -> NoiseSchedule:
-        """Return the schedule."""
-        make = NoiseSchedule.linear if self.kind == "linear" else NoiseSchedule.scaled_linear
-        return make(self.timesteps, self.beta_1, self.beta_T)
 
 
 @dataclass(frozen=True)
@@ -109,10 +96,15 @@ class Generator(Protocol):
         ...
 
 
+def build_schedule(settings: ScheduleSettings) -> NoiseSchedule:
+    """Return the noise schedule of these settings."""
+    make = NoiseSchedule.linear if settings.kind == "linear" else NoiseSchedule.scaled_linear
+    return make(settings.timesteps, settings.beta_1, settings.beta_T)
+
+
 def check_steps(steps: int, schedule: NoiseSchedule) -> None:
     """Raise a UserError unless a sampler can take so many steps of ``schedule``."""
-    if not 1 <= steps <= schedule.timesteps:
-        raise UserError(f"sampling.steps must lie in 1..{schedule.timesteps}, got {steps}.")
+    refuse((f"sampling.{key}", sentence) for key, sentence in steps_errors(steps, schedule.timesteps))
 
 
 def find_class(path: str) -> Any:
