@@ -19,7 +19,17 @@ from pig.device import in_autocast, pick_device
 from pig.diffusion.paired import diffusion_loss
 from pig.diffusion.steps import sample_images
 from pig.errors import UserError
-from pig.generator import Identity, Pairs, RunDirectory, check_steps, copy_part, load_part, load_weights, save_weights
+from pig.generator import (
+    Identity,
+    Pairs,
+    RunDirectory,
+    check_needs,
+    check_steps,
+    copy_part,
+    load_part,
+    load_weights,
+    save_weights,
+)
 from pig.settings import parse, refuse
 from pig.training import train
 
@@ -73,8 +83,7 @@ class ControlNet:
 
     def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
         """Train the control network on the base that the configuration names under ``needs`` as ``base``."""
-        if "base" not in run.needs:
-            raise UserError("needs: ControlNet needs a trained unconditional LDM; name one under 'needs' as 'base'.")
+        check_needs(self.model.needs, run.needs)
         self._part = run.needs["base"]
         self._build(load_part(self._part))
         pool = LatentPool(self.base.autoencoder, pairs.at(self.image_size))

@@ -28,6 +28,7 @@ from pig.generator import (
     Pairs,
     RunDirectory,
     build_schedule,
+    check_needs,
     check_steps,
     copy_part,
     load_part,
@@ -86,8 +87,7 @@ class LDM:
 
     def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
         """Train on the latents of ``pairs``, by the autoencoder that the configuration names as ``autoencoder``."""
-        if "autoencoder" not in run.needs:
-            raise UserError("needs: a latent diffusion needs a trained autoencoder; name one under 'needs'.")
+        check_needs(self.model.needs, run.needs)
         self._part = run.needs["autoencoder"]
         self._build(load_part(self._part))
         pool = LatentPool(self.autoencoder, pairs.at(self.image_size))

@@ -23,6 +23,8 @@ from pig.settings import Error, not_positive, refuse
 class ImageModel:
     """A diffusion of images of ``image_size`` pixels."""
 
+    needs: ClassVar[Mapping[str, str]] = {}
+
     image_size: int
     training: TrainingSettings
     network: NetworkSettings = field(default_factory=NetworkSettings)
@@ -64,6 +66,8 @@ class AutoencoderModel:
         perceptual_weight: of the perceptual loss; 1 in latent diffusion.
         perceptual_weights: a safetensors file of torchvision's resnet50; null: no perceptual loss.
     """
+
+    needs: ClassVar[Mapping[str, str]] = {}
 
     image_size: int
     training: TrainingSettings

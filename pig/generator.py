@@ -1,9 +1,7 @@
 """What PIG, every baseline and a user's own method have in common."""
 
 import hashlib
-import importlib
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +14,8 @@ from pig.data.store import PairDataset
 from pig.diffusion.schedule import NoiseSchedule
 from pig.errors import UserError
 from pig.files import read_sealed
-from pig.model_settings import ScheduleSettings, steps_errors
+from pig.imports import find_class as find_class
+from pig.model_settings import ScheduleSettings, needs_errors, steps_errors
 from pig.seeds import NoiseStreams, seed_of
 from pig.settings import refuse
 
@@ -107,21 +106,15 @@ def check_steps(steps: int, schedule: NoiseSchedule) -> None:
     refuse((f"sampling.{key}", sentence) for key, sentence in steps_errors(steps, schedule.timesteps))
 
 
-def find_class(path: str) -> Any:
-    """Import ``package.module.Class``, also from a file of the working directory.
+def check_needs(wanted: Mapping[str, str], needs: Mapping[str, Path]) -> None:
+    """Raise a UserError unless the trained parts are those that a method wants.
 
-    Raises:
-        UserError: the module or the class is not found, or the module does not import.
+    Args:
+        wanted: import path of the class of each part, by its role.
+        needs: model folders of the parts, by their roles.
     """
-    module, _, name = path.rpartition(".")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, ValueError) as error:
-        raise UserError(f"class: cannot import '{module}' of '{path}' ({error}); mend the import path.") from error
-    except AttributeError:
-        raise UserError(f"class: module '{module}' has no '{name}'; mend the import path '{path}'.") from None
+    given = {role: read_description(path)["class"] for role, path in needs.items()}
+    refuse(needs_errors(wanted, given, lambda cls, other: issubclass(find_class(cls), find_class(other))))
 
 
 def sha256(path: Path) -> str:

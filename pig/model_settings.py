@@ -4,7 +4,7 @@ Nothing here imports torch, so that a plan can check them.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -144,3 +144,22 @@ def steps_errors(steps: int, timesteps: int) -> Iterator[Error]:
     """Yield an error if a sampler cannot take so many steps of a schedule with T = ``timesteps``."""
     if not 1 <= steps <= timesteps:
         yield "steps", f"must be in 1..{timesteps}, the timesteps of the noise schedule, got {steps}."
+
+
+def needs_errors(
+    wanted: Mapping[str, str], given: Mapping[str, str], derives: Callable[[str, str], bool]
+) -> Iterator[Error]:
+    """Yield what is wrong with the trained parts that a method is given.
+
+    Args:
+        wanted: import path of the class of each part, by its role.
+        given: the same of what is given.
+        derives: says whether a class is another one or derives from it.
+    """
+    for role, cls in wanted.items():
+        if role not in given:
+            yield f"needs.{role}", f"missing; name a generator of class {cls}."
+        elif not derives(given[role], cls):
+            yield f"needs.{role}", f"must be a generator of class {cls}, got one of class {given[role]}."
+    for role in given.keys() - wanted.keys():
+        yield f"needs.{role}", f"is not among what this class needs: {', '.join(wanted) or 'nothing'}."

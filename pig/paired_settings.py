@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pig.model_settings import NetworkSettings, Prediction, ScheduleSettings, TrainingSettings, steps_errors
 from pig.settings import Error, not_positive, refuse
@@ -24,6 +24,8 @@ class Model:
         loss_weight: "sigmoid" of the condition on each pixel of the denoiser's loss, as in the official code.
         antithetic: mirrored timesteps in each batch, as in the official code.
     """
+
+    needs: ClassVar[Mapping[str, str]] = {}
 
     image_size: int
     training: TrainingSettings

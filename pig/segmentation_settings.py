@@ -102,17 +102,21 @@ def _encoders(name: str = "") -> dict[str, list[str]]:
         text = file.read_text(encoding="utf-8")
         for node in ast.parse(text).body if f'"{name}"' in text or not name else ():
             match node:
-                case ast.Assign(targets=[ast.Name(id=table)], value=ast.Dict() as entries) if table.endswith(
-                    "_encoders"
-                ):
-                    for key, entry in zip(entries.keys, entries.values, strict=True):
-                        found[ast.literal_eval(key)] = _weights(entry)  # type: ignore[arg-type]
+                case ast.Assign(targets=[ast.Name(id=table)], value=ast.Dict() as entries):
+                    if table.endswith("_encoders"):
+                        found |= {key: _weights(entry) for key, entry in _items(entries)}
     return found
+
+
+def _items(entries: ast.Dict) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the entries of a dictionary whose keys are text."""
+    for key, value in zip(entries.keys, entries.values, strict=True):
+        match key:
+            case ast.Constant(value=str() as name):
+                yield name, value
 
 
 def _weights(entry: ast.expr) -> list[str]:
     """Return the names of the pretrained weights in an encoder's entry."""
-    for key, value in zip(getattr(entry, "keys", ()), getattr(entry, "values", ()), strict=True):
-        if isinstance(value, ast.Dict) and ast.literal_eval(key) == "pretrained_settings":
-            return [ast.literal_eval(name) for name in value.keys if name is not None]
-    return []
+    settings = dict(_items(entry)).get("pretrained_settings") if isinstance(entry, ast.Dict) else None
+    return [name for name, _ in _items(settings)] if isinstance(settings, ast.Dict) else []

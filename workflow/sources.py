@@ -6,7 +6,6 @@ hash is of the statements alone, so that a comment or a docstring costs nobody a
 """
 
 import ast
-import contextlib
 import hashlib
 import sys
 from functools import cache
@@ -121,38 +120,3 @@ def source_hash(*entries: str) -> str:
     for name, file in sorted(modules(*entries).items()):
         digest.update(f"{name}\n{_statements(file)}\n".encode())
     return digest.hexdigest()[:16]
-
-
-def class_attributes(path: str) -> dict[str, object]:
-    """Return the class attributes with literal values of ``package.module.Class``, with those it inherits.
-
-    Raises:
-        UserError: there is no such module, or nothing of that name in it.
-    """
-    module, _, name = path.rpartition(".")
-    if not module:
-        raise UserError(f"'{path}' names no module; write package.module.Class.")
-    file = modules(module)[module]
-    for node in ast.walk(_parse(file)):
-        match node:
-            case ast.ClassDef() if node.name == name:
-                attributes: dict[str, object] = {}
-                for base in reversed(node.bases):
-                    with contextlib.suppress(UserError):  # a base that is built in, or not of this project
-                        attributes |= class_attributes(f"{module}.{ast.unparse(base)}")
-                for line in node.body:
-                    match line:
-                        case (
-                            ast.Assign(targets=[ast.Name(id=key)], value=ast.Constant(value=value))
-                            | ast.AnnAssign(target=ast.Name(id=key), value=ast.Constant(value=value))
-                        ):
-                            attributes[key] = value
-                return attributes
-            case ast.ImportFrom():
-                for alias in node.names:
-                    if (alias.asname or alias.name) == name:
-                        home = _home(node, module, file)
-                        return class_attributes(f"{home}.{alias.name}") if own_module(home) else {}
-            case ast.Assign(targets=[ast.Name(id=bound)]) if bound == name:
-                return {}
-    raise UserError(f"there is no '{name}' in {file}.")
