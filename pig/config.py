@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator, TypeChecker, ValidationError
+from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
 from pig.errors import UserError
@@ -30,14 +30,9 @@ TYPES = {
 Check = Callable[[Mapping[str, Any]], Iterator[str]]
 
 
-def _is_integer(checker: TypeChecker, value: Any) -> bool:
-    """Return whether a value is an integer; to JSON schema 2.0 is one, too."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-Validator = extend(
-    Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
-)
+# To JSON schema 2.0 is an integer too.
+STRICT = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+Validator: Any = extend(Draft202012Validator, type_checker=STRICT)  # type: ignore[no-untyped-call]
 
 
 def check_config(config: Mapping[str, Any], schema: str | Path, *checks: Check) -> None:
@@ -105,7 +100,7 @@ def _sentences(error: ValidationError) -> Iterator[str]:
                 close = difflib.get_close_matches(key, known, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"the keys there are {', '.join(sorted(known))}."
                 if "." in key:
-                    hint = f"a dot does not lead into a section; put {_nested(key, value[key])} into a file for --configfile."
+                    hint = f"a dot leads nowhere; put {_nested(key, value[key])} into a file for --configfile."
                 yield f"{_place(*at, key)} is not a known key; {hint}"
         case "required":
             for key in wanted:
@@ -224,9 +219,8 @@ def _misfits_of_labels(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"{place} is blank; give the row of the table a name."
         if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in label):
             yield f"{place} has a line break or another control character: {json.dumps(label)}."
-    rows = {
-        f"+{drawn[arm['generator']]}_{arm['count']}" for arm in config["table2"]["arms"] if arm["generator"] in drawn
-    }
+    arms = [arm for arm in config["table2"]["arms"] if arm["generator"] in drawn]
+    rows = {f"+{drawn[arm['generator']]}_{arm['count']}" for arm in arms}
     for name, label in drawn.items():
         if label == data:
             yield f"generators.{name}.label is '{label}', which is the name of the data set; choose another one."

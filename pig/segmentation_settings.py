@@ -97,7 +97,7 @@ def _encoders(name: str = "") -> dict[str, list[str]]:
     """
     package = importlib.util.find_spec("segmentation_models_pytorch")
     assert package is not None and package.submodule_search_locations  # a dependency of this project
-    found = {}
+    found: dict[str, list[str]] = {}
     for file in sorted(Path(package.submodule_search_locations[0], "encoders").glob("*.py")):
         text = file.read_text(encoding="utf-8")
         for node in ast.parse(text).body if f'"{name}"' in text or not name else ():

@@ -113,7 +113,7 @@ class _Generators:
 
     def _parts(self, name: str, above: tuple[str, ...] = ()) -> dict[str, Any] | None:
         """Return the settings of a model's parts by role, of their parts as ``role.role``; None if one is wrong."""
-        found = {}
+        found: dict[str, Any] = {}
         for role, part in self.entries[name].get("needs", {}).items():
             known = part in self.models and part not in self.wrong and part not in above
             below = self._parts(part, (*above, name)) if known else None
