@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
 from pig.errors import UserError
+from pig.settings import SettingsError
 
 TYPES = {
     "array": "a list",
@@ -245,8 +246,9 @@ def _misfits_of_data(dataset: Mapping[str, Any]) -> Iterator[str]:
 
         try:
             read_settings(layout["from"], {key: layout[key] for key in layout if key not in ("from", "root")})
-        except UserError as error:
-            yield "dataset." + str(error).replace(f"import.{layout['from']}", "import")
+        except SettingsError as error:
+            for key, sentence in error.errors:
+                yield f"dataset.{key.replace(layout['from'] + '.', '', 1)}: {sentence}"
         if not Path(layout["root"]).exists():
             yield f"dataset.import.root: nothing is at '{layout['root']}' (seen from the working directory)."
 
