@@ -14,7 +14,6 @@ from workflow.settings import settings_errors
 from workflow.sources import source_hash
 from workflow.storage import see_new_folders
 
-
 try:
     # A job's process reads the same files again: its numbers become the same, and the rest is known to be right.
     more = [settings_errors] if workflow.is_main_process else []
