@@ -9,7 +9,7 @@ from pig.imports import find_class
 from pig.model_settings import needs_errors
 from pig.segmentation_settings import SegmentationSettings
 from pig.settings import Error, SettingsError, parse
-from workflow.classes import class_attributes, derives, settings_class
+from workflow.definitions import class_attributes, derives, settings_class
 
 Config = Mapping[str, Any]
 

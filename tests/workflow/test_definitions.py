@@ -7,7 +7,7 @@ import pytest
 
 from pig.errors import UserError
 from workflow import sources
-from workflow.classes import class_attributes, derives, settings_class
+from workflow.definitions import class_attributes, derives, settings_class
 
 Write = Callable[[str, str], None]
 
