@@ -83,7 +83,7 @@ REFUSALS: list[tuple[Change, str]] = [
     (of(TRAINING, checkpoint_every=0), "generators.pig.model.training.checkpoint_every must be at least 1, not 0."),
     (of(TRAINING, accumulate=0), "generators.pig.model.training.accumulate must be at least 1, not 0."),
     # Network
-    (of(NETWORK, channels=[], attention=[]), "generators.pig.model.network.attention must not be empty."),
+    (of(NETWORK, channels=[]), "generators.pig.model.network.channels must not be empty."),
     (
         of(NETWORK, attention=[False, True]),
         "generators.pig.model.network.attention: needs one value for each level of channels, got 2 values for 3 "
@@ -311,6 +311,12 @@ def lines(config: Config) -> list[str]:
 @pytest.mark.parametrize(("change", "sentence"), REFUSALS, ids=[sentence.split(" ")[0] for _, sentence in REFUSALS])
 def test_settings_that_cannot_work_are_refused(change: Change, sentence: str) -> None:
     assert f"config: {sentence}" in lines(changed(change))
+
+
+@pytest.mark.parametrize(("change", "sentence"), REFUSALS, ids=[sentence.split(" ")[0] for _, sentence in REFUSALS])
+def test_the_dataclasses_refuse_them_without_the_schema(change: Change, sentence: str) -> None:
+    key = re.sub(r"(\[\d+\])?:?$", "", sentence.split(" ")[0])
+    assert key in [line.split(": ")[0] for line in settings_errors(changed(change))]
 
 
 @pytest.mark.parametrize("overlays", [[], ["tiny.yaml"], ["paper.yaml"], ["paper.yaml", "paper-official-code.yaml"]])
