@@ -8,7 +8,6 @@ training, with new optimisers. It is a part, not a generator: it is trained and 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,54 +16,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baselines.settings import AutoencoderModel as Model
 from pig.data.store import PairDataset
 from pig.device import autocast, pick_device
 from pig.diffusion.draws import noise_like
 from pig.errors import UserError
 from pig.generator import Identity, RunDirectory, load_weights, save_weights
 from pig.progress import track
-from pig.settings import parse
+from pig.settings import parse, refuse
 from pig.training import TrainingSettings, train
 
 BATCH = 16
-
-
-@dataclass(frozen=True)
-class Model:
-    """What is trained.
-
-    Attributes:
-        image_size: pixels of a side.
-        training: of the autoencoder with reconstruction and KL.
-        adversarial: of autoencoder and discriminator together, afterwards; null: without a discriminator.
-        channels: of each level; each but the first halves the side.
-        latent_channels: of the latents.
-        res_blocks: residual blocks a level.
-        norm_groups: groups of each group normalisation.
-        kl_weight: of the KL divergence from N(0, I); 1e-6 in latent diffusion.
-        adversarial_weight: of the generator's loss, before the adaptive weight; 0.5 in latent diffusion.
-        discriminator_channels: of the first layer of the patch discriminator.
-        perceptual_weight: of the perceptual loss; 1 in latent diffusion.
-        perceptual_weights: a safetensors file of torchvision's resnet50; null: no perceptual loss.
-    """
-
-    image_size: int
-    training: TrainingSettings
-    adversarial: TrainingSettings | None = None
-    channels: tuple[int, ...] = (128, 256, 512)
-    latent_channels: int = 3
-    res_blocks: int = 2
-    norm_groups: int = 32
-    kl_weight: float = 1e-6
-    adversarial_weight: float = 0.5
-    discriminator_channels: int = 64
-    perceptual_weight: float = 1.0
-    perceptual_weights: str | None = None
-
-    @property
-    def factor(self) -> int:
-        """How many pixels of the image one side of a latent stands for."""
-        return int(2 ** (len(self.channels) - 1))
 
 
 class Autoencoder:
@@ -75,10 +37,6 @@ class Autoencoder:
 
         self.model = m = parse(Model, model, "model")
         self.identity = Identity()
-        if m.image_size % m.factor:
-            raise UserError(f"model: image_size {m.image_size} must be a multiple of {m.factor}.")
-        if m.adversarial and m.image_size < 32:
-            raise UserError(f"model: the patch discriminator needs image_size 32 or more, got {m.image_size}.")
         self.network: Any = AutoencoderKL(
             spatial_dims=2,
             channels=m.channels,
@@ -99,6 +57,7 @@ class Autoencoder:
 
     def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
         """Train on the images of ``pairs``, then set the scale of their latents."""
+        refuse(self.model.part_errors({}))
         pairs = pairs.at(self.model.image_size)
         similarity = _perceptual_loss(self.model)
 

@@ -6,38 +6,33 @@ and no classifier-free guidance in sampling.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from baselines.ddim import Sampling
 from baselines.ldm import LatentPool, UnconditionalLDM, draw_latents
+from baselines.settings import ControlModel as Model
+from baselines.settings import UniformSampling as Sampling
 from pig.data.store import PairDataset
 from pig.device import in_autocast, pick_device
 from pig.diffusion.paired import diffusion_loss
 from pig.diffusion.steps import sample_images
 from pig.errors import UserError
-from pig.generator import Identity, Pairs, RunDirectory, check_steps, copy_part, load_part, load_weights, save_weights
-from pig.settings import parse
-from pig.training import TrainingSettings, train
-
-
-@dataclass(frozen=True)
-class Model:
-    """What is trained: the control network; schedule, prediction and shape are those of its base.
-
-    Attributes:
-        training: of the control network alone; the base is frozen.
-        embedding_channels: of the convolutions that bring the mask to the size of the latents; each but the first
-            halves the side, so that there is one for each level of the autoencoder.
-    """
-
-    training: TrainingSettings
-    embedding_channels: tuple[int, ...] = (16, 32, 96)
-    antithetic: bool = False
+from pig.generator import (
+    Identity,
+    Pairs,
+    RunDirectory,
+    check_needs,
+    check_steps,
+    copy_part,
+    load_part,
+    load_weights,
+    save_weights,
+)
+from pig.settings import parse, refuse
+from pig.training import train
 
 
 class ControlNet:
@@ -57,11 +52,8 @@ class ControlNet:
 
         self.base = base
         self.image_size = base.image_size
-        shape, levels = base.model.network, len(base.autoencoder.model.channels)
-        if shape.patch != 1:
-            raise UserError("needs.base: ControlNet steers a base of network.patch 1; train one for it.")
-        if len(self.model.embedding_channels) != levels:
-            raise UserError(f"model.embedding_channels: give {levels} values, one a level of the autoencoder.")
+        refuse(self.model.part_errors({"base": base.model, "base.autoencoder": base.autoencoder.model}))
+        shape = base.model.network
         self.control: nn.Module = Control(
             spatial_dims=2,
             in_channels=base.autoencoder.model.latent_channels,
@@ -92,8 +84,7 @@ class ControlNet:
 
     def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
         """Train the control network on the base that the configuration names under ``needs`` as ``base``."""
-        if "base" not in run.needs:
-            raise UserError("needs: ControlNet needs a trained unconditional LDM; name one under 'needs' as 'base'.")
+        check_needs(self.model.needs, run.needs)
         self._part = run.needs["base"]
         self._build(load_part(self._part))
         pool = LatentPool(self.base.autoencoder, pairs.at(self.image_size))

@@ -1,24 +1,17 @@
 """DDIM: the same network as DDPM, drawn in fewer, deterministic steps (Song et al. 2020, arXiv 2010.02502)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from baselines.ddpm import DDPM, Model
+from baselines.ddpm import DDPM
+from baselines.settings import ImageModel as Model
+from baselines.settings import UniformSampling as Sampling
 from pig.device import in_autocast, pick_device
 from pig.diffusion.steps import sample_images
 from pig.generator import Pairs, check_steps
 from pig.settings import parse
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How images are drawn: evenly spaced steps, sigma = 0; Song et al. do not clip x0_hat."""
-
-    steps: int = 256
-    clip: bool = False
 
 
 class DDIM(DDPM):

@@ -5,41 +5,22 @@ optimisation as the settings say, so that the table compares methods.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
+from baselines.settings import AncestralSampling as Sampling
+from baselines.settings import ImageModel as Model
 from pig.data.store import PairDataset
 from pig.device import in_autocast, pick_device
 from pig.diffusion.paired import diffusion_loss
-from pig.diffusion.prediction import Prediction
 from pig.diffusion.steps import sample_images
-from pig.generator import Identity, Pairs, RunDirectory, ScheduleSettings, load_weights, save_weights
-from pig.networks import ConditionalUNet, NetworkSettings
+from pig.generator import Identity, Pairs, RunDirectory, build_schedule, load_weights, save_weights
+from pig.networks import ConditionalUNet
 from pig.settings import parse
-from pig.training import TrainingSettings, train
-
-
-@dataclass(frozen=True)
-class Model:
-    """What is trained: a diffusion of images of ``image_size`` pixels."""
-
-    image_size: int
-    training: TrainingSettings
-    network: NetworkSettings = field(default_factory=NetworkSettings)
-    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
-    prediction: Prediction = "epsilon"
-    antithetic: bool = False
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How images are drawn: ancestrally over all T steps; ``clip`` keeps x0_hat in [-1, 1], as Ho et al. do."""
-
-    clip: bool = True
+from pig.training import train
 
 
 class DDPM:
@@ -57,8 +38,7 @@ class DDPM:
         """Build the schedule and the network, once the settings are there."""
         self.identity = Identity()
         self.image_size = self.model.image_size
-        self.schedule = self.model.schedule.build()
-        self.model.network.check_size(self.model.image_size, "model")
+        self.schedule = build_schedule(self.model.schedule)
         self.network = ConditionalUNet(self.model.network, channels=1, condition_channels=0)
 
     def fit(self, pairs: PairDataset, run: RunDirectory) -> None:

@@ -7,7 +7,6 @@ the benchmark's U-Net, whose attention at the paper's settings works on 4 x 4 la
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,44 +16,29 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from baselines.autoencoder import Autoencoder
-from baselines.ddim import Sampling
+from baselines.settings import LatentModel as Model
+from baselines.settings import UniformSampling as Sampling
 from pig.data.store import PairDataset
 from pig.device import in_autocast, pick_device
 from pig.diffusion.draws import noise_like
 from pig.diffusion.paired import diffusion_loss
-from pig.diffusion.prediction import Prediction
 from pig.diffusion.steps import sample_images
 from pig.errors import UserError
 from pig.generator import (
     Identity,
     Pairs,
     RunDirectory,
-    ScheduleSettings,
+    build_schedule,
+    check_needs,
     check_steps,
     copy_part,
     load_part,
     load_weights,
     save_weights,
 )
-from pig.networks import ConditionalUNet, NetworkSettings
-from pig.settings import parse
-from pig.training import TrainingSettings, train
-
-
-def latent_schedule() -> ScheduleSettings:
-    """Return the schedule of latent diffusion's mask-conditional model, with T of the benchmark."""
-    return ScheduleSettings(1024, 0.0015, 0.0205, "scaled_linear")
-
-
-@dataclass(frozen=True)
-class Model:
-    """What is trained: a diffusion of the latents of a trained autoencoder."""
-
-    training: TrainingSettings
-    network: NetworkSettings = field(default_factory=NetworkSettings)
-    schedule: ScheduleSettings = field(default_factory=latent_schedule)
-    prediction: Prediction = "epsilon"
-    antithetic: bool = False
+from pig.networks import ConditionalUNet
+from pig.settings import parse, refuse
+from pig.training import train
 
 
 class LatentPool:
@@ -89,13 +73,13 @@ class LDM:
         self.model = parse(Model, model, "model")
         self.sampling = parse(Sampling, sampling, "sampling")
         self.identity = Identity()
-        self.schedule = self.model.schedule.build()
+        self.schedule = build_schedule(self.model.schedule)
         self.autoencoder: Autoencoder  # comes with fit or load
 
     def _build(self, autoencoder: Autoencoder) -> None:
         self.autoencoder = autoencoder
         self.image_size = autoencoder.model.image_size
-        self.model.network.check_size(autoencoder.latent_shape[-1], "model (in latent pixels)")
+        refuse(self.model.part_errors({"autoencoder": autoencoder.model}))
         self.network = ConditionalUNet(self.model.network, autoencoder.model.latent_channels, self.condition_channels)
 
     def condition(self, masks: Tensor) -> tuple[Tensor, ...]:
@@ -104,8 +88,7 @@ class LDM:
 
     def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
         """Train on the latents of ``pairs``, by the autoencoder that the configuration names as ``autoencoder``."""
-        if "autoencoder" not in run.needs:
-            raise UserError("needs: a latent diffusion needs a trained autoencoder; name one under 'needs'.")
+        check_needs(self.model.needs, run.needs)
         self._part = run.needs["autoencoder"]
         self._build(load_part(self._part))
         pool = LatentPool(self.autoencoder, pairs.at(self.image_size))

@@ -5,36 +5,24 @@ conditions. Differs: the network is the benchmark's own, so that the table compa
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from baselines import ddim, ddpm
+from baselines.settings import MaskedImageModel as Model
+from baselines.settings import UniformSampling as Sampling
 from pig.data.store import PairDataset
 from pig.device import in_autocast, pick_device
 from pig.diffusion.draws import uniform
 from pig.diffusion.paired import diffusion_loss
 from pig.diffusion.steps import sample_images
 from pig.errors import UserError
-from pig.generator import Identity, Pairs, RunDirectory, check_steps, load_weights, save_weights
+from pig.generator import Identity, Pairs, RunDirectory, build_schedule, check_steps, load_weights, save_weights
 from pig.networks import ConditionalUNet
 from pig.settings import parse
 from pig.training import train
-
-
-@dataclass(frozen=True)
-class Model(ddpm.Model):
-    """What is trained.
-
-    Attributes:
-        ablate_masks: drop the mask of half the training images. Differs: each image has its own draw, where the
-            published code has one a batch; and masks are never dropped in sampling.
-    """
-
-    ablate_masks: bool = False
 
 
 class SegGuidedDif:
@@ -45,11 +33,10 @@ class SegGuidedDif:
 
     def __init__(self, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> None:
         self.model = parse(Model, model, "model")
-        self.sampling = parse(ddim.Sampling, sampling, "sampling")
+        self.sampling = parse(Sampling, sampling, "sampling")
         self.identity = Identity()
         self.image_size = self.model.image_size
-        self.schedule = self.model.schedule.build()
-        self.model.network.check_size(self.model.image_size, "model")
+        self.schedule = build_schedule(self.model.schedule)
         self.network = ConditionalUNet(self.model.network, channels=1, condition_channels=1)
 
     def fit(self, pairs: PairDataset, run: RunDirectory) -> None:

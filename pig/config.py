@@ -1,17 +1,21 @@
-"""A study's configuration: refused, with every fault in a sentence, before anything runs."""
+"""A study's configuration: refused, with every error in a sentence, before anything runs."""
 
 import difflib
 import json
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.validators import extend
 
 from pig.errors import UserError
+from pig.settings import SettingsError
 
 TYPES = {
     "array": "a list",
@@ -24,22 +28,60 @@ TYPES = {
 }
 
 
-def check_config(config: Mapping[str, Any], schema: str | Path) -> None:
+Check = Callable[[Mapping[str, Any]], Iterator[str]]
+
+
+# To JSON schema 2.0 is an integer too.
+STRICT = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+Validator: Any = extend(Draft202012Validator, type_checker=STRICT)  # type: ignore[no-untyped-call]
+
+
+def check_config(config: Mapping[str, Any], schema: str | Path, *checks: Check) -> None:
     """Check a configuration against a schema, then whether its parts fit each other.
+
+    Where the schema wants an integer, a float without a fraction (``1.0e+3``) becomes one, in ``config`` itself.
 
     Args:
         config: what ``config.yaml`` holds, after any overlays.
         schema: path of a JSON schema (draft 2020-12, as YAML).
+        checks: further ones of a configuration that the schema allows; each yields a sentence for each error.
 
     Raises:
         UserError: names every key that is unknown, missing, wrong or does not fit, one on a line.
     """
-    plain = json.loads(json.dumps(config, default=str))  # dates and other YAML types become text
-    validator = Draft202012Validator(yaml.safe_load(Path(schema).read_text(encoding="utf-8")))
-    errors = sorted(validator.iter_errors(plain), key=lambda error: [str(part) for part in error.absolute_path])
-    faults = [fault for error in errors for fault in _sentences(error)] or list(_misfits(plain))
-    if faults:
-        raise UserError("\n".join(f"config: {fault}" for fault in dict.fromkeys(faults)))
+    validator = Validator(yaml.safe_load(Path(schema).read_text(encoding="utf-8")))
+    errors = [*validator.iter_errors(_plain(config))]
+    for error in errors:
+        if _is_whole_number(error):
+            _put(config, [*error.absolute_path], int(error.instance))
+    if any(map(_is_whole_number, errors)):  # what is an integer now may be out of bounds
+        errors = [*validator.iter_errors(_plain(config))]
+    errors.sort(key=lambda error: [str(part) for part in error.absolute_path])
+    sentences = [sentence for error in errors for sentence in _sentences(error)]
+    if not sentences:
+        sentences = [sentence for check in (_misfits, *checks) for sentence in check(config)]
+    if sentences:
+        raise UserError("\n".join(f"config: {sentence}" for sentence in dict.fromkeys(sentences)))
+
+
+def _plain(config: Mapping[str, Any]) -> Any:
+    """Return a copy in which dates and other types of YAML are text."""
+    return json.loads(json.dumps(config, default=str))
+
+
+def _is_whole_number(error: ValidationError) -> bool:
+    wanted: Any = error.validator_value
+    return error.validator == "type" and "integer" in wanted and _is_whole(error.instance)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, float) and value.is_integer()
+
+
+def _put(config: Any, path: list[str | int], value: int) -> None:
+    for key in path[:-1]:
+        config = config[key]
+    config[path[-1]] = value
 
 
 def _place(*parts: str | int) -> str:
@@ -58,6 +100,8 @@ def _sentences(error: ValidationError) -> Iterator[str]:
             for key in value.keys() - known:
                 close = difflib.get_close_matches(key, known, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"the keys there are {', '.join(sorted(known))}."
+                if "." in key:
+                    hint = f"a dot leads nowhere; put {_nested(key, value[key])} into a file for --configfile."
                 yield f"{_place(*at, key)} is not a known key; {hint}"
         case "required":
             for key in wanted:
@@ -86,12 +130,21 @@ def _sentences(error: ValidationError) -> Iterator[str]:
             yield f"{_place(*at)}: {error.message}."
 
 
+def _nested(key: str, value: Any) -> str:
+    """Return ``folds: {count: 3}`` for the dotted key ``folds.count``."""
+    first, *others = key.split(".")
+    return f"{first}: " + "".join(f"{{{other}: " for other in others) + json.dumps(value) + "}" * len(others)
+
+
 def _text_hint(value: Any) -> str:
     """Say why what looks like a number or a truth value was read as text."""
     if not isinstance(value, str):
         return ""
-    if re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value):
-        return f" (to YAML that is text; with a point, {value.lower().replace('e', '.0e')}, it is a number)"
+    if found := re.fullmatch(r"([-+]?)([0-9]*)(\.[0-9]*)?[eE]([-+]?)([0-9]+)", value):
+        sign, whole, fraction, power_sign, power = found.groups()
+        number = f"{sign}{whole or 0}{fraction if fraction and len(fraction) > 1 else '.0'}e{power_sign or '+'}{power}"
+        digits = f"{Decimal(number).normalize():f} or " if len(power) == 1 else ""
+        return f" (to YAML that is text; write {digits}{number})"
     if not isinstance(yaml.safe_load(value), str):
         return " (values within braces after --config are all read as text; put them into a file for --configfile)"
     return ""
@@ -134,10 +187,9 @@ def _misfits(config: Mapping[str, Any]) -> Iterator[str]:
     for i, arm in enumerate(arms):
         if arm in arms[:i]:
             yield f"table2.arms[{i}] is there twice: {arm['generator']} with {arm['count']}."
-    labels = Counter(entry.get("label", name) for name, entry in generators.items() if "sampling" in entry)
-    for label, count in labels.items():
-        if count > 1:
-            yield f"generators: {count} of them have the label '{label}'; rows of a table need different ones."
+    if not arms:
+        yield "table2.arms is empty; name at least one generator whose pairs the segmentation is to learn from."
+    yield from _misfits_of_labels(config)
 
     # On what.
     yield from _misfits_of_data(config["dataset"])
@@ -158,6 +210,28 @@ def _misfits(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"{where}: there is no file '{file}' (a relative path starts at the working directory)."
 
 
+def _misfits_of_labels(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the names of rows."""
+    data = config["dataset"]["name"]
+    drawn = {name: entry.get("label", name) for name, entry in config["generators"].items() if "sampling" in entry}
+    places = {"dataset.name": data} | {f"generators.{name}.label": label for name, label in drawn.items()}
+    for place, label in places.items():
+        if not label.strip():
+            yield f"{place} is blank; give the row of the table a name."
+        if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in label):
+            yield f"{place} has a line break or another control character: {json.dumps(label)}."
+    arms = [arm for arm in config["table2"]["arms"] if arm["generator"] in drawn]
+    rows = {f"+{drawn[arm['generator']]}_{arm['count']}" for arm in arms}
+    for name, label in drawn.items():
+        if label == data:
+            yield f"generators.{name}.label is '{label}', which is the name of the data set; choose another one."
+    if data in rows:
+        yield f"dataset.name is '{data}', which is a row of table 2 as well; choose another one."
+    for label, count in Counter(drawn.values()).items():
+        if count > 1:
+            yield f"generators: {count} of them have the label '{label}'; rows of a table need different ones."
+
+
 def _misfits_of_data(dataset: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong between the keys of ``dataset``."""
     layout = dataset["import"]
@@ -172,8 +246,9 @@ def _misfits_of_data(dataset: Mapping[str, Any]) -> Iterator[str]:
 
         try:
             read_settings(layout["from"], {key: layout[key] for key in layout if key not in ("from", "root")})
-        except UserError as error:
-            yield "dataset." + str(error).replace(f"import.{layout['from']}", "import")
+        except SettingsError as error:
+            for key, sentence in error.errors:
+                yield f"dataset.{key.replace(layout['from'] + '.', '', 1)}: {sentence}"
         if not Path(layout["root"]).exists():
             yield f"dataset.import.root: nothing is at '{layout['root']}' (seen from the working directory)."
 

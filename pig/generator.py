@@ -1,13 +1,11 @@
 """What PIG, every baseline and a user's own method have in common."""
 
 import hashlib
-import importlib
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +14,10 @@ from pig.data.store import PairDataset
 from pig.diffusion.schedule import NoiseSchedule
 from pig.errors import UserError
 from pig.files import read_sealed
+from pig.imports import find_class as find_class
+from pig.model_settings import ScheduleSettings, needs_errors, steps_errors
 from pig.seeds import NoiseStreams, seed_of
+from pig.settings import refuse
 
 DESCRIPTION = "generator.json"  # written last: a model folder without it is half-written
 
@@ -46,21 +47,6 @@ class RunDirectory:
     seed: int
     fingerprint: str = ""
     needs: Mapping[str, Path] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ScheduleSettings:
-    """The noise schedule; the defaults are the paper's."""
-
-    timesteps: int = 1024
-    beta_1: float = 1e-4
-    beta_T: float = 0.02
-    kind: Literal["linear", "scaled_linear"] = "linear"
-
-    def build(self) -> NoiseSchedule:
-        """Return the schedule."""
-        make = NoiseSchedule.linear if self.kind == "linear" else NoiseSchedule.scaled_linear
-        return make(self.timesteps, self.beta_1, self.beta_T)
 
 
 @dataclass(frozen=True)
@@ -109,10 +95,15 @@ class Generator(Protocol):
         ...
 
 
+def build_schedule(settings: ScheduleSettings) -> NoiseSchedule:
+    """Return the noise schedule of these settings."""
+    make = NoiseSchedule.linear if settings.kind == "linear" else NoiseSchedule.scaled_linear
+    return make(settings.timesteps, settings.beta_1, settings.beta_T)
+
+
 def check_steps(steps: int, schedule: NoiseSchedule) -> None:
     """Raise a UserError unless a sampler can take so many steps of ``schedule``."""
-    if not 1 <= steps <= schedule.timesteps:
-        raise UserError(f"sampling.steps must lie in 1..{schedule.timesteps}, got {steps}.")
+    refuse((f"sampling.{key}", sentence) for key, sentence in steps_errors(steps, schedule.timesteps))
 
 
 def check_pairs(pairs: Any, generator: Generator, count: int) -> None:
@@ -151,21 +142,15 @@ def check_pairs(pairs: Any, generator: Generator, count: int) -> None:
     demand(not len(others), found, "masks of dtype bool, or of 0 and 1 alone")
 
 
-def find_class(path: str) -> Any:
-    """Import ``package.module.Class``, also from a file of the working directory.
+def check_needs(wanted: Mapping[str, str], needs: Mapping[str, Path]) -> None:
+    """Raise a UserError unless the trained parts are those that a method wants.
 
-    Raises:
-        UserError: the module or the class is not found, or the module does not import.
+    Args:
+        wanted: import path of the class of each part, by its role.
+        needs: model folders of the parts, by their roles.
     """
-    module, _, name = path.rpartition(".")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, ValueError) as error:
-        raise UserError(f"class: cannot import '{module}' of '{path}' ({error}); correct the import path.") from error
-    except AttributeError:
-        raise UserError(f"class: module '{module}' has no '{name}'; correct the import path '{path}'.") from None
+    given = {role: read_description(path)["class"] for role, path in needs.items()}
+    refuse(needs_errors(wanted, given, lambda cls, other: issubclass(find_class(cls), find_class(other))))
 
 
 def sha256(path: Path) -> str:

@@ -16,7 +16,7 @@ from pig.diffusion.draws import BatchGenerator
 from pig.team import Team
 
 if TYPE_CHECKING:
-    from pig.training import TrainingSettings
+    from pig.model_settings import TrainingSettings
 
 Loss = Callable[[Tensor, Tensor, torch.Generator], Tensor]  # (images, masks, rng) -> scalar, a mean over the images
 

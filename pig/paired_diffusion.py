@@ -1,9 +1,8 @@
 """PIG: paired image generation with diffusion-guided diffusion models (Zhang et al., MICCAI 2025)."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -11,59 +10,20 @@ from torch import Tensor
 from pig.data.store import PairDataset
 from pig.device import in_autocast, pick_device
 from pig.diffusion.paired import PairState, denoise_pairs, denoiser_loss, guider_loss, last
-from pig.diffusion.prediction import Prediction
 from pig.generator import (
     Identity,
     Pairs,
     RunDirectory,
-    ScheduleSettings,
+    build_schedule,
     check_steps,
     load_weights,
     save_weights,
 )
-from pig.networks import ConditionalUNet, NetworkSettings
+from pig.networks import ConditionalUNet
+from pig.paired_settings import Model as Model
+from pig.paired_settings import Sampling as Sampling
 from pig.settings import parse
-from pig.training import TrainingSettings, train
-
-
-@dataclass(frozen=True)
-class Model:
-    """What is trained. Where the paper and its official code differ, the defaults are the paper's.
-
-    Attributes:
-        image_size: pixels of a side.
-        training: of both networks.
-        network: of both networks.
-        schedule: of both diffusions.
-        prediction: of both networks; the paper predicts epsilon.
-        condition: what the denoiser is trained on: the clean mask, or the guider's one-step estimate of it, as in
-            the official code. With the clean mask and ``sampling.clip`` off (the paper) the denoiser meets in
-            sampling estimates that it never saw: at high t they are off by sqrt((1 - alpha_bar_t) / alpha_bar_t)
-            times the error of the guider's epsilon, which is 178 times at t = T of the paper's schedule, and 172
-            times at its first step.
-        clamp_condition: keep that estimate in [-1, 1].
-        loss_weight: "sigmoid" of the condition on each pixel of the denoiser's loss, as in the official code.
-        antithetic: mirrored timesteps in each batch, as in the official code.
-    """
-
-    image_size: int
-    training: TrainingSettings
-    network: NetworkSettings = field(default_factory=NetworkSettings)
-    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
-    prediction: Prediction = "epsilon"
-    condition: Literal["clean", "predicted"] = "clean"
-    clamp_condition: bool = False
-    loss_weight: Literal["none", "sigmoid"] = "none"
-    antithetic: bool = False
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How pairs are drawn; the defaults are the paper's. ``binarise`` shows the denoiser binary masks."""
-
-    steps: int = 256
-    clip: bool = False
-    binarise: bool = False
+from pig.training import train
 
 
 class PairedDiffusion:
@@ -81,8 +41,7 @@ class PairedDiffusion:
         self.sampling = parse(Sampling, sampling, "sampling")
         self.identity = Identity()
         self.image_size = self.model.image_size
-        self.schedule = self.model.schedule.build()
-        self.model.network.check_size(self.model.image_size, "model")
+        self.schedule = build_schedule(self.model.schedule)
         self.guider = ConditionalUNet(self.model.network, channels=1, condition_channels=1)
         self.denoiser = ConditionalUNet(self.model.network, channels=1, condition_channels=1)
 

@@ -26,7 +26,9 @@ from pig.metrics.overlap import confusion_counts
 from pig.progress import track
 from pig.record import run_record
 from pig.seeds import seed_of
-from pig.segmenter import SegmentationSettings, build_network
+from pig.segmentation_settings import SegmentationSettings, share_errors
+from pig.segmenter import build_network
+from pig.settings import refuse
 from pig.shards import Synthetic, refuse_leak
 from pig.training import Pool, shuffled, train
 
@@ -89,13 +91,8 @@ def mixed_batches(
     Raises:
         UserError: ``batch_size`` has no room for the share.
     """
+    refuse(share_errors(real_share, batch_size))
     from_real = round(real_share * batch_size)
-    if from_real == batch_size or (from_real == 0 and real_share > 0):
-        raise UserError(
-            f"segmentation.real_share: {real_share} of a batch of {batch_size} is {from_real} real and "
-            f"{batch_size - from_real} synthetic pairs; choose a share that leaves some of both, or a larger "
-            "batch."
-        )
     synthetic_order = shuffled(synthetic, batch_size - from_real, seed_of(seed, "synthetic"))
     if from_real == 0:
         return lambda step: real + synthetic_order(step)

@@ -1,9 +1,8 @@
-"""The network of the downstream task: its settings, and how it is built and loaded."""
+"""The network of the downstream task: how it is built and loaded."""
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,48 +10,10 @@ from torch import nn
 from pig.errors import UserError
 from pig.files import read_sealed
 from pig.generator import load_weights, sha256
+from pig.segmentation_settings import SegmentationSettings as SegmentationSettings
 from pig.settings import parse
-from pig.training import TrainingSettings
 
 DECODER_CHANNELS = (256, 128, 64, 32, 16)  # segmentation-models-pytorch's, for an encoder of depth 5
-
-
-@dataclass(frozen=True)
-class SegmentationSettings:
-    """The network, the size it works at and how it is trained.
-
-    ``real_share`` null pools real and synthetic pairs, as the paper does; a number below 1 is the share of
-    real pairs in every batch of an arm that has synthetic ones.
-    """
-
-    training: TrainingSettings
-    image_size: int
-    architecture: Literal["Unet", "UnetPlusPlus"] = "Unet"
-    encoder: str = "resnet34"
-    encoder_depth: int = 5
-    encoder_weights: str | None = None
-    real_share: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.training.steps is None:
-            raise UserError(
-                "segmentation.training: give steps and set epochs to null, so that an arm with more data is "
-                "not trained for longer."
-            )
-        if not 3 <= self.encoder_depth <= 5:
-            raise UserError(f"segmentation.encoder_depth: must be 3, 4 or 5, got {self.encoder_depth}.")
-        if self.image_size <= 0 or self.image_size % 2**self.encoder_depth:
-            raise UserError(
-                f"segmentation.image_size: must be a multiple of {2**self.encoder_depth} with encoder_depth "
-                f"{self.encoder_depth}, got {self.image_size}."
-            )
-        if self.training.accumulate > 1:
-            raise UserError(
-                "segmentation.training.accumulate: must be 1, since batch normalisation and the Dice loss are of the "
-                "whole batch."
-            )
-        if self.real_share is not None and not 0 <= self.real_share < 1:
-            raise UserError(f"segmentation.real_share: must be null or in [0, 1), got {self.real_share}.")
 
 
 def build_network(settings: SegmentationSettings, seed: int) -> nn.Module:

@@ -8,7 +8,6 @@ change of a comment or a docstring costs no training. Two places use it:
 """
 
 import ast
-import contextlib
 import hashlib
 import sys
 from functools import cache
@@ -57,7 +56,12 @@ def _installed_module(name: str) -> Path | None:
 
 
 @cache
-def _parse(file: Path) -> ast.Module:
+def parsed(file: Path) -> ast.Module:
+    """Return the syntax tree of a file.
+
+    Raises:
+        UserError: the file is not Python.
+    """
     try:
         return ast.parse(file.read_bytes())
     except SyntaxError as error:
@@ -76,7 +80,7 @@ def _statements(file: Path) -> str:
     return ast.unparse(tree)
 
 
-def _home(node: ast.ImportFrom, name: str, file: Path) -> str:
+def home_of(node: ast.ImportFrom, name: str, file: Path) -> str:
     """Return the full name of the module that ``from ... import`` takes from, in the module ``name``."""
     if not node.level:
         return node.module or ""
@@ -89,11 +93,11 @@ def _home(node: ast.ImportFrom, name: str, file: Path) -> str:
 def _imports(name: str, file: Path) -> list[str]:
     """Return the names of the modules that a file imports, wherever in it the import stands."""
     found = []
-    for node in ast.walk(_parse(file)):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            home = _home(node, name, file)
+            home = home_of(node, name, file)
             for alias in node.names:
                 part = f"{home}.{alias.name}"
                 found.append(part if own_module(part) else home)
@@ -131,38 +135,3 @@ def source_hash(*entries: str) -> str:
     for name, file in sorted(modules(*entries).items()):
         digest.update(f"{name}\n{_statements(file)}\n".encode())
     return digest.hexdigest()[:16]
-
-
-def class_attributes(path: str) -> dict[str, object]:
-    """Return the class attributes with literal values of ``package.module.Class``, with those it inherits.
-
-    Raises:
-        UserError: there is no such module, or nothing of that name in it.
-    """
-    module, name = module_of(path), path.rpartition(".")[2]
-    if not module:
-        raise UserError(f"'{path}' names no module; write package.module.Class.")
-    file = modules(module)[module]
-    for node in ast.walk(_parse(file)):
-        match node:
-            case ast.ClassDef() if node.name == name:
-                attributes: dict[str, object] = {}
-                for base in reversed(node.bases):
-                    with contextlib.suppress(UserError):  # a base that is built in, or not of this project
-                        attributes |= class_attributes(f"{module}.{ast.unparse(base)}")
-                for line in node.body:
-                    match line:
-                        case (
-                            ast.Assign(targets=[ast.Name(id=key)], value=ast.Constant(value=value))
-                            | ast.AnnAssign(target=ast.Name(id=key), value=ast.Constant(value=value))
-                        ):
-                            attributes[key] = value
-                return attributes
-            case ast.ImportFrom():
-                for alias in node.names:
-                    if (alias.asname or alias.name) == name:
-                        home = _home(node, module, file)
-                        return class_attributes(f"{home}.{alias.name}") if own_module(home) else {}
-            case ast.Assign(targets=[ast.Name(id=bound)]) if bound == name:
-                return {}
-    raise UserError(f"there is no '{name}' in {file}.")

@@ -6,9 +6,8 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from pig.diffusion.draws import BatchGenerator
 from pig.errors import UserError
 from pig.events import record
 from pig.files import locked
+from pig.model_settings import TrainingSettings as TrainingSettings
 from pig.optimisation import Loss, Player
 from pig.progress import SECONDS_BETWEEN_LINES, bar
 from pig.seeds import seed_of
@@ -40,41 +40,6 @@ class Pool(Protocol):
     def batch(self, positions: np.ndarray) -> tuple[Tensor, Tensor]:
         """Return images float32 [n, 1, H, W] in [-1, 1] and masks float32 [n, 1, H, W] in {0, 1}."""
         ...
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How a model is optimised. Either ``steps`` or ``epochs`` says how long.
-
-    ``batch_size`` is that of one update, over all devices; ``accumulate`` is in how many pieces each device works
-    through its part of it, one after another, to save memory.
-    """
-
-    batch_size: int
-    learning_rate: float
-    steps: int | None = None
-    epochs: int | None = None
-    optimizer: Literal["adam", "adamw"] = "adamw"
-    weight_decay: float = 0.01
-    warmup_steps: int = 0
-    schedule: Literal["constant", "cosine", "plateau"] = "constant"
-    clip_norm: float | None = None
-    ema_decay: float | None = None
-    log_every: int = 50
-    checkpoint_every: int = 500
-    accumulate: int = 1
-
-    def __post_init__(self) -> None:
-        if (self.steps is None) == (self.epochs is None):
-            raise UserError("training: give either steps or epochs, and set the other to null.")
-        for name in ("batch_size", "learning_rate", "steps", "epochs", "log_every", "checkpoint_every", "accumulate"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise UserError(f"training: {name} must be above 0, got {value}.")
-
-    def total_steps(self, pairs: int) -> int:
-        """Return the number of optimiser steps for a set of so many pairs."""
-        return self.steps if self.steps is not None else math.ceil((self.epochs or 0) * pairs / self.batch_size)
 
 
 def shuffled(pairs: int, batch_size: int, seed: int) -> Callable[[int], np.ndarray]:

@@ -1,4 +1,4 @@
-"""The hash of the code a rule runs, and what is read of a class without importing it."""
+"""The hash of the code a rule runs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from pig import source
-from pig.errors import UserError
 
 Write = Callable[[str, str], None]
 
@@ -17,7 +16,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     monkeypatch.chdir(tmp_path)
 
     def forget() -> None:
-        for cached in (source.own_module, source._parse, source._statements, source.source_hash):
+        for cached in (source.own_module, source.parsed, source._statements, source.source_hash):
             cached.cache_clear()
 
     def run(name: str, text: str) -> None:
@@ -95,42 +94,3 @@ def test_a_training_does_not_depend_on_segmentation_or_reporting(write: Write) -
         assert not [name for name in names if name.startswith(("pig.segmentation", "pig.reporting", "pig.metrics"))]
     assert "baselines.ldm" in source.modules("baselines.controlnet")
     assert "pig.training" not in source.modules("pig.data.preprocess")
-
-
-def test_attributes_are_inherited_across_modules(write: Write) -> None:
-    write("base", "class Base(object):\n    takes_masks: bool = True\n    makes_masks = False\n")
-    write("mine", "from base import Base as B\n\nclass Mine(B, Exception):\n    makes_masks = True\n")
-    assert source.class_attributes("mine.Mine") == {"takes_masks": True, "makes_masks": True}
-
-
-def test_attributes_of_the_projects_own_classes(write: Write) -> None:
-    flags = {"takes_masks": False, "makes_masks": False}
-    assert flags.items() <= source.class_attributes("baselines.ddim.DDIM").items()
-    assert source.class_attributes("pig.paired_diffusion.PairedDiffusion") == {
-        "takes_masks": False,
-        "makes_masks": True,
-    }
-
-
-@pytest.mark.parametrize(
-    ("path", "sentence"),
-    [
-        ("Mine", "'Mine' names no module"),
-        ("nowhere.Mine", "there is no module 'nowhere'"),
-        ("nowhere.at.all.Mine", "there is no module 'nowhere.at.all'"),
-        ("mine.Min", "there is no 'Min' in "),
-        ("broken.Mine", "broken.py, line 2, is not Python"),
-    ],
-)
-def test_a_path_that_leads_nowhere_is_a_sentence(write: Write, path: str, sentence: str) -> None:
-    write("mine", "class Mine: ...\n")
-    write("broken", "x = 1\nclass Mine\n")
-    with pytest.raises(UserError, match=sentence):
-        source.class_attributes(path)
-
-
-def test_a_module_is_found_without_being_run(write: Write) -> None:
-    write("mine", "raise SystemExit\n\nclass Mine: ...\n")
-    assert source.class_attributes("mine.Mine") == {}
-    # Nor is the package of one that is installed: the class is found in its file.
-    assert source.class_attributes("xml.dom.minidom.Node") is not None

@@ -1,10 +1,8 @@
 """What a network predicts - epsilon, v or x0 - and how each gives x0_hat and eps_hat."""
 
-from typing import Literal
-
 from torch import Tensor
 
-Prediction = Literal["epsilon", "v", "x0"]
+from pig.model_settings import Prediction as Prediction
 
 
 def target(prediction: Prediction, x_0: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:

@@ -194,8 +194,8 @@ def test_every_pair_is_seen_once_an_epoch(pairs, batch, seed):
     [
         ({}, "either steps or epochs"),
         ({"steps": 3, "epochs": 2}, "either steps or epochs"),
-        ({"steps": 0}, "steps must be above 0"),
-        ({"steps": 3, "batch_size": 0}, "batch_size must be above 0"),
+        ({"steps": 0}, "steps: must be above 0"),
+        ({"steps": 3, "batch_size": 0}, "batch_size: must be above 0"),
     ],
 )
 def test_settings_that_cannot_be(settings, message):

@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from classes import dataclass_of
-from snakemake.utils import update_config
-from study_runs import ROOT
+from studies import SCHEMA, Config, put, study
 
 import baselines.ddim
 import baselines.ddpm
@@ -24,18 +22,7 @@ from pig.segmenter import SegmentationSettings
 from pig.settings import parse
 from pig.training import TrainingSettings
 
-SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
-CONFIGS = ROOT / "workflow/configs"
 STUDIES = [[], ["tiny.yaml"], ["paper.yaml"], ["paper.yaml", "paper-official-code.yaml"]]
-
-Config = dict[str, Any]
-
-
-def study(*overlays: str) -> Config:
-    config: Config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    for name in overlays:
-        update_config(config, yaml.safe_load((CONFIGS / name).read_text()))
-    return config
 
 
 def faults(config: Config) -> list[str]:
@@ -44,17 +31,6 @@ def faults(config: Config) -> list[str]:
     except UserError as error:
         return str(error).splitlines()
     return []
-
-
-def put(*keys: str | int, value: Any) -> Callable[[Config], None]:
-    """Return a change of a configuration: the key at the end of a path gets a value."""
-
-    def change(config: Any) -> None:
-        for key in keys[:-1]:
-            config = config[key]
-        config[keys[-1]] = value
-
-    return change
 
 
 @pytest.mark.parametrize("overlays", STUDIES, ids=lambda names: "+".join(names) or "default")
@@ -131,8 +107,8 @@ def test_the_official_code_departs_from_the_paper_in_these_settings() -> None:
         ),
         (
             put("generators", "pig", "model", "training", "learning_rate", value="2e-4"),
-            'generators.pig.model.training.learning_rate must be a number, not "2e-4" (to YAML that is text; with a '
-            "point, 2.0e-4, it is a number).",
+            'generators.pig.model.training.learning_rate must be a number, not "2e-4" (to YAML that is text; write '
+            "0.0002 or 2.0e-4).",
         ),
         (
             put("folds", "count", value="3"),
@@ -205,8 +181,12 @@ def test_the_official_code_departs_from_the_paper_in_these_settings() -> None:
             "dataset.import.patient: missing; it has no default, so give it a value.",
         ),
         (
-            put("dataset", "import", value={"from": "coco", "root": ".", "patient": "(.)", "anotations": "a"}),
-            "dataset.import.anotations: unknown key; did you mean 'annotations'?",
+            put(
+                "dataset",
+                "import",
+                value={"from": "coco", "root": ".", "patient": "(.)", "annotations": "a", "imags": "b"},
+            ),
+            "dataset.import.imags: unknown key; did you mean 'images'?",
         ),
         (
             put("dataset", "import", value={"from": "inbreast", "root": "nowhere"}),

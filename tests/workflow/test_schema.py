@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from classes import dataclass_of
+from studies import SCHEMA, Config
 from study_runs import ROOT
 
 from pig.data.phantom import PhantomSettings
@@ -15,10 +16,6 @@ from pig.data.preprocess import PreprocessSettings
 from pig.data.readers import SOURCES
 from pig.generator import find_class
 from pig.segmenter import SegmentationSettings
-
-SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
-
-Config = dict[str, Any]
 
 
 def described(hint: Any) -> Any:

@@ -8,32 +8,18 @@ from snakemake.exceptions import WorkflowError
 from pig.config import check_config
 from pig.errors import UserError
 from pig.gpus import gpu_count
-from pig.source import class_attributes, module_of, source_hash
+from pig.source import module_of, source_hash
 from workflow import memory
 from workflow.machine import gpu_warning, use_own_commands
 from workflow.plan import write_plan
 from workflow.records import find_records, keep_records, refuse_unknown
+from workflow.settings import settings_errors
 from workflow.storage import see_new_folders
 
-
-def check_classes():
-    """Refuse import paths that lead nowhere, and arms of table 2 whose generator draws no masks."""
-    for name, generator in config["generators"].items():
-        try:
-            attributes = class_attributes(generator["class"])
-        except UserError as error:
-            raise UserError(f"config: generators.{name}.class: {error}") from None
-        alone = attributes.get("takes_masks") is False and attributes.get("makes_masks") is False
-        if alone and any(arm["generator"] == name for arm in config["table2"]["arms"]):
-            raise UserError(
-                f"config: table2.arms names '{name}', which draws images without masks, so that no segmentation can "
-                "learn from them; it may stand in table1."
-            )
-
-
 try:
-    check_config(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
-    check_classes()
+    # A job's process reads the same files again: its numbers become the same, and the rest is known to be right.
+    more = [settings_errors] if workflow.is_main_process else []
+    check_config(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml", *more)
     GPU = min(gpu_count(), 1) or None  # of one job; None asks for nothing, where a 0 would be asked of Kubernetes
 except UserError as error:
     raise WorkflowError(str(error)) from None  # which Snakemake prints without a traceback

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pig.errors import UserError
+from pig.settings import Error, refuse
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,14 @@ class PhantomSettings:
         """Refuse what cannot be made.
 
         Raises:
-            UserError: names the key and what it may be.
+            SettingsError: names each key and what it may be.
         """
+        errors: list[Error] = []
 
         def need(key: str, valid: bool, wanted: str) -> None:
             if not valid:
                 value: Any = getattr(self, key)
-                raise UserError(f"phantom.{key} is {value!r}; it must be {wanted}.")
+                errors.append((key, f"must be {wanted}, got {value!r}."))
 
         object.__setattr__(self, "views", tuple(self.views))
         object.__setattr__(self, "densities", tuple(self.densities))
@@ -132,3 +133,4 @@ class PhantomSettings:
         need("diameter_sigma", 0 <= self.diameter_sigma <= 2, "between 0 and 2")
         need("two_masses", 0 <= self.two_masses <= 1, "between 0 and 1")
         need("photons_per_mm2", self.photons_per_mm2 > 0, "positive")
+        refuse(errors, self)

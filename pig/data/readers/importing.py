@@ -21,7 +21,7 @@ from pig.errors import UserError
 from pig.files import atomic_directory, write_json
 from pig.processes import process_pool
 from pig.progress import track
-from pig.settings import parse
+from pig.settings import Error, SettingsError, parse, refuse
 
 logger = logging.getLogger("pig")
 
@@ -68,8 +68,15 @@ def read_settings(source: str, settings: Mapping[str, Any]) -> tuple[Any, Import
     if source not in SOURCES:
         raise UserError(f"There is no source {source!r}; the sources are {', '.join(SOURCES)}.")
     shared, where = {field.name for field in dataclasses.fields(Import)}, f"import.{source}"
-    own = parse(SOURCES[source].Settings, {k: value for k, value in settings.items() if k not in shared}, where)
-    return own, parse(Import, {k: value for k, value in settings.items() if k in shared}, where)
+    read: list[Any] = []
+    errors: list[Error] = []
+    for cls, keys in ((SOURCES[source].Settings, settings.keys() - shared), (Import, settings.keys() & shared)):
+        try:
+            read.append(parse(cls, {key: settings[key] for key in settings if key in keys}, where))
+        except SettingsError as error:
+            errors += error.errors
+    refuse(errors)
+    return read[0], read[1]
 
 
 def import_data(

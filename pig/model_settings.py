@@ -1,0 +1,165 @@
+"""Settings that all methods share: of training, network and noise schedule.
+
+Nothing here imports torch, so that a plan can check them.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pig.errors import UserError
+from pig.settings import Error, not_positive, refuse
+
+Prediction = Literal["epsilon", "v", "x0"]  # what a network of a diffusion predicts
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a model is optimised. Either ``steps`` or ``epochs`` says how long.
+
+    ``batch_size`` is that of one update, over all devices; ``accumulate`` is in how many pieces each device works
+    through its part of it, one after another, to save memory.
+    """
+
+    batch_size: int
+    learning_rate: float
+    steps: int | None = None
+    epochs: int | None = None
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    weight_decay: float = 0.01
+    warmup_steps: int = 0
+    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    clip_norm: float | None = None
+    ema_decay: float | None = None
+    log_every: int = 50
+    checkpoint_every: int = 500
+    accumulate: int = 1
+
+    def __post_init__(self) -> None:
+        refuse(self._errors(), self)
+
+    def _errors(self) -> Iterator[Error]:
+        if self.steps is None and self.epochs is None:
+            yield "", "give either steps or epochs; neither is set."
+        if self.steps is not None and self.epochs is not None:
+            yield "", f"give either steps or epochs, and set the other to null; got {self.steps} and {self.epochs}."
+        yield from not_positive(
+            self, "batch_size", "learning_rate", "steps", "epochs", "log_every", "checkpoint_every", "accumulate"
+        )
+        if self.accumulate > 0 and self.batch_size % self.accumulate:
+            yield "batch_size", f"must be a multiple of accumulate {self.accumulate}, got {self.batch_size}."
+        if self.steps is not None and self.warmup_steps > self.steps:
+            yield "warmup_steps", f"must be at most steps, {self.steps}, got {self.warmup_steps}."
+
+    def total_steps(self, pairs: int) -> int:
+        """Return the number of optimiser steps for a set of so many pairs.
+
+        Raises:
+            UserError: the epochs are over before the warm-up.
+        """
+        if self.steps is not None:
+            return self.steps
+        total = math.ceil((self.epochs or 0) * pairs / self.batch_size)
+        if self.warmup_steps > total:
+            raise UserError(
+                f"training.warmup_steps: must be at most the {total} steps of {self.epochs} epochs of {pairs} pairs, "
+                f"got {self.warmup_steps}."
+            )
+        return total
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """The shape of a U-Net. The defaults are those of PIG's official network, 7.125 M parameters at 2 -> 1 channels.
+
+    Attributes:
+        channels: of each level.
+        attention: whether each level has self-attention.
+        res_blocks: residual blocks a level.
+        head_channels: channels of one attention head.
+        norm_groups: groups of each group normalisation; divides all channels.
+        patch: the network works on images folded by this factor: p x p pixels become p^2 channels. 1: unfolded.
+    """
+
+    channels: tuple[int, ...] = (32, 32, 64, 64, 128, 128)
+    attention: tuple[bool, ...] = (False, False, False, False, False, True)
+    res_blocks: int = 2
+    head_channels: int = 128
+    norm_groups: int = 32
+    patch: int = 1
+
+    def __post_init__(self) -> None:
+        refuse(self._errors(), self)
+
+    def _errors(self) -> Iterator[Error]:
+        if not self.channels:
+            yield "channels", "needs a value for each level, and at least one."
+        if len(self.channels) != len(self.attention):
+            counts = f"{len(self.attention)} values for {len(self.channels)} channels"
+            yield "attention", f"needs one value for each level of channels, got {counts}."
+        yield from not_positive(self, "channels", "res_blocks", "head_channels", "norm_groups", "patch")
+        yield from norm_errors(self.channels, self.norm_groups)
+        attended = [c for c, attention in zip(self.channels, self.attention, strict=False) if attention]
+        if self.head_channels > 0 and any(c % self.head_channels for c in attended):
+            yield "head_channels", f"must divide the channels of each level with attention, {attended}."
+
+    def size_errors(self, size: int, key: str, of: str = "") -> Iterator[Error]:
+        """Yield an error if images of ``size`` pixels cannot pass through the levels."""
+        factor = self.patch * 2 ** (len(self.channels) - 1)
+        if factor > 0 and size % factor:
+            levels = f"{len(self.channels)} levels" + f" and patch {self.patch}" * (self.patch > 1)
+            yield key, f"must be a multiple of {factor} for a network of {levels}{of}, got {size}."
+
+
+@dataclass(frozen=True)
+class ScheduleSettings:
+    """The noise schedule; the defaults are the paper's."""
+
+    timesteps: int = 1024
+    beta_1: float = 1e-4
+    beta_T: float = 0.02
+    kind: Literal["linear", "scaled_linear"] = "linear"
+
+    def __post_init__(self) -> None:
+        refuse(self._errors(), self)
+
+    def _errors(self) -> Iterator[Error]:
+        if self.timesteps < 2:
+            yield "timesteps", f"must be at least 2, got {self.timesteps}."
+        for name in ("beta_1", "beta_T"):
+            if not 0 < getattr(self, name) < 1:
+                yield name, f"must be between 0 and 1, got {getattr(self, name)}."
+        if self.beta_1 > self.beta_T:
+            yield "beta_1", f"must be at most beta_T, {self.beta_T}, since the noise grows with t; got {self.beta_1}."
+
+
+def norm_errors(channels: tuple[int, ...], groups: int) -> Iterator[Error]:
+    """Yield an error if group normalisation cannot deal the channels of each level into so many groups."""
+    if groups > 0 and any(c % groups for c in channels):
+        yield "norm_groups", f"must divide the channels of each level, {list(channels)}; got {groups}."
+
+
+def steps_errors(steps: int, timesteps: int) -> Iterator[Error]:
+    """Yield an error if a sampler cannot take so many steps of a schedule with T = ``timesteps``."""
+    if not 1 <= steps <= timesteps:
+        yield "steps", f"must be in 1..{timesteps}, the timesteps of the noise schedule, got {steps}."
+
+
+def needs_errors(
+    wanted: Mapping[str, str], given: Mapping[str, str], derives: Callable[[str, str], bool]
+) -> Iterator[Error]:
+    """Yield what is wrong with the trained parts that a method is given.
+
+    Args:
+        wanted: import path of the class of each part, by its role.
+        given: the same of what is given.
+        derives: says whether a class is another one or derives from it.
+    """
+    for role, cls in wanted.items():
+        if role not in given:
+            yield f"needs.{role}", f"missing; name a generator of class {cls}."
+        elif not derives(given[role], cls):
+            yield f"needs.{role}", f"must be a generator of class {cls}, got one of class {given[role]}."
+    for role in given.keys() - wanted.keys():
+        yield f"needs.{role}", f"is not among what this class needs: {', '.join(wanted) or 'nothing'}."

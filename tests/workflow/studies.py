@@ -1,0 +1,33 @@
+"""Configurations, changed key by key."""
+
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+from snakemake.utils import update_config
+from study_runs import ROOT
+
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
+CONFIGS = ROOT / "workflow/configs"
+
+Config = dict[str, Any]
+Change = Callable[[Config], None]
+
+
+def study(*overlays: str) -> Config:
+    """Return the default study with others laid over it."""
+    config: Config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for name in overlays:
+        update_config(config, yaml.safe_load((CONFIGS / name).read_text()))
+    return config
+
+
+def put(*keys: str | int, value: Any) -> Change:
+    """Return a change of a configuration: the key at the end of a path gets a value."""
+
+    def change(config: Any) -> None:
+        for key in keys[:-1]:
+            config = config[key]
+        config[keys[-1]] = value
+
+    return change
