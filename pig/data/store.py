@@ -251,8 +251,8 @@ class PairDataset:
             patients = self.store.manifest["patient_id"]
             named = [f"row {row_number(row)} (patient {patients.iloc[row]})" for row in vanished[:ROWS_NAMED]]
             raise UserError(
-                f"{len(vanished)} of {len(self.rows)} lesions vanish at {self.image_size} x {self.image_size} pixels, "
-                f"where they cover half of no pixel: {', '.join(named)}{', ...' * (len(vanished) > ROWS_NAMED)} of "
+                f"{len(vanished)} of {len(self.rows)} pairs have a lesion that vanishes at {self.image_size} x {self.image_size} pixels, "
+                f"where it covers half of no pixel: {', '.join(named)}{', ...' * (len(vanished) > ROWS_NAMED)} of "
                 f"{self.store.path / 'manifest.csv'}; choose a larger image_size, or leave these rows out of the data."
             )
         return images, masks

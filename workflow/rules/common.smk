@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 from pig.config import check_config
 from pig.errors import UserError
 from pig.gpus import gpu_count
+from workflow.listed import state_of_folder, state_of_manifest
 from workflow.machine import say_of_gpus, use_own_commands
 from workflow.plan import write_plan
 from workflow.sources import class_attributes, source_hash

@@ -33,7 +33,26 @@ rule phantom:
 DATA = data_of_study()
 
 
-# Data in another layout. Of a folder Snakemake sees only the date: after a change in it, `-R import_data`.
+def state_of_data():
+    """The state of the user's files, which Snakemake does not see by itself; the main process alone compares it.
+
+    Of a storage nothing is known before the files are fetched. Imported data change with what is imported.
+    """
+    manifest = config["dataset"]["manifest"]
+    if not workflow.is_main_process or not OWN_DATA:
+        return ""
+    if not IMPORTED:
+        return "" if "://" in manifest else state_of_manifest(manifest)
+    layout, root, settings = IMPORTED
+    if layout == "manifest":
+        return state_of_manifest(root, [settings.get(name, name) for name in ("image_path", "mask_path")])
+    return state_of_folder(root)
+
+
+FILES = state_of_data()
+
+
+# Data in another layout.
 if IMPORTED:
     LAYOUT, ROOT, SETTINGS = IMPORTED
 
@@ -57,6 +76,7 @@ if IMPORTED:
             root=ROOT,
             settings=as_json(SETTINGS),
             salt=options("--salt", [config["dataset"]["salt"]] if config["dataset"]["salt"] else []),
+            files=FILES,
             code=source_hash("pig.data.readers"),
             events="results/events/import_data",
         shell:
@@ -65,7 +85,7 @@ if IMPORTED:
 
 
 # A look at the data. Errors stop in the next rule, since Snakemake deletes what a failed job has written. Its code is
-# that which decides on errors: another layout of the page is no reason to train anew.
+# that which decides on errors: another layout of the page is no reason to train again.
 rule report_data:
     input:
         data=DATA,
@@ -89,6 +109,7 @@ rule report_data:
         folds=config["folds"]["count"],
         seed=config["folds"]["seed"],
         folder=subpath(output.errors, parent=True),
+        files=FILES,
         code=source_hash("pig.data.preprocess"),
         events="results/events/report_data",
     shell:
@@ -133,6 +154,7 @@ rule preprocess:
     params:
         manifest=lambda wildcards, input: manifest_of(input.data),
         settings=as_json(config["preprocessing"]),
+        files=FILES,
         code=source_hash("pig.data.preprocess"),
         events="results/events/preprocess",
     shell:
@@ -144,7 +166,7 @@ rule preprocess:
 rule folds:
     input:
         store=rules.preprocess.output,
-        # The phantom needs no check. It stands here, since all that makes the check anew makes the folds anew.
+        # The phantom needs no check. It stands here, since all that runs the check again deals the folds again.
         checked=rules.check.output if OWN_DATA else [],
     output:
         table="results/data/folds.csv",
