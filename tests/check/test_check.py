@@ -297,3 +297,16 @@ def test_one_patient_has_no_stranger(tmp_path: Path) -> None:
     assert "the data have 1 patient;" in lines[1]
     assert {row["nearest_row"] for row in rows} == {""}
     assert {row["fold"] for row in rows} == {""}
+
+
+@pytest.mark.parametrize("unreadable", [False, True])
+def test_a_fold_without_a_lesion_is_an_error(tmp_path: Path, unreadable: bool) -> None:
+    manifest = write_study(tmp_path, ["a", "b"])
+    save(tmp_path, "masks/0.png", np.zeros((40, 32), np.uint8))
+    if unreadable:  # it may hold a lesion: an error of its own
+        (tmp_path / "masks/0.png").write_bytes(b"")
+    out = tmp_path / "out"
+    with pytest.raises(UserError) as caught:
+        check(manifest, PreprocessSettings(SIZE, empty_masks="keep"), out, 2)
+    assert ("no image with a lesion: Dice there" in str(caught.value)) != unreadable
+    assert ("masks/0.png" in str(caught.value)) == unreadable
