@@ -1,7 +1,7 @@
 """The files of a user's data, as the disk shows them: a mask that was corrected in place is another input.
 
-Snakemake sees a manifest's date, and not those of the files that it names. So rules that read these have a hash of their
-names, sizes and times of change among their parameters.
+Snakemake sees a manifest's date, and not those of the files that it names. So rules that read these have a hash of
+their names, sizes and times of change among their parameters.
 """
 
 import hashlib
@@ -26,24 +26,25 @@ def state_of_manifest(manifest: str | Path, columns: Iterable[str] = ("image_pat
         return _hash([])
     folder = Path(manifest).absolute().parent
     names = [name for column in columns if column in table for name in table[column].dropna().astype(str)]
-    return _hash(os.path.join(folder, name) for name in dict.fromkeys(names))  # as fast as ten of pathlib's
+    return _hash(folder / name for name in dict.fromkeys(names))
 
 
 def state_of_folder(root: str | Path) -> str:
     """Return the state of all files below ``root``, but for what a study in the working directory writes there."""
-    own = {os.path.realpath(name) for name in OWN}
+    own = {Path(name).absolute() for name in OWN}
     found = []
-    for folder, below, names in os.walk(root):
-        below[:] = [name for name in below if os.path.realpath(os.path.join(folder, name)) not in own]
-        found += [os.path.join(folder, name) for name in names]
+    for name, below, files in os.walk(Path(root).absolute()):
+        folder = Path(name)
+        below[:] = [part for part in below if folder / part not in own]
+        found += [folder / file for file in files]
     return _hash(sorted(found))
 
 
-def _hash(paths: Iterable[str]) -> str:
+def _hash(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         try:
-            stat = os.stat(path)
+            stat = path.stat()
             seen = f"{stat.st_size} {stat.st_mtime_ns}"
         except (OSError, ValueError):  # missing, or no name for a file: the check says so
             seen = "missing"

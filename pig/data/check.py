@@ -235,11 +235,11 @@ def _compare(facts: list[Facts], patients: pd.Series) -> tuple[pd.Series, pd.Ser
         copies |= {other, fact.row}
         if name_of[other] != name_of[fact.row]:
             fact.faults.append(
-                f"the very image of row {row_number(other)}, there of patient {name_of[other]}, here of "
+                f"the same pixels as row {row_number(other)}, there of patient {name_of[other]}, here of "
                 f"{name_of[fact.row]}; give both one patient_id, or remove one"
             )
         else:
-            fact.doubts.append(f"the very image of row {row_number(other)}; it will count twice")
+            fact.doubts.append(f"the same pixels as row {row_number(other)}; it will count twice")
 
     hashed = [fact for fact in facts if fact.hash is not None]
     rows = [fact.row for fact in hashed]

@@ -250,9 +250,10 @@ class PairDataset:
         if vanished:
             patients = self.store.manifest["patient_id"]
             named = [f"row {row_number(row)} (patient {patients.iloc[row]})" for row in vanished[:ROWS_NAMED]]
+            more = ", ..." * (len(vanished) > ROWS_NAMED)
             raise UserError(
-                f"{len(vanished)} of {len(self.rows)} pairs have a lesion that vanishes at {self.image_size} x {self.image_size} pixels, "
-                f"where it covers half of no pixel: {', '.join(named)}{', ...' * (len(vanished) > ROWS_NAMED)} of "
+                f"{len(vanished)} of {len(self.rows)} pairs have a lesion that vanishes at {self.image_size} x "
+                f"{self.image_size} pixels, where it covers half of no pixel: {', '.join(named)}{more} of "
                 f"{self.store.path / 'manifest.csv'}; choose a larger image_size, or leave these rows out of the data."
             )
         return images, masks

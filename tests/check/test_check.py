@@ -164,7 +164,7 @@ def harm_all(folder: Path) -> dict[int, str]:
         6: "masks/4.png is an empty mask",
         7: "images/5.png is blank",
         8: "masks/6.png is not a file",
-        10: "the very image of row 9, there of patient h, here of i",
+        10: "the same pixels as row 9, there of patient h, here of i",
     }
 
 
@@ -209,7 +209,7 @@ DOUBTS = {
     "8 bits in 16": (lambda f: save(f, "images/0.png", picture(0) >> 8), "a 16-bit image without a grey value above"),
     "clipped": (lambda f: save(f, "images/0.png", np.minimum(picture(0), 30000)), "the greatest grey value, 30000"),
     "inverted": (lambda f: save(f, "images/0.png", 65535 - picture(0)), "MONOCHROME1"),
-    "twice": (lambda f: save(f, "images/1.png", picture(0)), "the very image of row 2; it will count twice"),
+    "twice": (lambda f: save(f, "images/1.png", picture(0)), "the same pixels as row 2; it will count twice"),
     "alike": (lambda f: save(f, "images/2.png", (picture(0) * 0.8).astype(np.uint16)), "much like row 2 of another"),
     "mixed": (lambda f: save(f, "images/0.png", (picture(0) >> 8).astype(np.uint8)), "images of uint16 and of uint8"),
 }

@@ -172,7 +172,7 @@ def test_a_link_that_leads_to_no_file(tmp_path: Path, target: str) -> None:
     (tmp_path / "images/0.png").unlink()
     (tmp_path / "loop.png").symlink_to(tmp_path / "images/0.png")
     (tmp_path / "images/0.png").symlink_to(tmp_path / target)
-    with pytest.raises(UserError, match=r"has 1 fault .*\n  row 2: image_path .*images/0\.png is not a file"):
+    with pytest.raises(UserError, match=r"has 1 error .*\n  row 2: image_path .*images/0\.png is not a file"):
         read_manifest(manifest)
 
 

@@ -137,7 +137,7 @@ def bare_store(folder: Path, with_lesion: str) -> Store:
     ("with_lesion", "said"),
     [
         ("bcd", r"Fold 0 of 3 has no image with a lesion: Dice .* folds\.seed, a smaller folds\.count"),
-        ("cd", r"Folds 0, 1 of 3 have no image .* The other fold has all lesions, and would be tested by networks that"),
+        ("cd", r"Folds 0, 1 of 3 have no image .* The other fold has all lesions, and would be tested by networks"),
         ("", r"Folds 0, 1, 2 of 3 have no image with a lesion: Dice there would count false positives alone\. Choose"),
     ],
 )

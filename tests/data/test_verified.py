@@ -96,9 +96,7 @@ def test_where_nothing_can_be_kept_each_opening_verifies(
     assert len(hashed) == 2
 
 
-def test_what_has_just_been_changed_is_not_trusted(
-    path: Path, hashed: Hashed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_has_just_been_changed_is_not_trusted(path: Path, hashed: Hashed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verified, "SETTLED", 60)
     (path / "images.npy").touch()
     Store.open(path)

@@ -47,7 +47,9 @@ def test_what_the_study_writes_is_no_change_of_its_data(data: Path) -> None:
     assert state_of_folder(data) != before
 
 
-@pytest.mark.parametrize("table", [b"", b"\xff\xfe\x00", b"image_path\n", b"image_path,mask_path\n,a\0b\n", b"x,x\n1,2\n"])
+@pytest.mark.parametrize(
+    "table", [b"", b"\xff\xfe\x00", b"image_path\n", b"image_path,mask_path\n,a\0b\n", b"x,x\n1,2\n"]
+)
 def test_a_table_that_is_wrong_is_left_to_the_check(data: Path, table: bytes) -> None:
     (data / "m.csv").write_bytes(table)
     assert len(state_of_manifest("m.csv")) == 16

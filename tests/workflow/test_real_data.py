@@ -153,13 +153,13 @@ def test_errors_stop_and_leave_the_report(tmp_path: Path) -> None:
     words = overlay(tmp_path, "study", dataset=OWN, preprocessing={"size": 16})
     run = snakemake(tmp_path, "--cores", "2", *words, "results/data/folds.csv")
     assert run.returncode != 0
-    for sentence in ("Pat 1_2.png cannot be read", "the very image of row 2, there of patient Pat 0, here of Pat 3"):
+    for sentence in ("Pat 1_2.png cannot be read", "the same pixels as row 2, there of patient Pat 0, here of Pat 3"):
         assert sentence in run.stdout  # the log of the job that failed
         assert sentence in (tmp_path / "results/data/report.html").read_text()
     assert not (tmp_path / "results/data/folds.csv").exists()
     run = snakemake(tmp_path, "--cores", "1", *words, "check")
     assert run.returncode != 0
-    assert "has 2 faults" in run.stdout
+    assert "has 2 errors" in run.stdout
 
 
 def test_a_manifest_with_a_salt_is_imported_and_the_phantom_has_none(tmp_path: Path) -> None:
