@@ -68,7 +68,8 @@ def refuse_without_lesion(fold_of: NDArray[np.integer[Any]], has_lesion: Callabl
     Raises:
         UserError: a fold has none.
     """
-    present = [bool(any(map(has_lesion, np.flatnonzero(fold_of == fold).tolist()))) for fold in range(int(fold_of.max()) + 1)]
+    count = int(fold_of.max()) + 1
+    present = [any(map(has_lesion, np.flatnonzero(fold_of == fold).tolist())) for fold in range(count)]
     if all(present):
         return
     bare = [str(fold) for fold, found in enumerate(present) if not found]

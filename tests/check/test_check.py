@@ -173,7 +173,7 @@ def test_all_errors_are_named_at_once_after_the_page_is_written(tmp_path: Path, 
     manifest = write_study(tmp_path, list("abcdefghijkl"))
     expected = harm_all(tmp_path)
     rows, page, lines = look(manifest, folds=13, jobs=jobs)
-    assert lines[0].startswith(f"{manifest} has 9 faults")
+    assert lines[0].startswith(f"{manifest} has 9 errors")
     assert lines[1].startswith("folds.count is 13, and the data have 12 patients")
     words = "".join(Page(page).words)
     for (number, sentence), line in zip(expected.items(), lines[2:], strict=True):

@@ -144,7 +144,7 @@ def test_two_bad_files_among_thousands_are_named_with_their_rows(tmp_path: Path)
         build_store(tmp_path / "m.csv", PreprocessSettings(8), tmp_path / "store")
     lines = [line.strip() for line in str(caught.value).splitlines()]
     assert len(lines) == 3
-    assert "has 2 faults" in lines[0]
+    assert "has 2 errors" in lines[0]
     assert lines[1].startswith(f"row 1236: {tmp_path}/images/1234.png cannot be read")
     assert lines[2].startswith(f"row 3000: {tmp_path}/masks/2998.png cannot be read")
 
