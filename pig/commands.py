@@ -73,10 +73,13 @@ def verdict(a: argparse.Namespace) -> None:
 
 def folds(a: argparse.Namespace) -> None:
     """Deal the patients into folds."""
-    from pig.data.folds import make_folds, write_folds
+    from pig.data.folds import make_folds, split, write_folds
     from pig.data.store import Store
 
-    write_folds(make_folds(Store.open(a.store).manifest, a.count, a.seed), a.out)
+    store = Store.open(a.store)
+    table = make_folds(store.manifest, a.count, a.seed)
+    split(store, table, 0)  # refuses folds without a lesion
+    write_folds(table, a.out)
 
 
 def fit(a: argparse.Namespace) -> None:

@@ -160,8 +160,8 @@ def segment(
             are of pixels at ``settings.image_size``.
 
     Raises:
-        UserError: a test patient is among the training pairs, or the synthetic ones may leak, have no masks, or were
-            learnt from other data.
+        UserError: a test patient is among the training pairs; the synthetic ones may leak, have no masks, or were learnt
+            from other data; or a real lesion, also one to be tested on, vanishes at ``settings.image_size``.
     """
     provenance = [] if synthetic is None else synthetic.provenance
     refuse_leak(train_pairs.patients, test_pairs.patients, "the set of real training pairs")
@@ -174,7 +174,7 @@ def segment(
             )
 
     # Real pairs come first in the pool; without synthetic ones it is theirs alone.
-    real = train_pairs.at(settings.image_size)
+    real, tested_pairs = train_pairs.at(settings.image_size), test_pairs.at(settings.image_size)
     pool, order = JoinedPools(real), None
     if synthetic is not None:
         made = synthetic.pool(settings.image_size)
@@ -207,7 +207,7 @@ def segment(
     trained = train(
         {"segmentation": network}, {"segmentation": loss}, pool, settings.training, run, "segmentation", order
     )["segmentation"]
-    counts = count_pixels(trained, test_pairs.at(settings.image_size), settings.training.batch_size)
+    counts = count_pixels(trained, tested_pairs, settings.training.batch_size)
 
     patients = test_pairs.store.manifest["patient_id"].to_numpy()[test_pairs.rows]
     tested = {"fold": fold, "seed": seed, "patient_id": patients, "slice": test_pairs.rows}

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pig.data.doubts import doubtful_grey, doubtful_mask, doubtful_names, mixed_types, weak_masks
-from pig.data.folds import make_folds
+from pig.data.folds import make_folds, refuse_without_lesion
 from pig.data.likeness import ALIKE, BITS, difference_hash, nearest_stranger
 from pig.data.manifest import read_manifest, read_table, refuse, row_number
 from pig.data.preprocess import PreprocessSettings, Slice, group_volumes, prepare_volume
@@ -100,7 +100,7 @@ def check(
         for fact in found:
             facts[fact.row] = fact
     patients = manifest["patient_id"].fillna("")
-    fold_of, general = _folds(manifest, folds, seed)
+    fold_of, general = _folds(manifest, facts, folds, seed)
     nearest, distance = _compare(facts, patients)
     _doubt(facts, manifest)
     general_doubts = [
@@ -202,13 +202,23 @@ def _look_at_mask(fact: Facts, labels: NDArray[Any]) -> None:
 LOOKS = {"image": _look_at_image, "mask": _look_at_mask}
 
 
-def _folds(manifest: pd.DataFrame, count: int, seed: int) -> tuple[dict[str, int], list[str]]:
-    """Return patient -> fold, as ``pig folds`` will deal them, and what it would refuse."""
+def _folds(manifest: pd.DataFrame, facts: list[Facts], count: int, seed: int) -> tuple[dict[str, int], list[str]]:
+    """Return patient -> fold, as ``pig folds`` will deal them, and what it would refuse.
+
+    A mask that could not be read may hold a lesion: it is an error of its own.
+    """
+    named = manifest[manifest["patient_id"].notna()]
     try:
-        table = make_folds(manifest[manifest["patient_id"].notna()], count, seed)
+        table = make_folds(named, count, seed)
     except UserError as error:
         return {}, [str(error)]
-    return dict(zip(table["patient_id"], table["fold"].astype(int), strict=True)), []
+    fold_of = dict(zip(table["patient_id"], table["fold"].astype(int), strict=True))
+    rows = np.flatnonzero(manifest["patient_id"].notna())
+    try:
+        refuse_without_lesion(named["patient_id"].map(fold_of).to_numpy(), lambda at: facts[rows[at]].mask_area != 0)
+    except UserError as error:
+        return fold_of, [str(error)]
+    return fold_of, []
 
 
 def _compare(facts: list[Facts], patients: pd.Series) -> tuple[pd.Series, pd.Series]:
@@ -225,11 +235,11 @@ def _compare(facts: list[Facts], patients: pd.Series) -> tuple[pd.Series, pd.Ser
         copies |= {other, fact.row}
         if name_of[other] != name_of[fact.row]:
             fact.faults.append(
-                f"the very image of row {row_number(other)}, there of patient {name_of[other]}, here of "
+                f"the same pixels as row {row_number(other)}, there of patient {name_of[other]}, here of "
                 f"{name_of[fact.row]}; give both one patient_id, or remove one"
             )
         else:
-            fact.doubts.append(f"the very image of row {row_number(other)}; it will count twice")
+            fact.doubts.append(f"the same pixels as row {row_number(other)}; it will count twice")
 
     hashed = [fact for fact in facts if fact.hash is not None]
     rows = [fact.row for fact in hashed]

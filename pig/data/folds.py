@@ -1,10 +1,13 @@
 """Folds by patient: which patients are tested on together, so that no patient is on both sides."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pig.data.manifest import read_table
 from pig.data.store import PairDataset, Store
@@ -50,6 +53,32 @@ def make_folds(manifest: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     fold_of = {patient: fold for fold, (_, test) in enumerate(parts) for patient in patients[test]}
     ordered = sorted(fold_of)
     return pd.DataFrame({"patient_id": ordered, "fold": [fold_of[patient] for patient in ordered]})
+
+
+def refuse_without_lesion(fold_of: NDArray[np.integer[Any]], has_lesion: Callable[[int], bool]) -> None:
+    """Refuse folds in which nobody has a lesion.
+
+    Where such a fold is tested, Dice counts false positives alone and is 1 for a network that finds nothing. Where
+    only one fold has lesions, there is none to learn from when it is tested.
+
+    Args:
+        fold_of: the fold of each row.
+        has_lesion: whether a row has a lesion; called until each fold has one.
+
+    Raises:
+        UserError: a fold has none.
+    """
+    count = int(fold_of.max()) + 1
+    present = [any(map(has_lesion, np.flatnonzero(fold_of == fold).tolist())) for fold in range(count)]
+    if all(present):
+        return
+    bare = [str(fold) for fold, found in enumerate(present) if not found]
+    alone = " The other fold has all lesions, and would be tested by networks that saw none." * (sum(present) == 1)
+    raise UserError(
+        f"Fold{'s' * (len(bare) > 1)} {', '.join(bare)} of {len(present)} ha{'ve' if len(bare) > 1 else 's'} no image "
+        f"with a lesion: Dice there would count false positives alone.{alone} Choose another folds.seed, a smaller "
+        "folds.count, or add patients with lesions."
+    )
 
 
 def checksum_file(path: str | Path) -> Path:
@@ -105,7 +134,7 @@ def split(store: Store, folds: pd.DataFrame, fold: int) -> tuple[PairDataset, Pa
     """Return the (training, test) pairs of ``fold`` at the store's size: its own patients are the test set.
 
     Raises:
-        UserError: there is no such fold, or store and folds do not name the same patients.
+        UserError: there is no such fold, store and folds do not name the same patients, or a fold has no lesion.
     """
     count = int(folds["fold"].max()) + 1
     if not 0 <= fold < count:
@@ -121,7 +150,9 @@ def split(store: Store, folds: pd.DataFrame, fold: int) -> tuple[PairDataset, Pa
                 f"{lacking} lacks {len(names)} patient{'s' * (len(names) > 1)} ({_some(names)}): store and "
                 "folds belong to different data; make the folds of this store with `pig folds`."
             )
-    tested = patients.map(fold_of).to_numpy() == fold
+    folds_of_rows = patients.map(fold_of).to_numpy()
+    refuse_without_lesion(folds_of_rows, lambda row: bool(store.masks[row].any()))
+    tested = folds_of_rows == fold
     return (
         PairDataset(store, np.flatnonzero(~tested), store.size),
         PairDataset(store, np.flatnonzero(tested), store.size),

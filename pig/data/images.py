@@ -53,10 +53,10 @@ def _grey(path: str | Path, mode: str, pixels: NDArray[Any], colour: str) -> NDA
         grey: NDArray[np.uint16] = np.rint(pixels[..., :3] @ np.array(LUMINANCE) * 257).astype(np.uint16)
         return grey
     if mode not in GREY_MODES:
-        mend = "; save it as 8- or 16-bit grey"
+        fix = "; save it as 8- or 16-bit grey"
         if mode in ("RGB", "RGBA", "LA"):
-            mend += ", or set preprocessing.colour to luminance"
-        raise UserError(f"{path} has pixels of type {mode}{mend}")
+            fix += ", or set preprocessing.colour to luminance"
+        raise UserError(f"{path} has pixels of type {mode}{fix}")
     if mode == "I" and not (pixels.min() >= 0 and pixels.max() < GREY_LEVELS):
         raise UserError(f"{path} has grey values from {pixels.min()} to {pixels.max()}; save it as 16-bit grey")
     return pixels.astype(np.uint8 if mode == "L" else np.uint16, copy=False)
@@ -133,7 +133,7 @@ def _decode(path: str | Path, palette: bool = False) -> tuple[str, NDArray[Any]]
             if mode == "P" and not palette:
                 mode, pixels = "RGB", np.asarray(file.convert("RGB"))
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} cannot be read ({error}); it may be cut short: copy it anew") from None
+        raise UserError(f"{path} cannot be read ({error}); it may be cut short: copy it again") from None
     if frames > 1:
         raise UserError(f"{path} holds {frames} frames; save each slice as a file of its own")
     if deep:

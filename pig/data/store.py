@@ -6,7 +6,6 @@ A store is a folder with ``images.npy`` (uint16 [N, S, S]; 0..65535 is [-1, 1], 
 
 import hashlib
 import json
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,18 +14,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pig.data.manifest import read_table
+from pig.data.manifest import read_table, row_number
 from pig.data.resize import resize_pairs
-from pig.data.verified import note_verified, state_of, was_verified
+from pig.data.verified import Stamp
 from pig.errors import UserError
 from pig.files import read_json, write_json
 
 if TYPE_CHECKING:
     import torch
 
-logger = logging.getLogger("pig")
-
 ROWS_AT_ONCE = 64
+ROWS_NAMED = 5
 
 
 def to_unit(stored: NDArray[np.uint16]) -> "torch.Tensor":
@@ -149,48 +147,49 @@ class Store:
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """Open a store, and see that it is what was written.
+        """Open a store and verify that it is what was written.
 
-        On each machine its pixels are read once for that, 0.6 to 1 GB a second; see :mod:`pig.data.verified`.
+        The pixels are read for this once on each machine (0.6 to 1 GB a second), and again when one of the files has
+        changed: see ``pig.data.verified``. The two small files are verified each time.
 
         Raises:
             UserError: the folder or one of its files is missing or damaged, or they do not agree.
         """
         path = Path(path)
-        mend = "delete the folder and run `pig preprocess` again."
+        fix = "delete the folder and run `pig preprocess` again."
         if not path.is_dir():
             raise UserError(f"The store {path} does not exist; run `pig preprocess` first.")
         parts = ("images.npy", "masks.npy", "manifest.csv", "store.json")
         if missing := [name for name in parts if not (path / name).is_file()]:
-            raise UserError(f"The store {path} is incomplete, {', '.join(missing)} is missing; {mend}")
+            raise UserError(f"The store {path} is incomplete, {', '.join(missing)} is missing; {fix}")
         description = read_json(path / "store.json")
         kinds = {"size": int, "fit": str, "count": int, "fingerprint": str, "manifest": str}
         if not isinstance(description, dict) or any(
             not isinstance(description.get(key), kind) for key, kind in kinds.items()
         ):
-            raise UserError(f"{path / 'store.json'} does not give {', '.join(kinds)}; {mend}")
+            raise UserError(f"{path / 'store.json'} does not give {', '.join(kinds)}; {fix}")
         shape = (description["count"], description["size"], description["size"])
-        images = _open_array(path / "images.npy", np.uint16, shape, mend)
-        masks = _open_array(path / "masks.npy", np.uint8, shape, mend)
+        images = _open_array(path / "images.npy", np.uint16, shape, fix)
+        masks = _open_array(path / "masks.npy", np.uint8, shape, fix)
         if hashlib.sha256((path / "manifest.csv").read_bytes()).hexdigest() != description["manifest"]:
-            raise UserError(f"{path / 'manifest.csv'} is damaged, or was changed after it was written; {mend}")
+            raise UserError(f"{path / 'manifest.csv'} is damaged, or was changed after it was written; {fix}")
         manifest = read_table(path / "manifest.csv")
-        state = state_of([path / name for name in parts], description["fingerprint"])
-        if not was_verified(path, state):
+        stamp = Stamp.of([path / name for name in parts], description["fingerprint"])
+        if not stamp.is_kept():
             if fingerprint(images, masks, manifest["patient_id"].tolist()) != description["fingerprint"]:
-                raise UserError(f"The pixels of the store {path} are damaged: they are not those written; {mend}")
-            note_verified(path, state)
+                raise UserError(f"The pixels of the store {path} are damaged: they are not those written; {fix}")
+            stamp.keep()
         return cls(path, images, masks, manifest, description["fingerprint"])
 
 
-def _open_array(path: Path, dtype: type, shape: tuple[int, int, int], mend: str) -> np.memmap[Any, Any]:
+def _open_array(path: Path, dtype: type, shape: tuple[int, int, int], fix: str) -> np.memmap[Any, Any]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise UserError(f"{path} is not a readable array ({error}); {mend}") from None
+        raise UserError(f"{path} is not a readable array ({error}); {fix}") from None
     if not isinstance(array, np.memmap) or array.dtype != dtype or array.shape != shape:
         found = f"{getattr(array, 'dtype', '?')} {list(getattr(array, 'shape', []))}"
-        raise UserError(f"{path} holds {found}, not {np.dtype(dtype)} {list(shape)}; {mend}")
+        raise UserError(f"{path} holds {found}, not {np.dtype(dtype)} {list(shape)}; {fix}")
     return array
 
 
@@ -198,7 +197,8 @@ class PairDataset:
     """Some rows of a store at one image size, served in batches.
 
     At the store's own size pixels are read from the memory map; at any other they are resized once, when the
-    dataset is made, and kept as uint16 and uint8: 3 ``image_size``^2 bytes a pair.
+    dataset is made, and kept as uint16 and uint8: 3 ``image_size``^2 bytes a pair. A lesion that vanishes at that
+    size raises a UserError: its pair would be learnt, or tested, as one without a lesion.
 
     Attributes:
         store: where the pairs come from.
@@ -241,18 +241,19 @@ class PairDataset:
     def _resize(self) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
         shape = (len(self.rows), self.image_size, self.image_size)
         images, masks = np.empty(shape, np.uint16), np.empty(shape, np.uint8)
-        vanished = 0
+        vanished: list[int] = []
         for start in range(0, len(self.rows), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
             old = self.store.masks[self.rows[part]]
             images[part], masks[part] = resize_pairs(self.store.images[self.rows[part]], old, self.image_size)
-            vanished += int((old.any((1, 2)) & ~masks[part].any((1, 2))).sum())
+            vanished += self.rows[part][old.any((1, 2)) & ~masks[part].any((1, 2))].tolist()
         if vanished:
-            logger.warning(
-                "%d of %d masks of %s are empty at %d pixels: nowhere does the lesion cover half a pixel",
-                vanished,
-                len(self.rows),
-                self.store.path,
-                self.image_size,
+            patients = self.store.manifest["patient_id"]
+            named = [f"row {row_number(row)} (patient {patients.iloc[row]})" for row in vanished[:ROWS_NAMED]]
+            more = ", ..." * (len(vanished) > ROWS_NAMED)
+            raise UserError(
+                f"{len(vanished)} of {len(self.rows)} pairs have a lesion that vanishes at {self.image_size} x "
+                f"{self.image_size} pixels, where it covers half of no pixel: {', '.join(named)}{more} of "
+                f"{self.store.path / 'manifest.csv'}; choose a larger image_size, or leave these rows out of the data."
             )
         return images, masks

@@ -1,54 +1,66 @@
-"""Which files were read whole on this machine and found to be what was written.
+"""Which stores were verified on this machine: so that a store is hashed once here, and not by each job.
 
-A study opens its store in every job, and reading 79 GB (100,000 slices of 512 x 512) hundreds of times would take
-hundreds of hours. So a store is read whole once on each machine; after that its files are trusted for as long as their
-size, times and inode stay. A change by any program shows in these; damage that the disk itself does under a file, after
-it was read, does not.
+What is trusted: a store whose files have the sizes, times of change and inodes that they had when it was verified. Each
+write by usual means sets these times. A file that was changed and given its old times back is caught by the time of
+its inode (ctime), which no program sets; a disk that loses bits by itself is not.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import platform
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from pig.files import write_json
+from pig.errors import UserError
+from pig.files import atomic_path
 
-SETTLED_NS = 2_000_000_000  # age of a file's last change: a later one within the clock's step would not show
-
-
-def _note(folder: Path) -> Path:
-    """Return where it is noted that ``folder`` was verified: in the user's cache, not in the study."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "pig-benchmark" / "verified" / hashlib.sha256(bytes(folder.resolve())).hexdigest()[:32]
+SETTLED = 2.0  # seconds since the last change; before, another change might get the same time (as in git's index)
 
 
-def state_of(files: Sequence[Path], fingerprint: str) -> list[object] | None:
-    """Return what a change of one of the ``files`` changes, or None where one changed just now; before they are read.
+def cache_folder() -> Path:
+    """Return where this user's stamps lie: ``pig/stores`` in ``XDG_CACHE_HOME``, or in ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pig" / "stores"
 
-    The time of the last change of an inode (ctime) cannot be set by a program, unlike that of the content (mtime).
+
+@dataclass(frozen=True)
+class Stamp:
+    """What the files of a store looked like, taken before they are read.
+
+    Attributes:
+        text: the fingerprint; of each file its path, size, inode, and the times of its content and of its inode (ns).
+        changed: the last of these times, in seconds.
     """
-    stats = [file.stat() for file in files]
-    if time.time_ns() - max(max(s.st_mtime_ns, s.st_ctime_ns) for s in stats) < SETTLED_NS:
-        return None
-    return [fingerprint, *([s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for s in stats)]
 
+    text: str
+    changed: float
 
-def was_verified(folder: Path, state: list[object] | None) -> bool:
-    """Tell whether ``folder`` was found whole in this very state; a note that cannot be read counts as none."""
-    if state is None:
-        return False
-    try:
-        return bool(json.loads(_note(folder).read_text(encoding="utf-8")) == state)
-    except (OSError, ValueError, RuntimeError):  # RuntimeError: a user without a home
-        return False
+    @classmethod
+    def of(cls, files: Sequence[Path], fingerprint: str) -> Self:
+        """Return the stamp of ``files``, which exist."""
+        found = [(str(file.resolve()), file.stat()) for file in files]
+        state = [[name, stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns] for name, stat in found]
+        changed = max(max(stat.st_mtime, stat.st_ctime) for _, stat in found)
+        return cls(json.dumps([platform.node(), fingerprint, state]), changed)
 
+    @property
+    def _file(self) -> Path:
+        return cache_folder() / hashlib.sha256(self.text.encode()).hexdigest()
 
-def note_verified(folder: Path, state: list[object] | None) -> None:
-    """Note that ``folder`` is whole in this state; where nothing can be written it will be read again."""
-    if state is None:
-        return
-    with suppress(OSError, RuntimeError):
-        write_json(_note(folder), state)
+    def is_kept(self) -> bool:
+        """Return whether files that looked like this were verified on this machine."""
+        try:
+            return self._file.read_text(encoding="utf-8") == self.text
+        except (OSError, ValueError, RuntimeError):  # missing, damaged, or a user without a home
+            return False
+
+    def keep(self) -> None:
+        """Remember that the files were verified; where that is not possible, the next job verifies them again."""
+        if time.time() - self.changed < SETTLED:
+            return
+        with contextlib.suppress(OSError, RuntimeError, UserError), atomic_path(self._file) as temporary:
+            temporary.write_text(self.text, encoding="utf-8")

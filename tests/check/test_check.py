@@ -164,7 +164,7 @@ def harm_all(folder: Path) -> dict[int, str]:
         6: "masks/4.png is an empty mask",
         7: "images/5.png is blank",
         8: "masks/6.png is not a file",
-        10: "the very image of row 9, there of patient h, here of i",
+        10: "the same pixels as row 9, there of patient h, here of i",
     }
 
 
@@ -173,7 +173,7 @@ def test_all_errors_are_named_at_once_after_the_page_is_written(tmp_path: Path, 
     manifest = write_study(tmp_path, list("abcdefghijkl"))
     expected = harm_all(tmp_path)
     rows, page, lines = look(manifest, folds=13, jobs=jobs)
-    assert lines[0].startswith(f"{manifest} has 9 faults")
+    assert lines[0].startswith(f"{manifest} has 9 errors")
     assert lines[1].startswith("folds.count is 13, and the data have 12 patients")
     words = "".join(Page(page).words)
     for (number, sentence), line in zip(expected.items(), lines[2:], strict=True):
@@ -209,7 +209,7 @@ DOUBTS = {
     "8 bits in 16": (lambda f: save(f, "images/0.png", picture(0) >> 8), "a 16-bit image without a grey value above"),
     "clipped": (lambda f: save(f, "images/0.png", np.minimum(picture(0), 30000)), "the greatest grey value, 30000"),
     "inverted": (lambda f: save(f, "images/0.png", 65535 - picture(0)), "MONOCHROME1"),
-    "twice": (lambda f: save(f, "images/1.png", picture(0)), "the very image of row 2; it will count twice"),
+    "twice": (lambda f: save(f, "images/1.png", picture(0)), "the same pixels as row 2; it will count twice"),
     "alike": (lambda f: save(f, "images/2.png", (picture(0) * 0.8).astype(np.uint16)), "much like row 2 of another"),
     "mixed": (lambda f: save(f, "images/0.png", (picture(0) >> 8).astype(np.uint8)), "images of uint16 and of uint8"),
 }
@@ -297,3 +297,16 @@ def test_one_patient_has_no_stranger(tmp_path: Path) -> None:
     assert "the data have 1 patient;" in lines[1]
     assert {row["nearest_row"] for row in rows} == {""}
     assert {row["fold"] for row in rows} == {""}
+
+
+@pytest.mark.parametrize("unreadable", [False, True])
+def test_a_fold_without_a_lesion_is_an_error(tmp_path: Path, unreadable: bool) -> None:
+    manifest = write_study(tmp_path, ["a", "b"])
+    save(tmp_path, "masks/0.png", np.zeros((40, 32), np.uint8))
+    if unreadable:  # it may hold a lesion: an error of its own
+        (tmp_path / "masks/0.png").write_bytes(b"")
+    out = tmp_path / "out"
+    with pytest.raises(UserError) as caught:
+        check(manifest, PreprocessSettings(SIZE, empty_masks="keep"), out, 2)
+    assert ("no image with a lesion: Dice there" in str(caught.value)) != unreadable
+    assert ("masks/0.png" in str(caught.value)) == unreadable

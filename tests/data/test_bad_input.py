@@ -144,7 +144,7 @@ def test_two_bad_files_among_thousands_are_named_with_their_rows(tmp_path: Path)
         build_store(tmp_path / "m.csv", PreprocessSettings(8), tmp_path / "store")
     lines = [line.strip() for line in str(caught.value).splitlines()]
     assert len(lines) == 3
-    assert "has 2 faults" in lines[0]
+    assert "has 2 errors" in lines[0]
     assert lines[1].startswith(f"row 1236: {tmp_path}/images/1234.png cannot be read")
     assert lines[2].startswith(f"row 3000: {tmp_path}/masks/2998.png cannot be read")
 
@@ -172,7 +172,7 @@ def test_a_link_that_leads_to_no_file(tmp_path: Path, target: str) -> None:
     (tmp_path / "images/0.png").unlink()
     (tmp_path / "loop.png").symlink_to(tmp_path / "images/0.png")
     (tmp_path / "images/0.png").symlink_to(tmp_path / target)
-    with pytest.raises(UserError, match=r"has 1 fault .*\n  row 2: image_path .*images/0\.png is not a file"):
+    with pytest.raises(UserError, match=r"has 1 error .*\n  row 2: image_path .*images/0\.png is not a file"):
         read_manifest(manifest)
 
 

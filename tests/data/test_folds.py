@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from study_files import write_store
 
+from pig.cli import main
 from pig.data.folds import make_folds, read_folds, split
+from pig.data.store import Store, complete
 from pig.errors import UserError
 
 
@@ -120,3 +122,36 @@ def test_folds_of_other_data(tmp_path: Path) -> None:
     for fold in (-1, 2):
         with pytest.raises(UserError, match=f"no fold {fold}; the folds are numbered from 0 to 1"):
             split(store, folds, fold)
+
+
+def bare_store(folder: Path, with_lesion: str) -> Store:
+    """Four patients, of whom those ``with_lesion`` have one."""
+    store = write_store(folder, list("abcd"))
+    masks = np.load(folder / "masks.npy", mmap_mode="r+")
+    masks[[patient not in with_lesion for patient in "abcd"]] = 0
+    complete(folder, store.images, masks, store.manifest, "stretch")
+    return Store.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("with_lesion", "said"),
+    [
+        ("bcd", r"Fold 0 of 3 has no image with a lesion: Dice .* folds\.seed, a smaller folds\.count"),
+        ("cd", r"Folds 0, 1 of 3 have no image .* The other fold has all lesions, and would be tested by networks"),
+        ("", r"Folds 0, 1, 2 of 3 have no image with a lesion: Dice there would count false positives alone\. Choose"),
+    ],
+)
+@pytest.mark.parametrize("fold", [0, 1, 2])
+def test_a_fold_without_a_lesion_is_refused(tmp_path: Path, with_lesion: str, said: str, fold: int) -> None:
+    folds = pd.DataFrame({"patient_id": list("abcd"), "fold": [0, 1, 2, 2]})
+    split(bare_store(tmp_path / "sound", "abd"), folds, fold)
+    with pytest.raises(UserError, match=said):
+        split(bare_store(tmp_path / "store", with_lesion), folds, fold)
+
+
+def test_no_folds_without_a_lesion_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bare_store(tmp_path / "store", "a")
+    words = ["--store", str(tmp_path / "store"), "--out", str(tmp_path / "folds.csv")]
+    assert main(["folds", *words, "--count", "2"]) == 2
+    assert "The other fold has all lesions" in capsys.readouterr().err
+    assert not (tmp_path / "folds.csv").exists()

@@ -42,7 +42,7 @@ def test_every_fault_is_listed_at_once_with_its_row(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         read_manifest(path)
     lines = str(caught.value).splitlines()
-    assert lines[0].startswith(f"{path} has 8 faults")
+    assert lines[0].startswith(f"{path} has 8 errors")
     assert [line.split(":")[0].strip() for line in lines[1:]] == [
         "row 4", "row 5", "row 5", "row 6", "row 6", "row 6", "row 7", "row 7",
     ]  # fmt: skip

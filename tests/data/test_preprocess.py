@@ -211,7 +211,7 @@ def test_a_faulty_file_is_named_with_its_row(tmp_path: Path, name: str) -> None:
         build(manifest, size=8)
     lines = str(caught.value).splitlines()
     assert len(lines) == 2, lines
-    assert lines[0].startswith(f"{manifest} has 1 fault ")
+    assert lines[0].startswith(f"{manifest} has 1 error ")
     assert lines[1].strip().startswith("row 2: ")
     assert message in lines[1]
     assert not (tmp_path / "store").exists()

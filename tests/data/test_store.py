@@ -1,5 +1,5 @@
 import json
-import logging
+import re
 import shutil
 from pathlib import Path
 
@@ -80,13 +80,18 @@ def test_more_rows_than_are_resized_at_once(tmp_path: Path) -> None:
     assert torch.equal(last[:, 0], to_unit(resize_pairs(store.images, store.masks, 2)[0][[0, 64, 129]]))
 
 
-def test_lesions_that_vanish_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    store = write_store(tmp_path / "store", ["a", "b"])
-    with caplog.at_level(logging.WARNING, "pig"):
-        PairDataset(store, np.arange(2), 2)
-        assert not caplog.messages
-        PairDataset(store, np.arange(2), 1)
-    assert caplog.messages[0].startswith("2 of 2 masks")
+def test_lesions_that_vanish_are_refused_and_named(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "store", list("abcdefghi"))
+    masks = np.load(store.path / "masks.npy", mmap_mode="r+")
+    masks[:] = 0
+    masks[0] = 1  # row 1 stays without a lesion
+    masks[2:, 3, 3] = 1
+    assert PairDataset(store, np.arange(2), 4).batch(np.arange(2))[1].sum((1, 2, 3)).tolist() == [16, 0]
+    said = r"7 of 9 pairs have a lesion that vanishes at 4 x 4 .*: row 4 \(patient c\), .* 8 \(patient g\), \.\.\. of "
+    with pytest.raises(UserError, match=said + re.escape(f"{store.path}/manifest.csv; choose a larger image_size")):
+        PairDataset(store, np.arange(9), 4)
+    with pytest.raises(UserError, match=r"1 of 2 pairs have a lesion that vanishes .*: row 7 \(patient f\) of"):
+        PairDataset(store, np.array([5, 0]), 4)
 
 
 def test_the_fingerprint_is_of_pixels_and_patients(tmp_path: Path) -> None:

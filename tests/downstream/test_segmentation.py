@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pig import segmentation
-from pig.data.store import PairDataset, Store
+from pig.data.folds import split
+from pig.data.store import PairDataset, Store, allocate, complete
 from pig.errors import UserError
 from pig.metrics.overlap import overlap_scores
 from pig.segmentation import (
@@ -242,3 +243,21 @@ def test_synthetic_pairs_of_another_size_are_resized(pairs: Split, synthetic: Sy
     segment(pairs[0], synthetic, pairs[1], chosen, 1, 0, tmp_path / "work", tmp_path / "out")
     slices = pd.read_csv(tmp_path / "out/slices.csv")
     assert (slices[["tp", "fp", "fn", "tn"]].sum(axis=1) == 24 * 24).all()  # counts are at the segmentation's size
+
+
+@pytest.mark.parametrize("tested", [0, 1])
+def test_a_real_lesion_that_vanishes_stops_before_any_training(tmp_path: Path, tested: int) -> None:
+    """Left in as an empty mask, it would score 1 for a network that finds nothing."""
+    (tmp_path / "store").mkdir()
+    images, masks = allocate(tmp_path / "store", 4, 64)
+    images[:], masks[:] = discs(4, seed=0, size=64)
+    masks[3] = 0
+    masks[3, 32, 32] = 1
+    table = pd.DataFrame({"image_path": "i", "mask_path": "m", "patient_id": list("abcd")})
+    complete(tmp_path / "store", images, masks, table, "stretch")
+    folds = pd.DataFrame({"patient_id": list("abcd"), "fold": [0, 0, 1, 1]})
+    train, test = split(Store.open(tmp_path / "store"), folds, tested)
+    with pytest.raises(UserError, match=r"1 of 2 pairs have a lesion that vanishes at 32 x 32 .*: row 5 \(patient d\)"):
+        segment(train, None, test, settings(), tested, 0, tmp_path / "work", tmp_path / "out")
+    assert not (tmp_path / "work").exists()
+    assert not (tmp_path / "out").exists()

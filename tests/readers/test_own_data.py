@@ -75,7 +75,7 @@ def test_files_without_partner_are_listed(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         import_data("folders", tmp_path, {"patient": "^(a)"}, tmp_path / "out")
     message = str(caught.value)
-    assert "has 2 faults" in message
+    assert "has 2 errors" in message
     assert "a_1.png has no mask" in message
     assert "a_2.tif has no image" in message
 
@@ -95,7 +95,7 @@ def test_bad_files_are_listed_at_once_or_skipped(tmp_path: Path, caplog: pytest.
     with pytest.raises(UserError) as caught:
         import_data("folders", tmp_path, settings, tmp_path / "out")
     lines = str(caught.value).splitlines()
-    assert "has 3 faults" in lines[0]
+    assert "has 3 errors" in lines[0]
     assert "a_1.png cannot be read" in lines[1]
     assert "the mask is 16 x 23 pixels, its image 16 x 24" in lines[2]
     assert "has several labels (0, 1, 255)" in lines[3]

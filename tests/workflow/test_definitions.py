@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pig import source
 from pig.errors import UserError
-from workflow import sources
 from workflow.definitions import class_attributes, derives, settings_class
 
 Write = Callable[[str, str], None]
@@ -16,8 +16,8 @@ Write = Callable[[str, str], None]
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Write a module of the working directory, as text; what was read of it before is forgotten."""
     monkeypatch.chdir(tmp_path)
-    sources.own_module.cache_clear()
-    sources.parsed.cache_clear()
+    source.own_module.cache_clear()
+    source.parsed.cache_clear()
     return lambda name, text: (tmp_path / f"{name}.py").write_text(text) and None
 
 

@@ -10,6 +10,7 @@ from pig.errors import UserError
 from pig.gpus import gpu_count
 from pig.source import module_of, source_hash
 from workflow import memory
+from workflow.listed import state_of_folder, state_of_manifest
 from workflow.machine import gpu_warning, use_own_commands
 from workflow.plan import write_plan
 from workflow.records import find_records, keep_records, refuse_unknown

@@ -33,7 +33,26 @@ rule phantom:
 DATA = data_of_study()
 
 
-# Data in another layout. Of a folder Snakemake sees only the date: after a change in it, `-R import_data`.
+def state_of_data():
+    """The state of the user's files, which Snakemake does not see by itself; the main process alone compares it.
+
+    Of a storage nothing is known before the files are fetched. Imported data change with what is imported.
+    """
+    manifest = config["dataset"]["manifest"]
+    if not workflow.is_main_process or not OWN_DATA:
+        return ""
+    if not IMPORTED:
+        return "" if "://" in manifest else state_of_manifest(manifest)
+    layout, root, settings = IMPORTED
+    if layout == "manifest":
+        return state_of_manifest(root, [settings.get(name, name) for name in ("image_path", "mask_path")])
+    return state_of_folder(root)
+
+
+FILES = state_of_data()
+
+
+# Data in another layout.
 if IMPORTED:
     LAYOUT, ROOT, SETTINGS = IMPORTED
 
@@ -57,6 +76,7 @@ if IMPORTED:
             root=ROOT,
             settings=as_json(SETTINGS),
             salt=options("--salt", [config["dataset"]["salt"]] if config["dataset"]["salt"] else []),
+            files=FILES,
             code=source_hash("pig.data.readers"),
             events="results/events/import_data",
         shell:
@@ -89,6 +109,7 @@ rule report_data:
         folds=config["folds"]["count"],
         seed=config["folds"]["seed"],
         folder=subpath(output.errors, parent=True),
+        files=FILES,
         code=source_hash("pig.data.preprocess"),
         events="results/events/report_data",
     shell:
@@ -135,6 +156,7 @@ rule preprocess:
     params:
         manifest=lambda wildcards, input: manifest_of(input.data),
         settings=as_json(config["preprocessing"]),
+        files=FILES,
         code=source_hash("pig.data.preprocess"),
         events="results/events/preprocess",
     shell:

@@ -38,7 +38,7 @@ def write_report(out: Path, patients_per_class: int = 2) -> dict[str, Any]:
     """Measure the population in ``out`` and write ``out``/report/report.json and report.png.
 
     Population figures come from its manifest; spectra and contrasts from ``patients_per_class`` patients of each
-    density class, made anew with its settings at the clinical pixel of 0.25 mm.
+    density class, made again with its settings at the clinical pixel of 0.25 mm.
 
     Returns:
         What is in report.json: ``measured``, ``targets`` and curves.

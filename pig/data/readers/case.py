@@ -102,7 +102,7 @@ def gather(root: Path, faults: list[str], cases: list[Case], what: str) -> list[
         UserError: there are faults or no cases.
     """
     if faults:
-        raise UserError("\n  ".join([f"{root} has {len(faults)} fault{'s' * (len(faults) > 1)}:", *faults]))
+        raise UserError("\n  ".join([f"{root} has {len(faults)} error{'s' * (len(faults) > 1)}:", *faults]))
     if not cases:
         raise UserError(f"{root} holds no {what}; check the root and the settings.")
     return cases

@@ -81,7 +81,7 @@ def read_header(path: Path) -> Header:
     except UserError:
         raise
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} lacks a field of the header or has a broken one ({error}); copy it anew") from None
+        raise UserError(f"{path} lacks a field of the header or has a broken one ({error}); copy it again") from None
 
 
 def read_frames(path: Path, indices: Sequence[int]) -> Iterator[NDArray[Any]]:
@@ -142,7 +142,7 @@ def _dataset(path: Path, only: list[str] | None = None) -> Any:
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except Exception as error:  # of a broken file pydicom raises nearly anything
-        raise UserError(f"{path} is not readable DICOM ({error}); it may be cut short: copy it anew") from None
+        raise UserError(f"{path} is not readable DICOM ({error}); it may be cut short: copy it again") from None
 
 
 def _import(module: str, path: Path) -> Any:

@@ -205,9 +205,9 @@ def _refuse(root: Path, rows: list[dict[str, Any]], faults: list[str], without_l
     wrong += [f"{image} stands in several pairs" for image, count in Counter(images).items() if count > 1]
     stopping = (faults if common.faults == "stop" else []) + wrong
     if stopping:
-        heading = f"{root} has {len(stopping)} fault{'s' * (len(stopping) > 1)}"
-        mend = "mend the data, or set faults to skip to go on without" if not wrong else "mend the data"
-        raise UserError("\n  ".join([f"{heading}; {mend}:", *stopping]))
+        heading = f"{root} has {len(stopping)} error{'s' * (len(stopping) > 1)}"
+        fix = "fix the data, or set faults to skip to go on without" if not wrong else "fix the data"
+        raise UserError("\n  ".join([f"{heading}; {fix}:", *stopping]))
     if not rows:
         raise UserError(
             f"{root} gives no pairs: {len(faults)} cannot be read, {without_lesion} have no lesion "

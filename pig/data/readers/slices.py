@@ -61,7 +61,7 @@ def _nifti(path: Path) -> NDArray[Any]:
     except UserError:
         raise
     except (OSError, ValueError, EOFError, ImageFileError) as error:
-        raise UserError(f"{path} cannot be read ({error}); it may be cut short: copy it anew") from None
+        raise UserError(f"{path} cannot be read ({error}); it may be cut short: copy it again") from None
     if voxels.ndim == 4 and voxels.shape[3] == 1:
         voxels = voxels[..., 0]
     if voxels.ndim == 2:

@@ -108,12 +108,12 @@ def _volume(path: Path, header: Path) -> NDArray[Any]:
     try:
         x, y, z = map(int, fields["DimSize"].split())
     except (KeyError, ValueError):
-        raise UserError(f"{header} gives no DimSize of three numbers; copy it anew") from None
+        raise UserError(f"{header} gives no DimSize of three numbers; copy it again") from None
     size = path.stat().st_size
     if size == 4 * x * y:
         return np.asarray(np.memmap(path, "<f4", "r", shape=(x, y)))
     if not size or size != 8 * x * y * z:
-        raise UserError(f"{path} has {size} bytes, not {x} x {y} x {z} voxels of 8; it may be cut short: copy it anew")
+        raise UserError(f"{path} has {size} bytes, not {x} x {y} x {z} voxels of 8; it may be cut short: copy it again")
     return np.asarray(np.memmap(path, "<f8", "r", shape=(z, y, x)))
 
 
@@ -130,4 +130,4 @@ def _labels(path: Path) -> NDArray[Any]:
     except UserError:
         raise
     except (OSError, KeyError) as error:
-        raise UserError(f"{path} cannot be read ({error}); it may be cut short: copy it anew") from None
+        raise UserError(f"{path} cannot be read ({error}); it may be cut short: copy it again") from None
