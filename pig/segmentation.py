@@ -160,8 +160,8 @@ def segment(
             are of pixels at ``settings.image_size``.
 
     Raises:
-        UserError: a test patient is among the training pairs; the synthetic ones may leak, have no masks, or were learnt
-            from other data; or a real lesion, also one to be tested on, vanishes at ``settings.image_size``.
+        UserError: a test patient is among the training pairs; the synthetic ones may leak, have no masks, or were
+            learnt from other data; or a real lesion, also one to be tested on, vanishes at ``settings.image_size``.
     """
     provenance = [] if synthetic is None else synthetic.provenance
     refuse_leak(train_pairs.patients, test_pairs.patients, "the set of real training pairs")
