@@ -5,6 +5,7 @@ Settings are given as JSON or YAML text, or as the path of such a file.
 
 import argparse
 import gc
+import json
 import logging
 import os
 import sys
@@ -30,7 +31,10 @@ def settings(text: str) -> dict[str, Any]:
     try:
         if not text.lstrip().startswith("{") and Path(text).is_file():
             text = Path(text).read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
+        try:  # JSON first: YAML takes its 1e-06 for text
+            content = json.loads(text, parse_constant=str)
+        except json.JSONDecodeError:
+            content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise argparse.ArgumentTypeError(f"not readable as YAML or JSON: {error}") from None
     if not isinstance(content, dict):

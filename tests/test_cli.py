@@ -1,8 +1,11 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from pig.cli import main, named, parser, settings
 
@@ -13,6 +16,12 @@ def test_settings_are_text_or_a_file(tmp_path):
     assert settings('{"a": [1, 2.0]}') == {"a": [1, 2.0]}
     (tmp_path / "my settings.yaml").write_text("a: {b: null}\n")
     assert settings(str(tmp_path / "my settings.yaml")) == {"a": {"b": None}}
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+@example(1e-6)  # a KL weight, which YAML takes for text
+def test_settings_as_json_keep_their_numbers(number):
+    assert settings(json.dumps({"a": [number]})) == {"a": [number]}
 
 
 @pytest.mark.parametrize("text", ["[1]", "{a: ", "nowhere.yaml", "5"])
