@@ -92,6 +92,22 @@ def manifest_of(data):
     return f"{data}/{Path(manifest).name}" if "://" in manifest else data
 
 
+def state_of_data():
+    """The state of the user's files, which Snakemake does not see by itself; the main process alone compares it.
+
+    Of a storage nothing is known before the files are fetched. Imported data change with what is imported.
+    """
+    manifest = config["dataset"]["manifest"]
+    if not workflow.is_main_process or not OWN_DATA:
+        return ""
+    if not IMPORTED:
+        return "" if "://" in manifest else state_of_manifest(manifest)
+    layout, root, settings = IMPORTED
+    if layout == "manifest":
+        return state_of_manifest(root, [settings.get(name, name) for name in ("image_path", "mask_path")])
+    return state_of_folder(root)
+
+
 def memory_for_data(wildcards, threads, attempt):
     """MiB: each process holds a volume, and those of one's own may be large."""
     return (1500 * threads if OWN_DATA else 2000) * attempt

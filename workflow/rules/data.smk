@@ -31,24 +31,6 @@ rule phantom:
 
 
 DATA = data_of_study()
-
-
-def state_of_data():
-    """The state of the user's files, which Snakemake does not see by itself; the main process alone compares it.
-
-    Of a storage nothing is known before the files are fetched. Imported data change with what is imported.
-    """
-    manifest = config["dataset"]["manifest"]
-    if not workflow.is_main_process or not OWN_DATA:
-        return ""
-    if not IMPORTED:
-        return "" if "://" in manifest else state_of_manifest(manifest)
-    layout, root, settings = IMPORTED
-    if layout == "manifest":
-        return state_of_manifest(root, [settings.get(name, name) for name in ("image_path", "mask_path")])
-    return state_of_folder(root)
-
-
 FILES = state_of_data()
 
 
