@@ -23,6 +23,7 @@ from pig.synthesis import synthesise
 
 SIZE = 16
 SHOWN: list[tuple[range, Tensor]] = []
+MARKS: list[str] = []
 
 
 class Sketch:
@@ -37,7 +38,7 @@ class Sketch:
         self.weights = torch.rand(4)
 
     def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
-        pass
+        MARKS.append(run.fingerprint)
 
     def sample(self, indices: range, masks: Tensor | None = None) -> Pairs:
         assert masks is not None
@@ -60,9 +61,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_study(tmp_path_factory.mktemp("discs") / "study", SIZE)
 
 
-def trained(study: Path, fold: int = 0, seed: int = 0, name: str = "sketch", **needs: Path) -> Path:
-    out = study / f"{name}{fold}{seed}"
-    fit(study / "store", study / "folds.csv", fold, name, CLASS, {}, seed, needs, study / f"work-{out.name}", out)
+def trained(
+    study: Path, fold: int = 0, seed: int = 0, name: str = "sketch", model: Mapping[str, Any] | None = None, **needs: Path
+) -> Path:
+    out, work = study / f"{name}{fold}{seed}", study / "work"
+    fit(study / "store", study / "folds.csv", fold, name, CLASS, model or {}, seed, needs, work, out)
     return out
 
 
@@ -72,6 +75,17 @@ def test_first_weights_are_those_of_seed_fold_and_name(study: Path, tmp_path: Pa
         for which in [(0, 0), (1, 0), (0, 1), (0, 0, "other")]
     ]
     assert len(set(weights)) == 4
+
+
+def test_a_checkpoint_is_of_its_settings_seed_fold_and_parts(study: Path) -> None:
+    part = trained(study)
+    MARKS.clear()
+    trained(study, name="a")
+    for change in ({"fold": 1}, {"seed": 1}, {"model": {"width": 2}}, {"part": part}):
+        trained(study, **{"name": "a", **change})  # type: ignore[arg-type]
+    assert len(set(MARKS)) == 5
+    trained(study, name="a")
+    assert MARKS[0] == MARKS[-1]
 
 
 def test_a_model_records_the_patients_of_its_parts(study: Path) -> None:

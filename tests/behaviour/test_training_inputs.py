@@ -158,6 +158,8 @@ def parts(monkeypatch: pytest.MonkeyPatch, autoencoder: Autoencoder) -> Uncondit
 
     base = UnconditionalLDM({"network": NETWORK, "training": TRAINING, "schedule": QUIET, "prediction": "v"}, {})
     base._build(autoencoder)
+    for module in (baselines.ldm, baselines.controlnet):
+        monkeypatch.setattr(module, "check_needs", lambda wanted, needs: None)
     monkeypatch.setattr(baselines.ldm, "load_part", lambda path: autoencoder)
     monkeypatch.setattr(baselines.controlnet, "load_part", lambda path: base)
     return base

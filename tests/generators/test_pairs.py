@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pig.errors import UserError
 from pig.generator import Pairs, check_pairs
-from pig.synthesis import read_shards, synthesise
+from pig.shards import read_shards
+from pig.synthesis import synthesise
 
 from .conftest import SIZE
 

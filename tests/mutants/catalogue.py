@@ -1,0 +1,135 @@
+"""Faults that were made by hand, and the tests that must notice them.
+
+Each is one replacement in one file. Its text stands exactly once in that file; who changes the code there changes the
+entry. Most join a method to the mathematics: what a network is shown, which sign a loss has, what a seed depends on.
+"""
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """A fault.
+
+    Attributes:
+        name: what is wrong then.
+        file: below the root of the project.
+        old: the code as it is.
+        new: the code with the fault.
+        tests: files, or ids within them, of which at least one test must fail.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+INPUTS, DRAWING = "tests/behaviour/test_training_inputs.py", "tests/behaviour/test_drawing.py"
+LOSSES, NUMBER = "tests/behaviour/test_losses.py", "tests/behaviour/test_one_number.py"
+SEEDS, LEARNS = "tests/behaviour/test_seeds_and_folds.py", "tests/behaviour/test_segmentation_learns.py"
+
+PIG, PAIRED, AUTOENCODER = "pig/paired_diffusion.py", "pig/diffusion/paired.py", "baselines/autoencoder.py"
+LDM, CONTROLNET, SEGGUIDED = "baselines/ldm.py", "baselines/controlnet.py", "baselines/segguided.py"
+OPTIMISATION, TRAINING, SEGMENTATION = "pig/optimisation.py", "pig/training.py", "pig/segmentation.py"
+
+MUTANTS = [
+    # PIG
+    Mutant("the guider learns masks in {0, 1}", PIG,
+           "self.guider, self.schedule, 2 * masks - 1,", "self.guider, self.schedule, masks,", INPUTS),
+    Mutant("the denoiser learns from masks in {0, 1}", PIG,
+           "                2 * masks - 1,\n", "                masks,\n", INPUTS),
+    Mutant("the guider's image has the mask's noise", PAIRED,
+           "schedule.add_noise(y_0, eps_2, t)  # Eq. 9-10", "schedule.add_noise(y_0, eps_1, t)", INPUTS),
+    Mutant("the guider sees the clean image", PAIRED,
+           "return F.mse_loss(guider(x_t, y_t, t)", "return F.mse_loss(guider(x_t, y_0, t)", INPUTS),
+    Mutant("the denoiser is given the mask's noise to learn", PAIRED,
+           "target(prediction, y_0, eps_2, alpha_bar)", "target(prediction, y_0, eps_1, alpha_bar)", INPUTS),
+    Mutant("the condition is never the guider's", PIG,
+           'if model.condition == "predicted" else None', "if False else None", INPUTS),
+    Mutant("the image begins from the mask's noise", PIG,
+           'y_T = self.identity.noise("image"', 'y_T = self.identity.noise("mask"', DRAWING),
+    Mutant("masks are cut at 0.9", PIG, "state.x_next > 0)", "state.x_next > 0.9)", DRAWING),
+    Mutant("PIG does not clip", PIG, "            self.sampling.clip,\n", "            False,\n", DRAWING),
+    # The other diffusions
+    Mutant("antithetic timesteps are ignored", "pig/diffusion/draws.py",
+           "    if not antithetic:", "    if True:", INPUTS),
+    Mutant("DDPM draws without its noise", "baselines/ddpm.py",
+           "            ancestral_noise=noise.draw,\n", "", DRAWING),
+    Mutant("DDPM does not clip", "baselines/ddpm.py",
+           "            self.sampling.clip,\n", "            False,\n", DRAWING),
+    Mutant("DDIM does not clip", "baselines/ddim.py", "self.uniform.clip", "False", DRAWING),
+    Mutant("SegGuidedDif learns inverted masks", SEGGUIDED,
+           "lambda x_t, t: self.network(x_t, masks, t),", "lambda x_t, t: self.network(x_t, 1 - masks, t),", INPUTS),
+    Mutant("ablation drops no mask", SEGGUIDED, "if model.ablate_masks:", "if False:", INPUTS),
+    Mutant("SegGuidedDif draws without its mask", SEGGUIDED,
+           "self.network(x_t, condition, t))", "self.network(x_t, 0 * condition, t))", DRAWING),
+    Mutant("SegGuidedDif does not clip", SEGGUIDED,
+           "            self.sampling.clip,\n", "            False,\n", DRAWING),
+    Mutant("LDM learns latents that are not scaled", LDM,
+           "return scale * (mean", "return (mean", INPUTS),
+    Mutant("LDM learns the mean of the latents, not draws", LDM,
+           "mean + sigma * noise_like(mean, rng)", "mean", INPUTS),
+    Mutant("LDM draws without its mask", LDM,
+           "masks = masks.to(device)", "masks = 0 * masks.to(device)", DRAWING),
+    Mutant("LDM does not clip", LDM, "            self.sampling.clip,\n", "            False,\n", DRAWING),
+    Mutant("ControlNet learns without its mask", CONTROLNET,
+           "lambda x_t, t: self.steered(x_t, masks, t),\n                self.base",
+           "lambda x_t, t: self.steered(x_t, 0 * masks, t),\n                self.base", INPUTS),
+    Mutant("ControlNet begins from random weights", CONTROLNET,
+           "self.control.load_state_dict(base.network.unet.state_dict(), strict=False)", "pass", INPUTS),
+    Mutant("ControlNet draws without its mask", CONTROLNET,
+           "in_autocast(lambda x_t, t: self.steered(x_t, masks, t))",
+           "in_autocast(lambda x_t, t: self.steered(x_t, 0 * masks, t))", DRAWING),
+    # The autoencoder
+    Mutant("the KL's sign", AUTOENCODER, "+ m.kl_weight * kl", "- m.kl_weight * kl", LOSSES),
+    Mutant("latents are multiplied when they are decoded", AUTOENCODER,
+           "latents / self.network", "latents * self.network", DRAWING),
+    Mutant("the autoencoder flees what the discriminator takes for real", AUTOENCODER,
+           "fooled = -critic", "fooled = critic", LOSSES),
+    Mutant("the hinge of real images", AUTOENCODER, "F.relu(1 - real)", "F.relu(1 + real)", LOSSES),
+    Mutant("the hinge of reconstructions", AUTOENCODER, "F.relu(1 + fake)", "F.relu(1 - fake)", LOSSES),
+    Mutant("the scale is that of the means", AUTOENCODER,
+           "mean.var() + sigma.square().mean()", "mean.var()", "tests/generators/test_generators.py -k latent"),
+    # Optimisation
+    Mutant("the cosine ends at half", OPTIMISATION, "return 0.5 * (1 + math.cos", "return 0.25 * (3 + math.cos", NUMBER),
+    Mutant("the warm-up never rises", OPTIMISATION,
+           "return (step + 1) / settings.warmup_steps", "return 1 / settings.warmup_steps", NUMBER),
+    Mutant("gradients are not clipped", OPTIMISATION,
+           "if self.settings.clip_norm is not None:", "if False:", NUMBER),
+    Mutant("an accumulated loss is not divided", OPTIMISATION,
+           "self.loss(some_images, some_masks, rng) / len(parts)", "self.loss(some_images, some_masks, rng)", NUMBER),
+    Mutant("the last weights in place of their average", OPTIMISATION,
+           "return self.ema.module if self.ema else self.module", "return self.module", NUMBER),
+    Mutant("the order of the data does not depend on the fold", TRAINING,
+           "settings.batch_size, seed_of(run.seed, run.fold, name))", "settings.batch_size, seed_of(run.seed, name))",
+           NUMBER),
+    Mutant("the noise of a step does not depend on the seed", TRAINING,
+           "seed = seed_of(run.seed, run.fold, name, step)", "seed = seed_of(run.fold, name, step)", NUMBER),
+    # Seeds, folds and the guard against leaks
+    Mutant("first weights do not depend on the fold", "pig/fitting.py",
+           'seed_of(seed, fold, name, "initial weights")', 'seed_of(seed, name, "initial weights")', SEEDS),
+    Mutant("the patients of a part are not recorded", "pig/fitting.py",
+           'patients |= set(read_description(part)["patients"])', "pass", SEEDS),
+    Mutant("the order of masks does not depend on the fold", "pig/synthesis.py",
+           'seed_of(seed, description["fold"], "masks")', 'seed_of(seed, "masks")', SEEDS),
+    Mutant("a pair's noise does not depend on the fold", "pig/generator.py",
+           "seed_of(self.seed, self.name, self.fold, index, stream)", "seed_of(self.seed, self.name, index, stream)",
+           DRAWING),
+    Mutant("a checkpoint fits whatever the settings", "pig/fitting.py",
+           "        model=model,\n        seed=seed,\n", "        seed=seed,\n", SEEDS),
+    Mutant("a checkpoint fits whatever the code", "pig/fitting.py",
+           '"code": source_hash(*sorted({*code}))', '"code": ""', "tests/training/test_same_code.py"),
+    # Segmentation
+    Mutant("batch normalisation is left in training mode", SEGMENTATION,
+           "network.to(device).eval()", "network.to(device)", LEARNS),
+    Mutant("the share of real pairs is ignored", SEGMENTATION,
+           "if settings.real_share is not None:", "if False:", LEARNS),
+    Mutant("first weights of a segmentation do not depend on the seed", SEGMENTATION,
+           'seed_of(seed, fold, "segmentation", "weights")', 'seed_of(fold, "segmentation", "weights")', LEARNS),
+    # The picture does not tell the answer
+    Mutant("the crop is widened to include the mask", "pig/data/preprocess.py",
+           "geometry = _geometry(sources, blank, flipped, settings)",
+           "geometry = _geometry([np.maximum(s, m * 65535) for s, m in zip(sources, lesions)], blank, flipped, settings)",
+           "tests/data/test_no_leak.py"),
+]  # fmt: skip
