@@ -62,10 +62,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trained(
-    study: Path, fold: int = 0, seed: int = 0, name: str = "sketch", model: Mapping[str, Any] | None = None, **needs: Path
+    study: Path, fold: int = 0, seed: int = 0, name: str = "sketch", model: Mapping[str, int] = {}, **needs: Path
 ) -> Path:
     out, work = study / f"{name}{fold}{seed}", study / "work"
-    fit(study / "store", study / "folds.csv", fold, name, CLASS, model or {}, seed, needs, work, out)
+    fit(study / "store", study / "folds.csv", fold, name, CLASS, model, seed, needs, work, out)
     return out
 
 

@@ -92,7 +92,8 @@ MUTANTS = [
     Mutant("the scale is that of the means", AUTOENCODER,
            "mean.var() + sigma.square().mean()", "mean.var()", "tests/generators/test_generators.py -k latent"),
     # Optimisation
-    Mutant("the cosine ends at half", OPTIMISATION, "return 0.5 * (1 + math.cos", "return 0.25 * (3 + math.cos", NUMBER),
+    Mutant("the cosine ends at half", OPTIMISATION,
+           "return 0.5 * (1 + math.cos", "return 0.25 * (3 + math.cos", NUMBER),
     Mutant("the warm-up never rises", OPTIMISATION,
            "return (step + 1) / settings.warmup_steps", "return 1 / settings.warmup_steps", NUMBER),
     Mutant("gradients are not clipped", OPTIMISATION,
@@ -130,6 +131,6 @@ MUTANTS = [
     # The picture does not tell the answer
     Mutant("the crop is widened to include the mask", "pig/data/preprocess.py",
            "geometry = _geometry(sources, blank, flipped, settings)",
-           "geometry = _geometry([np.maximum(s, m * 65535) for s, m in zip(sources, lesions)], blank, flipped, settings)",
+           "geometry = _geometry([i | m for i, m in zip(sources, lesions)], blank, flipped, settings)",
            "tests/data/test_no_leak.py"),
 ]  # fmt: skip
