@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: table2 all test check format lock audit
+.PHONY: table2 all test check format lock audit mutants
 
 table2: $(INSTALLED)  ## the study up to its main result
 	$(BIN)/snakemake --cores all results/table2.csv
@@ -21,6 +21,11 @@ check: $(INSTALLED)
 	$(BIN)/mypy workflow/*.py
 	$(BIN)/snakefmt --check --line-length 120 Snakefile workflow
 	$(BIN)/snakemake --lint
+
+# Changes the code in thousands of places and looks which changes no test notices: hours. docs/testing.md
+mutants: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run
+	$(BIN)/mutmut results
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

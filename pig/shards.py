@@ -6,6 +6,7 @@
 
 import io
 import json
+import logging
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from torch import Tensor
 from pig.data.resize import resize_images, resize_masks, resize_pairs
 from pig.data.store import to_unit
 from pig.errors import UserError
+
+logger = logging.getLogger("pig")
 
 KINDS = {"images": np.uint16, "masks": np.uint8}
 ROWS_AT_ONCE = 32
@@ -63,7 +66,10 @@ class Synthetic:
             name = self.provenance[0]["generator"]
             raise UserError(f"'{name}' draws images without masks; a segmentation cannot learn from them.")
         if self.images.shape[1:] != (image_size, image_size):
-            return SyntheticPool(*resize_pairs(self.images, self.masks, image_size))
+            images, masks = resize_pairs(self.images, self.masks, image_size)
+            if vanished := int((self.masks.any((1, 2)) & ~masks.any((1, 2))).sum()):
+                logger.warning("%d synthetic lesions of %d vanish at %d pixels.", vanished, len(masks), image_size)
+            return SyntheticPool(images, masks)
         return SyntheticPool(self.images, self.masks)
 
 
