@@ -80,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
         "--settings", type=settings, default={}, help="YAML or JSON, or a file of it; the rest is clinical"
     )
     sub.add_argument("--patients", type=int, help="patients with masses")
-    sub.add_argument("--normal", type=int, help="further patients without")
+    sub.add_argument("--normal", type=int, help="additional patients without masses")
     sub.add_argument("--seed", type=int, help="of the population")
     sub.add_argument("--dicom", action="store_true", help="also volumes and tables as in BCS-DBT, under OUT/dicom")
     sub.add_argument("--report", action="store_true", help="also measured statistics beside their targets")
@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--from", dest="source", required=True, help="layout: manifest, folders, nnunet, coco, bcs-dbt, ..."
     )
-    sub.add_argument("--root", type=Path, required=True, help="where the data lie")
+    sub.add_argument("--root", type=Path, required=True, help="folder or table of the data")
     sub.add_argument("--settings", type=settings, default={}, help="settings of the reader")
 
     command(commands.preprocess, "settings", "salt").add_argument("--manifest", type=Path, required=True)
@@ -98,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
     sub = command(commands.check, "settings", "seed")
     sub.add_argument("--manifest", type=Path, required=True)
     sub.add_argument("--folds", type=int, required=True, help="number of folds")
-    sub.add_argument("--go-on", action="store_true", help="end with status 0 even so; `pig verdict` refuses then")
+    sub.add_argument("--go-on", action="store_true", help="end with status 0 despite errors; `pig verdict` fails instead")
     command(commands.verdict).add_argument("--found", type=Path, required=True, help="the errors.json of `pig check`")
 
     command(commands.folds, "store", "seed").add_argument("--count", type=int, required=True, help="number of folds")
@@ -168,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        The exit status: 0; 2 for a mistake that the user can mend; 75 after a signal that asked it to end, when the
+        The exit status: 0; 2 for a mistake that the user can fix; 75 after a signal that asked it to end, when the
         same command goes on with the work.
     """
     if sys.flags.optimize > 1:

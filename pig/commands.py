@@ -55,7 +55,7 @@ def invert(a: argparse.Namespace) -> None:
 
 
 def check(a: argparse.Namespace) -> None:
-    """Look at the data before a run: read everything, name what is wrong or odd."""
+    """Check the data before a run: read everything, name what is wrong or odd."""
     from pig.data.check import check
     from pig.data.preprocess import PreprocessSettings
     from pig.settings import parse
@@ -72,7 +72,7 @@ def verdict(a: argparse.Namespace) -> None:
 
 
 def folds(a: argparse.Namespace) -> None:
-    """Deal the patients into folds."""
+    """Split the patients into folds."""
     from pig.data.folds import make_folds, split, write_folds
     from pig.data.store import Store
 
