@@ -98,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
     sub = command(commands.check, "settings", "seed")
     sub.add_argument("--manifest", type=Path, required=True)
     sub.add_argument("--folds", type=int, required=True, help="number of folds")
-    sub.add_argument("--go-on", action="store_true", help="end with status 0 despite errors; `pig verdict` fails instead")
+    sub.add_argument("--go-on", action="store_true", help="end with status 0 despite errors; `pig verdict` then fails")
     command(commands.verdict).add_argument("--found", type=Path, required=True, help="the errors.json of `pig check`")
 
     command(commands.folds, "store", "seed").add_argument("--count", type=int, required=True, help="number of folds")

@@ -13,9 +13,9 @@ from baselines.segguided import SegGuidedDif
 from pig.generator import Identity, RunDirectory
 from pig.paired_diffusion import PairedDiffusion
 
-NETWORK_32 = {**NETWORK, "channels": [16, 32], "head_channels": 16}
+NETWORK_32 = {**NETWORK, "channels": [16, 32], "attention": [False, False], "norm_groups": 8}
 TRAINING = {
-    "batch_size": 8, "learning_rate": 4e-3, "steps": 500, "schedule": "cosine", "warmup_steps": 20, "clip_norm": 1.0,
+    "batch_size": 8, "learning_rate": 6e-3, "steps": 400, "schedule": "cosine", "warmup_steps": 20, "clip_norm": 1.0,
     "log_every": 500, "optimizer": "adam", "weight_decay": 0.0,
 }  # fmt: skip
 MODEL: dict[str, Any] = {
@@ -54,7 +54,7 @@ def test_pig_draws_the_pairs_it_has_learnt(tmp_path: Path) -> None:
         # The image belongs to this mask, not to another: its grey values are those of this pair.
         differences = [(image - known).abs().mean().item() for known in pairs.images]
         assert differences.index(min(differences)) == best
-        assert differences[best] < 0.15
+        assert differences[best] < 0.2
         found.add(best)
     assert len(found) >= 3
 
@@ -69,4 +69,4 @@ def test_segguided_follows_the_masks_it_is_given(tmp_path: Path) -> None:
     drawn = generator.sample(range(6), pairs.masks[order])
     assert torch.equal(drawn.masks, pairs.masks[order].bool())
     for image, which in zip(drawn.images, order.tolist(), strict=True):
-        assert (image - pairs.images[which]).abs().mean().item() == pytest.approx(0, abs=0.12)
+        assert (image - pairs.images[which]).abs().mean().item() == pytest.approx(0, abs=0.1)
