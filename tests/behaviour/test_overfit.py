@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from discs import NETWORK
 from spies import NOISY, SIZE, Memory
@@ -69,4 +68,6 @@ def test_segguided_follows_the_masks_it_is_given(tmp_path: Path) -> None:
     drawn = generator.sample(range(6), pairs.masks[order])
     assert torch.equal(drawn.masks, pairs.masks[order].bool())
     for image, which in zip(drawn.images, order.tolist(), strict=True):
-        assert (image - pairs.images[which]).abs().mean().item() == pytest.approx(0, abs=0.1)
+        differences = [(image - known).abs().mean().item() for known in pairs.images]
+        assert differences.index(min(differences)) == which
+        assert differences[which] < 0.2
