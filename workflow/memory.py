@@ -27,8 +27,7 @@ PANEL = 40  # bytes a pixel of a panel of a figure
 
 def fit(config: Config, name: str, gpu: bool) -> int:
     """A training: the resized real pairs or their latents, and a batch's activations."""
-    model = config["generators"][name]["model"]
-    training = model["training"]
+    training = _section(config["generators"][name]["model"], "training")
     batch = -(-training.get("batch_size", 1) // training.get("accumulate", 1))
     activations = _network(config, name, batch, TRAINING) + _parts(config, name, batch)
     return _mib(_real(config, _size(config, name)) + _latents(config, name), activations, gpu)
@@ -104,6 +103,12 @@ def _owner(config: Config, name: str) -> str:
     return str(config["generators"][name].get("model_of", name))
 
 
+def _section(model: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return a section of a model's settings; a class of the user's may have none, or anything under that key."""
+    section = model.get(key)
+    return section if isinstance(section, Mapping) else {}
+
+
 def _needs(config: Config, name: str) -> list[str]:
     return list(config["generators"][name].get("needs", {}).values())
 
@@ -111,7 +116,7 @@ def _needs(config: Config, name: str) -> list[str]:
 def _size(config: Config, name: str) -> int:
     """Return the height and width of a generator's pairs: its own, or those of a part that it needs."""
     own = config["generators"][name]["model"].get("image_size")
-    return own or max((_size(config, part) for part in _needs(config, name)), default=config["preprocessing"]["size"])
+    return own if isinstance(own, int) else max((_size(config, part) for part in _needs(config, name)), default=config["preprocessing"]["size"])
 
 
 def _side(config: Config, name: str) -> int:
@@ -131,9 +136,9 @@ def _network(config: Config, name: str, batch: int, per_pixel: int) -> float:
     tokens for each head, and as many more as there are attending blocks if gradients are kept.
     """
     model = config["generators"][name]["model"]
-    network = model.get("network", model)
+    network = _section(model, "network") if "network" in model else model
     channels: list[int] = network.get("channels", [])
-    if not channels:
+    if not isinstance(channels, list) or not channels or not all(isinstance(width, int) for width in channels):
         return 0
     side: int = _side(config, name) // network.get("patch", 1)
     blocks: int = network.get("res_blocks", 1)

@@ -163,3 +163,11 @@ def test_latents_are_smaller_than_pixels() -> None:
     assert [memory._side(study, name) for name in ("g", "autoencoder", "ldm", "controlnet")] == [256, 256, 64, 64]
     assert {memory._size(study, name) for name in study["generators"]} == {256}
     assert memory.fit(study, "ldm", True) == memory.BASE_WITH_GPU + REAL * 64**2 * 64 // 2**20
+
+
+@pytest.mark.parametrize("model", [{}, {"training": "long"}, {"network": "resnet", "channels": 3}, {"image_size": "L"}])
+def test_a_class_of_the_users_may_have_any_settings(model: dict[str, Any]) -> None:
+    study = config(64, 100)
+    study["generators"]["mine"] = {"model": model}
+    assert memory.fit(study, "mine", False) == memory.BASE
+    assert memory.synthesise(study, "mine", 1000, False) == memory.BASE + 2 * 1000 * 64**2 * 3 // 2**20
