@@ -116,7 +116,9 @@ def _needs(config: Config, name: str) -> list[str]:
 def _size(config: Config, name: str) -> int:
     """Return the height and width of a generator's pairs: its own, or those of a part that it needs."""
     own = config["generators"][name]["model"].get("image_size")
-    return own if isinstance(own, int) else max((_size(config, part) for part in _needs(config, name)), default=config["preprocessing"]["size"])
+    if isinstance(own, int):
+        return own
+    return max((_size(config, part) for part in _needs(config, name)), default=config["preprocessing"]["size"])
 
 
 def _side(config: Config, name: str) -> int:
