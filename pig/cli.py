@@ -20,7 +20,7 @@ from pig.events import recording
 from pig.files import disk_is_full
 from pig.gpus import check_promise, own_gpus
 from pig.status import announce
-from pig.stopping import EXIT_STATUS, Stopped, heeding_signals
+from pig.stopping import EXIT_STATUS, Stopped, handling_signals
 from pig.team import is_first, launch, processes
 
 
@@ -69,34 +69,46 @@ def parser() -> argparse.ArgumentParser:
         sub = subparsers.add_parser(run.__name__.rstrip("_"), help=run.__doc__, description=run.__doc__)
         sub.set_defaults(run=run)
         sub.add_argument("--threads", type=int, default=1, help="threads, or processes, to use (1)")
-        sub.add_argument("--out", type=Path, required=True, help="what is written")
-        sub.add_argument("--events", type=Path, help="folder of events.jsonl, which tells how far this is")
+        sub.add_argument("--out", type=Path, required=True, help="file or folder to write")
+        sub.add_argument("--events", type=Path, help="folder for events.jsonl, the progress of the command")
         for option in shared:
             sub.add_argument(f"--{option}", **SHARED[option])
         return sub
 
     sub = command(commands.phantom)
     sub.add_argument(
-        "--settings", type=settings, default={}, help="YAML or JSON, or a file of it; the rest is clinical"
+        "--settings",
+        type=settings,
+        default={},
+        help="YAML or JSON text, or a file of it; keys left out are those of a clinical population",
     )
     sub.add_argument("--patients", type=int, help="patients with masses")
     sub.add_argument("--normal", type=int, help="additional patients without masses")
-    sub.add_argument("--seed", type=int, help="of the population")
-    sub.add_argument("--dicom", action="store_true", help="also volumes and tables as in BCS-DBT, under OUT/dicom")
-    sub.add_argument("--report", action="store_true", help="also measured statistics beside their targets")
+    sub.add_argument("--seed", type=int, help="seed of the population")
+    sub.add_argument(
+        "--dicom", action="store_true", help="also write volumes and tables as in BCS-DBT, under OUT/dicom"
+    )
+    sub.add_argument("--report", action="store_true", help="also write measured statistics beside their targets")
 
     sub = command(commands.import_, "salt")
     sub.add_argument(
-        "--from", dest="source", required=True, help="layout: manifest, folders, nnunet, coco, bcs-dbt, ..."
+        "--from",
+        dest="source",
+        required=True,
+        help="layout: manifest, folders, nnunet, coco, bcs-dbt, t-synth, cbis-ddsm or inbreast",
     )
     sub.add_argument("--root", type=Path, required=True, help="folder or table of the data")
     sub.add_argument("--settings", type=settings, default={}, help="settings of the reader")
 
-    command(commands.preprocess, "settings", "salt").add_argument("--manifest", type=Path, required=True)
+    command(commands.preprocess, "settings", "salt").add_argument(
+        "--manifest", type=Path, required=True, help="table of images, masks and patients"
+    )
     sub = command(commands.invert, "store")
-    sub.add_argument("--masks", type=Path, help="folder of PNG named by rows of the store, for its own")
+    sub.add_argument(
+        "--masks", type=Path, help="folder of PNG masks named by rows of the store (the masks of the store)"
+    )
     sub = command(commands.check, "settings", "seed")
-    sub.add_argument("--manifest", type=Path, required=True)
+    sub.add_argument("--manifest", type=Path, required=True, help="table of images, masks and patients")
     sub.add_argument("--folds", type=int, required=True, help="number of folds")
     sub.add_argument("--go-on", action="store_true", help="end with status 0 despite errors; `pig verdict` then fails")
     command(commands.verdict).add_argument("--found", type=Path, required=True, help="the errors.json of `pig check`")
@@ -105,8 +117,12 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command(commands.fit, "store", "folds", "fold", "seed", "name", "class", "work", "sampling")
     sub.add_argument("--model", type=settings, required=True, help="settings of the model")
-    sub.add_argument("--need", type=named, action="append", default=[], help="NAME=DIR of a trained part")
-    sub.add_argument("--processes", type=int, default=1, help="that share each batch, one a device (1)")
+    sub.add_argument(
+        "--need", type=named, action="append", default=[], help="ROLE=DIR of a trained part that the generator needs"
+    )
+    sub.add_argument(
+        "--processes", type=int, default=1, help="number of processes that share each batch, one per device (1)"
+    )
 
     sub = command(commands.synthesise, "store", "folds", "seed", "name", "class", "sampling")
     sub.add_argument("--model", type=Path, required=True, help="model folder")
@@ -115,27 +131,29 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--batch", type=int, default=64, help="pairs drawn at once (64)")
 
     sub = command(commands.export, "synthetic", "count", "salt")
-    sub.add_argument("--format", choices=["png", "nnunet"], required=True)
-    sub.add_argument("--bits", type=int, choices=[8, 16], default=8, help="of PNG images (8)")
+    sub.add_argument("--format", choices=["png", "nnunet"], required=True, help="what to write")
+    sub.add_argument("--bits", type=int, choices=[8, 16], default=8, help="bits of PNG images (8)")
     sub.add_argument("--store", type=Path, help="folder of the preprocessed pairs")
     sub.add_argument("--folds", type=Path, help="table of folds")
-    sub.add_argument("--number", type=int, help="of the nnU-Net data set")
+    sub.add_argument("--number", type=int, help="number of the nnU-Net data set")
     sub.add_argument("--title", help="name of the nnU-Net data set")
 
     sub = command(commands.segment, "store", "folds", "fold", "seed", "settings", "work", "count")
     sub.add_argument("--synthetic", type=Path, nargs="*", help="shards of synthetic pairs; none: real data alone")
 
     sub = command(commands.fid, "store", "folds", "fold", "count", "synthetic")
-    sub.add_argument("--features", choices=["encoder", "inception"], required=True)
+    sub.add_argument("--features", choices=["encoder", "inception"], required=True, help="feature extractor")
     sub.add_argument("--weights", type=Path, help="weights of the features")
     sub.add_argument("--cache", type=Path, required=True, help="folder of cached features")
 
     command(commands.table1, "row")
     sub = command(commands.table2, "row")
     sub.add_argument("--folds", type=int, required=True, help="number of folds")
-    sub.add_argument("--seeds", type=int, nargs="+", required=True)
+    sub.add_argument("--seeds", type=int, nargs="+", required=True, help="seeds of the segmentations")
 
-    command(commands.gallery, "store", "folds", "fold", "synthetic").add_argument("--label", required=True)
+    command(commands.gallery, "store", "folds", "fold", "synthetic").add_argument(
+        "--label", required=True, help="name of the generator in the figure"
+    )
     sub = command(commands.progress, "seed", "sampling")
     sub.add_argument("--model", type=Path, required=True, help="model folder")
     sub.add_argument("--pairs", type=int, default=3, help="how many pairs to show (3)")
@@ -143,17 +161,17 @@ def parser() -> argparse.ArgumentParser:
     sub = subparsers.add_parser("status", help=commands.status.__doc__, description=commands.status.__doc__)
     sub.set_defaults(run=commands.status, threads=1, events=None)
     sub.add_argument("directory", type=Path, nargs="?", default=Path(), help="where the study runs (here)")
-    sub.add_argument("--json", action="store_true", help="for machines")
+    sub.add_argument("--json", action="store_true", help="print JSON")
     return top
 
 
 SHARED: dict[str, dict[str, Any]] = {
-    "settings": {"type": settings, "required": True, "help": "YAML or JSON, or a file of it"},
+    "settings": {"type": settings, "required": True, "help": "settings as YAML or JSON text, or a file of them"},
     "sampling": {"type": settings, "help": "settings of sampling; by default those of the model folder"},
     "store": {"type": Path, "required": True, "help": "folder of the preprocessed pairs"},
     "folds": {"type": Path, "required": True, "help": "table of folds"},
     "fold": {"type": int, "required": True, "help": "the fold that is tested on"},
-    "seed": {"type": int, "default": 0},
+    "seed": {"type": int, "default": 0, "help": "seed of all random numbers (0)"},
     "name": {"required": True, "help": "name of the generator"},
     "class": {"dest": "cls", "required": True, "help": "import path of the generator"},
     "work": {"type": Path, "required": True, "help": "folder of rolling checkpoints"},
@@ -195,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 check_promise(promise)
             if a.run is commands.fit and a.processes > 1 and processes() == 1:
                 return launch(a.processes, sys.argv[1:] if arguments is None else arguments)
-            with heeding_signals(), recording(a.events if is_first() else None):
+            with handling_signals(), recording(a.events if is_first() else None):
                 a.run(a)
     except UserError as error:
         print(f"pig {a.command}: {error}", file=sys.stderr)

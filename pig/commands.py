@@ -9,7 +9,7 @@ from pig.errors import UserError
 
 
 def phantom(a: argparse.Namespace) -> None:
-    """Make the embedded data set."""
+    """Make the built-in phantom data set."""
     from pig.data.phantom import PhantomSettings, write_population
     from pig.settings import parse
 
@@ -28,7 +28,7 @@ def phantom(a: argparse.Namespace) -> None:
 
 
 def import_(a: argparse.Namespace) -> None:
-    """Turn a data set as it lies on a disk into a manifest."""
+    """Import a data set in another layout: write a manifest."""
     from pig.data.pseudonyms import read_salt
     from pig.data.readers import import_data
 
@@ -47,7 +47,7 @@ def preprocess(a: argparse.Namespace) -> None:
 
 
 def invert(a: argparse.Namespace) -> None:
-    """Carry masks, of a store or predicted for it, back to the pixels of the source images."""
+    """Map masks, of a store or predicted for it, back to the pixels of the source images."""
     from pig.data.invert import invert
     from pig.data.store import Store
 
@@ -55,7 +55,7 @@ def invert(a: argparse.Namespace) -> None:
 
 
 def check(a: argparse.Namespace) -> None:
-    """Check the data before a run: read everything, name what is wrong or odd."""
+    """Check the data before a run: read every file, report errors and doubts."""
     from pig.data.check import check
     from pig.data.preprocess import PreprocessSettings
     from pig.settings import parse
@@ -114,7 +114,7 @@ def export(a: argparse.Namespace) -> None:
 
 
 def segment(a: argparse.Namespace) -> None:
-    """Train a segmentation on real and synthetic pairs, and count its hits on the test fold."""
+    """Train a segmentation on real and synthetic pairs, and count its true and false pixels on the test fold."""
     from pig.data.folds import read_folds, split
     from pig.data.store import Store
     from pig.segmentation import segment
@@ -191,7 +191,7 @@ def progress(a: argparse.Namespace) -> None:
 
 
 def status(a: argparse.Namespace) -> None:
-    """Show what of a study is done, running, failed and waiting, and the time left."""
+    """Show which jobs of a study are done, running, failed and waiting, and the time left."""
     from pig.status import as_json, as_text, read_status
 
     found = read_status(a.directory)

@@ -182,15 +182,15 @@ def write_sealed(path: str | Path, content: dict[str, Any]) -> None:
     write_json(path, content | {"seal": seal(content)})
 
 
-def read_sealed(path: str | Path, mend: str) -> dict[str, Any]:
+def read_sealed(path: str | Path, fix: str) -> dict[str, Any]:
     """Return what :func:`write_sealed` wrote; results are computed from it, so that a changed value must not pass.
 
     Raises:
-        UserError: the file is missing, is not JSON, or is not as it was written; ``mend`` ends that sentence.
+        UserError: the file is missing, is not JSON, or is not as it was written; ``fix`` ends that sentence.
     """
     content = read_json(path)
     if not isinstance(content, dict) or content.pop("seal", None) != seal(content):
-        raise UserError(f"{path} is damaged, or was changed after it was written; {mend}")
+        raise UserError(f"{path} is damaged, or was changed after it was written; {fix}")
     return content
 
 

@@ -27,9 +27,9 @@ class _Request:
 
 
 @contextmanager
-def heeding_signals() -> Iterator[None]:
-    """Turn the signals into :class:`Stopped` while the block runs; the main program's affair, not a library's."""
-    before = {number: signal.signal(number, _heed) for number in SIGNALS}
+def handling_signals() -> Iterator[None]:
+    """Turn the signals into :class:`Stopped` while the block runs; only a main program should call it."""
+    before = {number: signal.signal(number, _handle) for number in SIGNALS}
     try:
         yield
     finally:
@@ -38,7 +38,7 @@ def heeding_signals() -> Iterator[None]:
         _Request.asked = None
 
 
-def _heed(number: int, frame: FrameType | None) -> None:
+def _handle(number: int, frame: FrameType | None) -> None:
     _Request.asked = signal.Signals(number)
     if not _Request.patient:
         raise Stopped(f"stopped by {_Request.asked.name}")

@@ -1,4 +1,4 @@
-"""A look at the data before a run: every file is read, all that is wrong or odd is named, and a page shows the rest.
+"""Checks the data before a run: every file is read, every error and doubt is reported, and a page shows the rest.
 
 Errors are what the preprocessing and the folds refuse, found by calling them, and one image that is given for two
 patients, which would be a leak between folds. Doubts are what may be as it should.

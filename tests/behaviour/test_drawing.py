@@ -192,6 +192,22 @@ def test_a_step_is_ddims_and_clips_if_asked(
     assert pairs.images.abs().max() <= 1
 
 
+@pytest.mark.parametrize("method", ["pig", "ddpm", "ddim", "segguided"])
+@pytest.mark.parametrize("value", [-2.0, 2.0])
+def test_images_are_cut_to_what_can_be_stored(
+    method: str, value: float, masks: Tensor, autoencoder: Autoencoder
+) -> None:
+    if method == "pig":
+        pairs = pig(Spy(constant(1)), Spy(constant(value))).sample(INDICES)
+    elif method == "ddpm":
+        generator = DDPM(MODEL, {"clip": False})
+        generator.network = Spy(constant(value))
+        pairs = generator.sample(INDICES)
+    else:
+        pairs = draw(method, Spy(constant(value)), masks, autoencoder)[1]
+    assert torch.equal(pairs.images, torch.full_like(pairs.images, value / 2))
+
+
 def generator_schedule(generator: Any) -> NoiseSchedule:
     found: NoiseSchedule = generator.base.schedule if hasattr(generator, "base") else generator.schedule
     return found

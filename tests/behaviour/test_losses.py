@@ -9,6 +9,7 @@ from spies import SIZE, TRAINING, Memory, Trainings, rng
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
+import baselines.autoencoder
 from baselines.autoencoder import Autoencoder
 from pig.generator import RunDirectory
 from pig.segmentation import dice_bce
@@ -82,7 +83,7 @@ class Critic(nn.Module):
         self.weight = nn.Parameter(torch.tensor(3.0))
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        return [images, self.weight * images.mean((1, 2, 3)) + 0.25]
+        return [images, -images, self.weight * images.mean((1, 2, 3)) + 0.25]  # features of its layers, then the answer
 
 
 @pytest.fixture
@@ -118,6 +119,32 @@ def test_the_autoencoder_is_drawn_to_what_the_discriminator_takes_for_real(
     assert loss.item() == pytest.approx(0.4 - 0.5 * adaptive * (3 * 0.3 + 0.25), rel=1e-4)
     loss.backward()
     assert made.network.grey.grad.item() == pytest.approx(1 - 0.5 * adaptive * 3, rel=1e-4)
+
+
+class Halved(nn.Module):
+    """In the place of the perceptual loss, which is given images in [0, 1]: there L1 is half of that in [-1, 1]."""
+
+    def forward(self, decoded: Tensor, images: Tensor) -> Tensor:
+        assert images.min() >= 0
+        return (decoded - images).abs()
+
+
+@pytest.mark.parametrize("adversarial", [None, TRAINING])
+def test_the_perceptual_loss_is_part_of_both_trainings(
+    monkeypatch: pytest.MonkeyPatch, trainings: Trainings, run: RunDirectory, adversarial: dict[str, Any] | None
+) -> None:
+    monkeypatch.setattr(monai.networks.nets, "PatchDiscriminator", Critic)
+    monkeypatch.setattr(baselines.autoencoder, "_perceptual_loss", lambda model: Halved())
+    pairs = Memory(size=32)
+    pairs.images[:] = -0.1
+    settings = {"image_size": 32, "kl_weight": 0.0, "perceptual_weight": 3.0, "adversarial_weight": 0.0}
+    made = autoencoder(**settings, adversarial=adversarial)
+    made.network.encode = lambda images: (torch.zeros(len(images), 2, 16, 16), torch.ones(len(images), 2, 16, 16))
+    made.network.decode = lambda latents: made.network.grey * torch.ones(len(latents), 1, 32, 32)
+    made.fit(pairs, run)
+    made.network.requires_grad_(True)
+    loss = trainings.losses["autoencoder"](pairs.images, pairs.masks, rng())
+    assert loss.item() == pytest.approx(0.4 + 3 * 0.2, rel=1e-5)
 
 
 def test_dice_and_cross_entropy_by_hand() -> None:

@@ -1,5 +1,6 @@
 """What each method shows its network in training, and what it wants of it: one that knows the answer has no loss."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,16 +109,23 @@ def test_the_sigmoid_weighs_lesion_more_than_background(
     assert loss == pytest.approx(4 * torch.sigmoid(2 * pairs.masks - 1).mean().item(), rel=1e-4)
 
 
-def test_ddpm_learns_the_images(trainings: Trainings, pairs: Memory, run: RunDirectory) -> None:
-    generator = DDPM({**MODEL, "schedule": NOISY}, {})
-    generator.network = Spy(knows(pairs.images, generator.schedule))
+ORACLES = {"v": knows, "epsilon": knows_eps}
+
+
+@pytest.mark.parametrize("prediction", ORACLES)
+def test_ddpm_learns_the_images(trainings: Trainings, pairs: Memory, run: RunDirectory, prediction: str) -> None:
+    generator = DDPM({**MODEL, "schedule": NOISY, "prediction": prediction}, {})
+    generator.network = Spy(ORACLES[prediction](pairs.images, generator.schedule))
     generator.fit(pairs, run)
     assert trainings.losses["network"](pairs.images, pairs.masks, rng()).item() < 1e-8
 
 
-def test_segguided_sees_the_mask_as_it_is(trainings: Trainings, pairs: Memory, run: RunDirectory) -> None:
-    generator = SegGuidedDif({**MODEL, "schedule": NOISY}, {})
-    generator.network = Spy(knows(pairs.images, generator.schedule))
+@pytest.mark.parametrize("prediction", ORACLES)
+def test_segguided_sees_the_mask_as_it_is(
+    trainings: Trainings, pairs: Memory, run: RunDirectory, prediction: str
+) -> None:
+    generator = SegGuidedDif({**MODEL, "schedule": NOISY, "prediction": prediction}, {})
+    generator.network = Spy(ORACLES[prediction](pairs.images, generator.schedule))
     generator.fit(pairs, run)
     assert trainings.losses["network"](pairs.images, pairs.masks, rng()).item() < 1e-8
     ((_, condition, _),) = generator.network.seen
@@ -195,6 +203,30 @@ def test_ldm_learns_scaled_draws_of_the_latents_and_the_share_of_lesion(
     wide = torch.cat([mean, torch.full_like(sigma, 8.0)], dim=1)
     trainings.losses["network"](wide, masks, rng())
     assert (generator.network.seen[1][0] - 0.25 * mean).std().item() == pytest.approx(0.25 * 8, rel=0.1)
+
+
+@pytest.mark.parametrize("prediction", ORACLES)
+@pytest.mark.parametrize("method", ["ldm", "controlnet"])
+def test_what_is_wanted_of_a_latent_network(
+    trainings: Trainings, pairs: Memory, tmp_path: Path, parts: UnconditionalLDM, method: str, prediction: str
+) -> None:
+    run = RunDirectory(tmp_path, 0, 0, needs={"autoencoder": tmp_path, "base": tmp_path})
+    spy = Spy()
+    if method == "ldm":
+        model = {"network": NETWORK, "training": TRAINING, "schedule": NOISY, "prediction": prediction}
+        generator: Any = LDM(model, {})
+        generator.fit(pairs, run)
+        generator.network, key, schedule = spy, "network", generator.schedule
+    else:
+        parts.model = dataclasses.replace(parts.model, prediction=prediction)
+        generator = ControlNet({"training": TRAINING, "embedding_channels": [4, 8]}, {})
+        generator.fit(pairs, run)
+        generator.steered = lambda x_t, masks, t: spy(x_t, masks, t)
+        key, schedule = "control", parts.schedule
+    mean = encoded(trainings.pools[key], len(pairs))[0].chunk(2, dim=1)[0]
+    spy.answer = ORACLES[prediction](0.25 * mean, schedule)
+    latents = torch.cat([mean, torch.zeros_like(mean)], dim=1)
+    assert trainings.losses[key](latents, pairs.masks, rng()).item() < 1e-6
 
 
 def test_controlnet_starts_from_its_base_and_sees_the_masks(

@@ -15,7 +15,7 @@ from training_study import PIG, SIZE, fit_words, pig_model, start
 from pig.cli import main
 from pig.files import atomic_directory, atomic_path
 from pig.generator import RunDirectory
-from pig.stopping import SIGNALS, Stopped, heeding_signals
+from pig.stopping import SIGNALS, Stopped, handling_signals
 from pig.training import TrainingSettings, train
 
 
@@ -62,7 +62,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 def test_a_signal_ends_a_training_in_a_checkpoint(tmp_path: Path, number: signal.Signals) -> None:
     whole = run_phases(tmp_path / "whole", Steps(), Steps())
     cut = tmp_path / "cut"
-    with heeding_signals(), pytest.raises(Stopped, match="phase0 was stopped after step 4 of 10"):
+    with handling_signals(), pytest.raises(Stopped, match="phase0 was stopped after step 4 of 10"):
         run_phases(cut, Steps(4, number))
     assert [path.name for path in (cut / "phase0").glob("step*")] == ["step000000004.safetensors"]
     first, second = Steps(), Steps()
@@ -73,7 +73,7 @@ def test_a_signal_ends_a_training_in_a_checkpoint(tmp_path: Path, number: signal
 def test_a_finished_phase_is_not_trained_again(tmp_path: Path) -> None:
     whole = run_phases(tmp_path / "whole", Steps(), Steps())
     cut = tmp_path / "cut"
-    with heeding_signals(), pytest.raises(Stopped, match="phase1 was stopped after step 3 of 10"):
+    with handling_signals(), pytest.raises(Stopped, match="phase1 was stopped after step 3 of 10"):
         run_phases(cut, Steps(), Steps(3))
     first, second = Steps(), Steps()
     assert same(whole, run_phases(cut, first, second))
@@ -95,7 +95,7 @@ def test_a_phase_that_was_killed_before_its_first_checkpoint_begins_alike(tmp_pa
 
 
 def test_a_signal_in_the_last_step_is_not_lost(tmp_path: Path) -> None:
-    with heeding_signals(), pytest.raises(Stopped, match="stopped by SIGTERM"):
+    with handling_signals(), pytest.raises(Stopped, match="stopped by SIGTERM"):
         run_phases(tmp_path, Steps(10))
     assert (tmp_path / "phase0" / "step000000010.safetensors").exists()
 
@@ -112,7 +112,7 @@ def test_without_the_command_line_signals_are_the_callers_own(
 @pytest.mark.parametrize("writer", [atomic_path, atomic_directory])
 def test_other_work_leaves_nothing_half_written(tmp_path: Path, writer: type[atomic_path]) -> None:
     handler = signal.getsignal(signal.SIGTERM)
-    with heeding_signals(), pytest.raises(Stopped, match="SIGTERM"), writer(tmp_path / "result.npz") as temporary:
+    with handling_signals(), pytest.raises(Stopped, match="SIGTERM"), writer(tmp_path / "result.npz") as temporary:
         file = temporary / "part" if temporary.is_dir() else temporary
         file.write_text("half")
         os.kill(os.getpid(), signal.SIGTERM)

@@ -66,7 +66,7 @@ if IMPORTED:
             " --out {output:q} --threads {threads} --events {params.events:q} &> {log:q}"
 
 
-# A look at the data. Errors stop in the next rule, since Snakemake deletes what a failed job has written. Its code is
+# A report on the data. Errors stop in the next rule, since Snakemake deletes what a failed job has written. Its code is
 # that which decides on errors: another layout of the page is no reason to train again.
 rule report_data:
     input:
