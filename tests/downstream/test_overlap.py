@@ -61,3 +61,8 @@ def test_scores_keep_the_index_of_the_counts() -> None:
 def test_masks_of_different_shape_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(1, 1, 2\).*\(1, 1, 3\)"):
         confusion_counts(masks("##"), masks("###"))
+
+
+def test_one_pixel_found_is_all_of_one() -> None:
+    scores = overlap_scores(pd.DataFrame({"tp": [1], "fp": [0], "fn": [0]}))
+    assert scores.to_numpy().tolist() == [[1.0, 1.0, 1.0, 1.0]]
