@@ -135,7 +135,7 @@ def test_pods_make_the_shard_of_a_local_run_though_the_first_training_dies(
     def limits(name: str) -> list[str | None]:
         return [spec["containers"][0]["resources"]["limits"].get(name) for spec in kubernetes.submitted]
 
-    assert limits("memory") == ["2000M", "4000M", "8000M", "4000M"]
+    assert limits("memory") == ["2001M", "4000M", "8000M", "4000M"]  # 2 x 2 x 100 slices of 32 x 32 are 1 MiB
     assert limits("nvidia.com/gpu") == [None, "1", "1", "1"]
     assert [bool(spec.get("tolerations")) for spec in kubernetes.submitted] == [False, True, True, True]
     assert {spec["containers"][0]["image"] for spec in kubernetes.submitted} == {"pig-benchmark:0.1.0"}
