@@ -21,7 +21,8 @@ from pig.data.doubts import doubtful_grey, doubtful_mask, doubtful_names, mixed_
 from pig.data.folds import make_folds, refuse_without_lesion
 from pig.data.likeness import ALIKE, BITS, difference_hash, nearest_stranger
 from pig.data.manifest import read_manifest, read_table, refuse, row_number
-from pig.data.preprocess import PreprocessSettings, Slice, group_volumes, prepare_volume
+from pig.data.preprocess import group_volumes
+from pig.data.volume import PreprocessSettings, Slice, prepare_volume
 from pig.errors import UserError
 from pig.files import atomic_path, read_json, write_json
 from pig.processes import process_pool

@@ -5,88 +5,25 @@ slices are cut by one box and windowed alike, so that they still lie on each oth
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args, get_type_hints
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from pig.data.breast import orient
 from pig.data.geometry import Geometry
-from pig.data.images import GREY_LEVELS, as_mask, read_grey, read_labels
 from pig.data.manifest import read_manifest, refuse, row_number
 from pig.data.pseudonyms import pseudonymise
-from pig.data.resize import resize_image, resize_mask
 from pig.data.store import Store, allocate, complete
+from pig.data.volume import Prepared, Slice, prepare_volume
+from pig.data.volume import PreprocessSettings as PreprocessSettings
 from pig.errors import UserError
 from pig.files import atomic_directory
 from pig.processes import process_pool
 from pig.progress import track
 
 logger = logging.getLogger("pig")
-
-WINDOW = (0.005, 0.995)  # shares of the pixels that are not blank
-UNSEEN = 0.1  # share of a lesion that may lie where the image is blanked or cut off: outlines drawn by hand stick out
-
-
-@dataclass(frozen=True)
-class PreprocessSettings:
-    """How pairs are brought to one size.
-
-    Attributes:
-        size: height and width of the stored pairs, in pixels.
-        fit: "stretch" scales height and width each by itself, as the paper does; "pad" keeps the proportions and
-            fills up with background below and on the right, so that a chest wall on the left stays at the edge.
-        anatomy: "breast" finds the breast, blanks what is outside it (labels, tape, film edges) and mirrors what has
-            the chest wall on the right; "any" knows of no anatomy.
-        window: which grey values become [-1, 1]: "percentile", those between the 0.5th and the 99.5th percentile of a
-            volume; "full", all of the pixel type, for images that were windowed before.
-        colour: "refuse" images with colours, or turn them into their "luminance".
-        empty_masks: "refuse" pairs without a lesion, or "keep" them.
-    """
-
-    size: int
-    fit: Literal["stretch", "pad"] = "stretch"
-    anatomy: Literal["any", "breast"] = "any"
-    window: Literal["percentile", "full"] = "percentile"
-    colour: Literal["refuse", "luminance"] = "refuse"
-    empty_masks: Literal["refuse", "keep"] = "refuse"
-
-    def __post_init__(self) -> None:
-        if self.size < 1:
-            raise UserError(f"preprocessing.size is {self.size}; give the height and width in pixels.")
-        for name, choices in CHOICES.items():
-            if (value := getattr(self, name)) not in choices:
-                raise UserError(f"preprocessing.{name} is {value!r}; it is {' or '.join(map(repr, choices))}.")
-
-
-CHOICES = {name: get_args(hint) for name, hint in get_type_hints(PreprocessSettings).items() if name != "size"}
-
-
-class Slice(NamedTuple):
-    """One row of the manifest (0-based) and its files."""
-
-    row: int
-    image_path: str
-    mask_path: str
-
-
-# Called with each file that could be read: its row, "image" or "mask", and its pixels.
-Look = Callable[[int, Literal["image", "mask"], NDArray[Any]], None]
-
-
-class Prepared(NamedTuple):
-    """What became of a volume: either faults, (row, sentence), or everything else; doubts, alike, in both cases."""
-
-    faults: list[tuple[int, str]]
-    images: NDArray[np.uint16] | None = None
-    masks: NDArray[np.uint8] | None = None
-    geometry: Geometry | None = None
-    doubts: Sequence[tuple[int, str]] = ()
 
 
 def build_store(
@@ -169,148 +106,3 @@ def group_volumes(manifest: pd.DataFrame) -> list[list[Slice]]:
         key = (patient, name) if name else (row,)
         volumes.setdefault(key, []).append(Slice(row, image_path, mask_path))
     return list(volumes.values())
-
-
-def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look = lambda *_: None) -> Prepared:
-    """Read, turn, cut, window and resize the slices of one volume.
-
-    What is done to an image is computed from the images of its volume alone: anything taken from a mask would show
-    where the lesion is. Blank is what equals the smallest grey value of the volume. The box around everything else,
-    in any slice, is kept; of a mask, what lies outside the box is cut off. A lesion of which more than ``UNSEEN`` lies
-    there, or outside the breast, is a fault, and less of it a doubt. Grey values from the 0.5th to the 99.5th
-    percentile of the pixels of the volume that are not blank become [-1, 1] (0..65535 in the store); what lies
-    outside them is clipped, so that blank is -1. The settings may ask for another window, and for breasts to be found
-    first. ``look`` sees every image and label map as it was read.
-
-    Returns:
-        images uint16 and masks uint8 {0, 1}, both [slices, size, size], and the geometry; or the faults.
-    """
-    slices: list[tuple[NDArray[Any], NDArray[np.uint8]]] = []
-    faults: list[tuple[int, str]] = []
-    for item in volume:
-        image, mask, wrong = _read_pair(item, settings, look)
-        if not wrong and slices and image.shape != slices[0][0].shape:
-            wrong = [f"{item.image_path} is {_size(image)}, other slices of its volume {_size(slices[0][0])}"]
-        if not wrong:
-            slices.append((image, mask))
-        faults += [(item.row, fault) for fault in wrong]
-    if faults:
-        return Prepared(faults)
-
-    sources, lesions = [image for image, _ in slices], [mask for _, mask in slices]
-    seen, flipped = np.ones(sources[0].shape, bool), False
-    if settings.anatomy == "breast":
-        sources, seen, flipped = orient(sources)
-        lesions = [mask[:, ::-1] for mask in lesions] if flipped else lesions
-    blank = min(int(image.min()) for image in sources)
-    if settings.window == "full":
-        low, high = 0, int(np.iinfo(sources[0].dtype).max)
-    else:
-        low, high = _window(sources, blank)
-    if low == high:
-        sentence = f"no contrast: {WINDOW[0]:.1%} and {WINDOW[1]:.1%} of the grey values of its volume are {low}"
-        return Prepared([(volume[0].row, sentence)])
-    grey = np.clip((np.arange(GREY_LEVELS) - low) / (high - low), 0, 1) * (GREY_LEVELS - 1)
-
-    geometry = _geometry(sources, blank, flipped, settings)
-    cut = (
-        slice(geometry.crop_y0, geometry.crop_y0 + geometry.crop_h),
-        slice(geometry.crop_x0, geometry.crop_x0 + geometry.crop_w),
-    )
-    size = settings.size
-    shape = (len(slices), size, size)
-    images, masks = np.empty(shape, np.uint16), np.empty(shape, np.uint8)
-    doubts: list[tuple[int, str]] = []
-    for position, (image, mask) in enumerate(zip(sources, lesions, strict=True)):
-        images[position] = np.rint(resize_image(_padded(grey[image[cut]], geometry), size, size))
-        masks[position] = resize_mask(_padded(mask[cut], geometry), size, size)
-        item = volume[position]
-        total, unseen = int(mask.sum()), int(mask.sum() - (mask & seen)[cut].sum())
-        if unseen:
-            where = "outside the breast" if settings.anatomy == "breast" else "on the blank border that is cut off"
-            sentence = f"{unseen} of {total} pixels of the lesion in {item.mask_path} lie {where}"
-            if unseen > UNSEEN * total:
-                sentence += "; check that the mask belongs to the image, is turned as it is, and is not inverted"
-                if settings.anatomy == "breast":
-                    sentence += ", or, if the breast was not found, set preprocessing.anatomy to any"
-            (faults if unseen > UNSEEN * total else doubts).append((item.row, sentence))
-        if total > unseen and not masks[position].any():
-            sentence = (
-                f"{item.mask_path} vanishes at {size} x {size} pixels: nowhere does the lesion cover "
-                "half a pixel; choose a larger preprocessing.size, or leave the row out"
-            )
-            faults.append((item.row, sentence))
-    return Prepared(faults, doubts=doubts) if faults else Prepared([], images, masks, geometry, doubts)
-
-
-def _padded(pixels: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
-    # Most volumes are not padded, and NumPy copies even then.
-    padding = ((0, geometry.pad_h), (0, geometry.pad_w))
-    return np.pad(pixels, padding) if geometry.pad_h or geometry.pad_w else pixels
-
-
-def _window(images: Iterable[NDArray[Any]], blank: int) -> tuple[int, int]:
-    """Return the percentiles of ``WINDOW``: the smallest grey values that this share of the pixels do not exceed."""
-    histogram = np.zeros(GREY_LEVELS, np.int64)
-    for image in images:
-        histogram += np.bincount(image.ravel(), minlength=GREY_LEVELS)
-    histogram[: blank + 1] = 0
-    below = np.cumsum(histogram)
-    low, high = (int(np.searchsorted(below, share * below[-1])) for share in WINDOW)
-    return low, high
-
-
-def _geometry(images: list[NDArray[Any]], blank: int, flipped: bool, settings: PreprocessSettings) -> Geometry:
-    source_h, source_w = images[0].shape
-    in_row, in_column = np.zeros(source_h, bool), np.zeros(source_w, bool)
-    for image in images:
-        kept = image > blank
-        in_row |= kept.any(axis=1)
-        in_column |= kept.any(axis=0)
-    (y0, y1), (x0, x1) = np.flatnonzero(in_row)[[0, -1]], np.flatnonzero(in_column)[[0, -1]]
-    height, width = int(y1 - y0 + 1), int(x1 - x0 + 1)
-    side_h, side_w = (height, width) if settings.fit == "stretch" else (max(height, width),) * 2
-    return Geometry(
-        source_h=source_h,
-        source_w=source_w,
-        crop_y0=int(y0),
-        crop_x0=int(x0),
-        crop_h=height,
-        crop_w=width,
-        pad_h=side_h - height,
-        pad_w=side_w - width,
-        scale_y=settings.size / side_h,
-        scale_x=settings.size / side_w,
-        flip=int(flipped),
-    )
-
-
-def _read_pair(
-    item: Slice, settings: PreprocessSettings, look: Look
-) -> tuple[NDArray[Any], NDArray[np.uint8], list[str]]:
-    """Return image, mask, and what is wrong with them; with faults, the arrays mean nothing."""
-    image, mask, faults = np.empty((0, 0), np.uint8), np.empty((0, 0), np.uint8), []
-    try:
-        image = read_grey(item.image_path, settings.colour)
-        look(item.row, "image", image)
-        if image.min() == image.max():
-            faults.append(f"{item.image_path} is blank: every pixel is {image.min()}")
-    except UserError as error:
-        faults.append(str(error))
-    try:
-        labels = read_labels(item.mask_path)
-        look(item.row, "mask", labels)
-        mask = as_mask(labels, item.mask_path)
-        if settings.empty_masks == "refuse" and not mask.any():
-            faults.append(
-                f"{item.mask_path} is an empty mask; leave the row out, or set preprocessing.empty_masks to keep"
-            )
-    except UserError as error:
-        faults.append(str(error))
-    if image.size and mask.size and image.shape != mask.shape:
-        faults.append(f"{item.mask_path} is {_size(mask)}, its image {_size(image)}; they must match")
-    return image, mask, faults
-
-
-def _size(array: NDArray[Any]) -> str:
-    return f"{array.shape[1]} x {array.shape[0]} pixels"

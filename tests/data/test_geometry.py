@@ -9,7 +9,8 @@ from study_files import lesion, write_png, write_study
 
 from pig.data.breast import orient
 from pig.data.geometry import to_source
-from pig.data.preprocess import PreprocessSettings, Slice, build_store, prepare_volume
+from pig.data.preprocess import build_store
+from pig.data.volume import PreprocessSettings, Slice, prepare_volume
 
 
 def mammogram(right: bool = False) -> tuple[np.ndarray, np.ndarray]:

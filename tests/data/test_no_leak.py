@@ -11,7 +11,8 @@ from test_geometry import mammogram
 
 from pig.data.breast import orient
 from pig.data.geometry import to_source
-from pig.data.preprocess import Prepared, PreprocessSettings, Slice, build_store, prepare_volume
+from pig.data.preprocess import build_store
+from pig.data.volume import Prepared, PreprocessSettings, Slice, prepare_volume
 from pig.errors import UserError
 
 

@@ -11,15 +11,10 @@ from PIL import Image
 from study_files import lesion, ramp, write_png, write_study
 
 from pig.data.images import read_grey, read_mask
-from pig.data.preprocess import (
-    PreprocessSettings,
-    Slice,
-    build_store,
-    group_volumes,
-    prepare_volume,
-)
+from pig.data.preprocess import build_store, group_volumes
 from pig.data.resize import resize_image, resize_mask
 from pig.data.store import Store
+from pig.data.volume import PreprocessSettings, Slice, prepare_volume
 from pig.errors import UserError
 
 

@@ -129,7 +129,7 @@ MUTANTS = [
     Mutant("first weights of a segmentation do not depend on the seed", SEGMENTATION,
            'seed_of(seed, fold, "segmentation", "weights")', 'seed_of(fold, "segmentation", "weights")', LEARNS),
     # The picture does not tell the answer
-    Mutant("the crop is widened to include the mask", "pig/data/preprocess.py",
+    Mutant("the crop is widened to include the mask", "pig/data/volume.py",
            "geometry = _geometry(sources, blank, flipped, settings)",
            "geometry = _geometry([i | m for i, m in zip(sources, lesions)], blank, flipped, settings)",
            "tests/data/test_no_leak.py"),
