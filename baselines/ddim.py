@@ -6,11 +6,11 @@ from typing import Any
 from torch import Tensor
 
 from baselines.ddpm import DDPM
-from baselines.settings import ImageModel as Model
 from baselines.settings import UniformSampling as Sampling
 from pig.device import in_autocast, pick_device
 from pig.diffusion.steps import sample_images
 from pig.generator import Pairs, check_steps
+from pig.model_settings import ImageModel as Model
 from pig.settings import parse
 
 

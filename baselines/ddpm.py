@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from baselines.settings import AncestralSampling as Sampling
-from baselines.settings import ImageModel as Model
 from pig.data.store import PairDataset
 from pig.device import in_autocast, pick_device
 from pig.diffusion.paired import diffusion_loss
 from pig.diffusion.steps import sample_images
 from pig.generator import Identity, Pairs, RunDirectory, build_schedule, load_weights, save_weights
+from pig.model_settings import ImageModel as Model
 from pig.networks import ConditionalUNet
 from pig.settings import parse
 from pig.training import train

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pig.model_settings import (
+    ImageModel,
     NetworkSettings,
     Prediction,
     ScheduleSettings,
@@ -17,23 +18,6 @@ from pig.model_settings import (
     steps_errors,
 )
 from pig.settings import Error, not_positive, refuse
-
-
-@dataclass(frozen=True)
-class ImageModel:
-    """A diffusion of images of ``image_size`` pixels."""
-
-    needs: ClassVar[Mapping[str, str]] = {}
-
-    image_size: int
-    training: TrainingSettings
-    network: NetworkSettings = field(default_factory=NetworkSettings)
-    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
-    prediction: Prediction = "epsilon"
-    antithetic: bool = False
-
-    def __post_init__(self) -> None:
-        refuse([*not_positive(self, "image_size"), *self.network.size_errors(self.image_size, "image_size")], self)
 
 
 @dataclass(frozen=True)

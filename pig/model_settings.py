@@ -5,8 +5,8 @@ Nothing here imports torch, so that a plan can check them.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 from pig.errors import UserError
 from pig.settings import Error, not_positive, refuse
@@ -132,6 +132,32 @@ class ScheduleSettings:
                 yield name, f"must be between 0 and 1, got {getattr(self, name)}."
         if self.beta_1 > self.beta_T:
             yield "beta_1", f"must be at most beta_T, {self.beta_T}, since the noise grows with t; got {self.beta_1}."
+
+
+@dataclass(frozen=True)
+class ImageModel:
+    """One or more diffusions at the pixels of an image.
+
+    Attributes:
+        image_size: pixels of a side.
+        training: of each network.
+        network: of each diffusion.
+        schedule: of each diffusion.
+        prediction: of each network.
+        antithetic: mirrored timesteps in each batch.
+    """
+
+    needs: ClassVar[Mapping[str, str]] = {}
+
+    image_size: int
+    training: TrainingSettings
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
+    prediction: Prediction = "epsilon"
+    antithetic: bool = False
+
+    def __post_init__(self) -> None:
+        refuse([*not_positive(self, "image_size"), *self.network.size_errors(self.image_size, "image_size")], self)
 
 
 def norm_errors(channels: tuple[int, ...], groups: int) -> Iterator[Error]:

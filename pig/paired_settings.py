@@ -1,23 +1,20 @@
 """The settings of PIG: what is trained, and how pairs are drawn. Nothing here imports torch."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from pig.model_settings import NetworkSettings, Prediction, ScheduleSettings, TrainingSettings, steps_errors
+from pig.model_settings import ImageModel, steps_errors
 from pig.settings import Error, not_positive, refuse
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(ImageModel):
     """What is trained. Where the paper and its official code differ, the defaults are the paper's.
 
+    The paper predicts epsilon; antithetic timesteps are the official code's.
+
     Attributes:
-        image_size: pixels of a side.
-        training: of both networks.
-        network: of both networks.
-        schedule: of both diffusions.
-        prediction: of both networks; the paper predicts epsilon.
         condition: what the denoiser is trained on: the clean mask, or the guider's one-step estimate of it, as in
             the official code. With the clean mask and ``sampling.clip`` off (the paper) the denoiser meets in
             sampling estimates that it never saw: at high t they are off by sqrt((1 - alpha_bar_t) / alpha_bar_t)
@@ -25,23 +22,11 @@ class Model:
             times at its first step.
         clamp_condition: keep that estimate in [-1, 1].
         loss_weight: "sigmoid" of the condition on each pixel of the denoiser's loss, as in the official code.
-        antithetic: mirrored timesteps in each batch, as in the official code.
     """
 
-    needs: ClassVar[Mapping[str, str]] = {}
-
-    image_size: int
-    training: TrainingSettings
-    network: NetworkSettings = field(default_factory=NetworkSettings)
-    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
-    prediction: Prediction = "epsilon"
     condition: Literal["clean", "predicted"] = "clean"
     clamp_condition: bool = False
     loss_weight: Literal["none", "sigmoid"] = "none"
-    antithetic: bool = False
-
-    def __post_init__(self) -> None:
-        refuse([*not_positive(self, "image_size"), *self.network.size_errors(self.image_size, "image_size")], self)
 
 
 @dataclass(frozen=True)

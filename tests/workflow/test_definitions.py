@@ -88,7 +88,7 @@ def test_what_a_class_derives_from(write: Write, path: str, wanted: str, expecte
     ("path", "section", "expected"),
     [
         ("pig.paired_diffusion.PairedDiffusion", "model", "pig.paired_settings.Model"),
-        ("baselines.ddim.DDIM", "model", "baselines.settings.ImageModel"),
+        ("baselines.ddim.DDIM", "model", "pig.model_settings.ImageModel"),
         ("baselines.ddim.DDIM", "sampling", "baselines.settings.UniformSampling"),
         ("baselines.autoencoder.Autoencoder", "sampling", None),
         ("mine.Plain", "model", None),  # Model is a network there
