@@ -67,8 +67,7 @@ class Synthetic:
             raise UserError(f"'{name}' draws images without masks; a segmentation cannot learn from them.")
         if self.images.shape[1:] != (image_size, image_size):
             images, masks = resize_pairs(self.images, self.masks, image_size)
-            if vanished := int((self.masks.any((1, 2)) & ~masks.any((1, 2))).sum()):
-                logger.warning("%d synthetic lesions of %d vanish at %d pixels.", vanished, len(masks), image_size)
+            _warn_of_vanished(_vanished(self.masks, masks), len(masks), image_size)
             return SyntheticPool(images, masks)
         return SyntheticPool(self.images, self.masks)
 
@@ -120,6 +119,7 @@ def read_shards(paths: Sequence[str | Path], count: int | None = None, image_siz
 
     used = [shard for shard in shards if shard[1]["first"] < wanted]
     arrays: dict[str, NDArray[Any]] = {}
+    vanished = 0
     for path, provenance in used:
         first, last = provenance["first"], provenance["last"]
         with _opened(path) as archive:
@@ -133,14 +133,27 @@ def read_shards(paths: Sequence[str | Path], count: int | None = None, image_siz
                     kept = rows[: max(wanted - first - start, 0)]  # the rest is read for the checksum alone
                     if image_size is not None and rows.shape[1:] != (image_size, image_size):
                         resize = resize_images if name == "images" else resize_masks
-                        kept = resize(kept, image_size)
+                        drawn, kept = kept, resize(kept, image_size)
+                        vanished += _vanished(drawn, kept) if name == "masks" else 0
                     if name not in arrays:
                         arrays[name] = np.empty((wanted, *kept.shape[1:]), KINDS[name])
                     if kept.shape[1:] != arrays["images"].shape[1:]:
                         sizes = f"{list(kept.shape[1:])} pixels, not of {list(arrays['images'].shape[1:])}"
                         raise UserError(f"shard {path} holds {name} of {sizes} as the images before them; {AGAIN}")
                     arrays[name][first + start : first + start + len(kept)] = kept
+    if image_size is not None:
+        _warn_of_vanished(vanished, wanted, image_size)
     return Synthetic(arrays["images"], arrays.get("masks"), [provenance for _, provenance in used])
+
+
+def _vanished(drawn: NDArray[np.uint8], resized: NDArray[np.uint8]) -> int:
+    """Return how many masks have a lesion as they were drawn, and none at another size."""
+    return int((drawn.any((1, 2)) & ~resized.any((1, 2))).sum())
+
+
+def _warn_of_vanished(vanished: int, count: int, image_size: int) -> None:
+    if vanished:
+        logger.warning("%d synthetic lesions of %d vanish at %d pixels.", vanished, count, image_size)
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pig.cli import main
 from pig.data.resize import resize_pairs
 from pig.errors import UserError
-from pig.shards import Synthetic, read_shards
+from pig.shards import read_shards
 
 
 def write(path: Path, first: int, images: np.ndarray, masks: np.ndarray | None, **said: object) -> Path:
@@ -176,9 +176,15 @@ def test_a_count_is_a_number_of_pairs(command: str, count: str, capsys: pytest.C
     assert f"argument --count: expected a whole number, 1 or more, got '{count}'" in capsys.readouterr().err
 
 
-def test_synthetic_lesions_that_vanish_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("while_reading", [False, True])
+def test_synthetic_lesions_that_vanish_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, while_reading: bool
+) -> None:
     masks = np.zeros((3, 8, 8), np.uint8)
     masks[0, 0, 0] = masks[1, 2:4, 2:4] = 1  # a quarter of a new pixel, a whole one, and none
-    pool = Synthetic(np.zeros((3, 8, 8), np.uint16), masks, [{"generator": "g"}]).pool(4)
+    said = {"generator": "g", "fold": 0, "seed": 0, "model_files": {}, "first": 0, "last": 3}
+    images, provenance = np.zeros((3, 8, 8), np.uint16), np.array(json.dumps(said))
+    np.savez(tmp_path / "s.npz", images=images, masks=masks, first=np.array(0), provenance=provenance)
+    pool = read_shards([tmp_path / "s.npz"], image_size=4 if while_reading else None).pool(4)
     assert pool.masks.any((1, 2)).tolist() == [False, True, False]
-    assert "1 synthetic lesions of 3 vanish at 4 pixels" in caplog.text
+    assert caplog.text.count("1 synthetic lesions of 3 vanish at 4 pixels") == 1
