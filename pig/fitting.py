@@ -76,8 +76,9 @@ def fit(
     opened = Store.open(store)
     train_pairs, _ = split(opened, read_folds(folds), fold)
     patients = set(train_pairs.patients)
-    for part in needs.values():
-        patients |= set(read_description(part)["patients"])
+    described = {role: read_description(part) for role, part in needs.items()}  # hashes the weights of each part
+    for part in described.values():
+        patients |= set(part["patients"])
     torch.manual_seed(seed_of(seed, fold, name, "initial weights"))
     generator = find_class(cls)(model, sampling or {})
     generator.identity = Identity(name, fold, seed)
@@ -89,7 +90,7 @@ def fit(
         cls=cls,
         model=model,
         seed=seed,
-        needs={key: read_description(part)["files"] for key, part in needs.items()},
+        needs={role: part["files"] for role, part in described.items()},
     )
     generator.fit(train_pairs, RunDirectory(work, fold, seed, mark, needs))
     if team().rank > 0:

@@ -111,7 +111,7 @@ MUTANTS = [
     Mutant("first weights do not depend on the fold", "pig/fitting.py",
            'seed_of(seed, fold, name, "initial weights")', 'seed_of(seed, name, "initial weights")', SEEDS),
     Mutant("the patients of a part are not recorded", "pig/fitting.py",
-           'patients |= set(read_description(part)["patients"])', "pass", SEEDS),
+           'patients |= set(part["patients"])', "pass", SEEDS),
     Mutant("the order of masks does not depend on the fold", "pig/synthesis.py",
            'seed_of(seed, description["fold"], "masks")', 'seed_of(seed, "masks")', SEEDS),
     Mutant("a pair's noise does not depend on the fold", "pig/generator.py",
