@@ -28,17 +28,17 @@ PANEL = 40  # bytes a pixel of a panel of a figure
 def fit(config: Config, name: str, gpu: bool) -> int:
     """A training: the resized real pairs or their latents, and a batch's activations."""
     training = _section(config["generators"][name]["model"], "training")
-    batch = -(-training.get("batch_size", 1) // training.get("accumulate", 1))
+    batch = -(-_count(training, "batch_size") // _count(training, "accumulate"))
     activations = _network(config, name, batch, TRAINING) + _parts(config, name, batch)
     return _mib(_real(config, _size(config, name)) + _latents(config, name), activations, gpu)
 
 
-def synthesise(config: Config, name: str, count: int, gpu: bool) -> int:
-    """A shard of ``count`` pairs, twice when its batches are joined; resized real pairs, whose masks are given."""
+def synthesise(config: Config, name: str, gpu: bool) -> int:
+    """The pairs of a shard, twice when its batches are joined; resized real pairs, whose masks are given."""
     batch, owner = config["synthesis"]["batch_size"], _owner(config, name)
     size = _size(config, owner)
     activations = _network(config, owner, batch, SAMPLING) + _parts(config, owner, batch)
-    return _mib(2 * _pairs(count, size) + _real(config, size), activations, gpu)
+    return _mib(2 * _pairs(config["synthesis"]["shard_size"], size) + _real(config, size), activations, gpu)
 
 
 def segment(config: Config, synthetic: int, gpu: bool) -> int:
@@ -56,10 +56,10 @@ def fid(config: Config, name: str, gpu: bool) -> int:
     return _mib(held, FID_BATCH * size**2 * FEATURES, gpu)
 
 
-def gallery(config: Config, name: str, count: int) -> int:
+def gallery(config: Config, name: str) -> int:
     """All pairs of a shard, and 32 panels as matplotlib draws them."""
     size = _size(config, _owner(config, name))
-    return _mib(_pairs(count, size) + 32 * size**2 * PANEL, 0, False)
+    return _mib(_pairs(config["synthesis"]["shard_size"], size) + 32 * size**2 * PANEL, 0, False)
 
 
 def preprocess(config: Config, base: int, threads: int) -> int:
@@ -107,6 +107,12 @@ def _section(model: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """Return a section of a model's settings; a class of the user's may have none, or anything under that key."""
     section = model.get(key)
     return section if isinstance(section, Mapping) else {}
+
+
+def _count(section: Mapping[str, Any], key: str) -> int:
+    """Return a whole number of a section, or 1 where a class of the user's has none or something else there."""
+    value = section.get(key)
+    return value if isinstance(value, int) and value > 0 else 1
 
 
 def _needs(config: Config, name: str) -> list[str]:

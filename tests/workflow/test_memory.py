@@ -52,7 +52,7 @@ def config(size: int, count: int) -> dict[str, Any]:
         },
         "preprocessing": {"size": size},
         "generators": {"g": {"model": {"image_size": size, "network": NETWORK, "training": TRAINING}}},
-        "synthesis": {"batch_size": 4},
+        "synthesis": {"batch_size": 4, "shard_size": count},
         "segmentation": {"image_size": size, "training": TRAINING},
         "table1": {"count": count, "features": "encoder"},
     }
@@ -113,11 +113,13 @@ def peaks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]:
 
 REQUESTS: dict[str, Callable[[dict[str, Any], int], int]] = {
     "fit": lambda study, count: memory.fit(study, "g", False),
-    "synthesise": lambda study, count: memory.synthesise(study, "g", 8, False),
+    "synthesise": lambda study, count: memory.synthesise(
+        study | {"synthesis": {"batch_size": 4, "shard_size": 8}}, "g", False
+    ),
     "real": lambda study, count: memory.segment(study, 0, False),
     "segment": lambda study, count: memory.segment(study, count, False),
     "fid": lambda study, count: memory.fid(study, "g", False),
-    "gallery": lambda study, count: memory.gallery(study, "g", count),
+    "gallery": lambda study, count: memory.gallery(study, "g"),
 }
 
 
@@ -138,8 +140,9 @@ def test_what_the_terms_are() -> None:
     study["segmentation"] = {"image_size": 512, "training": TRAINING}
     assert memory.segment(study, 3072, True) == memory.BASE_WITH_GPU + 3 * 768  # 3,072 pairs of 512 px: 2.25 GiB
     study["generators"]["sampled"] = {"model_of": "g"}
-    assert memory.gallery(study, "sampled", 1024) == memory.BASE + 17  # 12 MiB of pairs, 5 of panels
-    assert memory.synthesise(study, "sampled", 1024, True) == int(memory.BASE_WITH_GPU + 24 + REAL * 64**2 * 3 / 2**20)
+    study["synthesis"] = {"batch_size": 4, "shard_size": 1024}
+    assert memory.gallery(study, "sampled") == memory.BASE + 17  # 12 MiB of pairs, 5 of panels
+    assert memory.synthesise(study, "sampled", True) == int(memory.BASE_WITH_GPU + 24 + REAL * 64**2 * 3 / 2**20)
     assert memory.preprocess(study, 2000, 8) == 2000 + 8 * 2 * 75
 
 
@@ -165,9 +168,19 @@ def test_latents_are_smaller_than_pixels() -> None:
     assert memory.fit(study, "ldm", True) == memory.BASE_WITH_GPU + REAL * 64**2 * 64 // 2**20
 
 
-@pytest.mark.parametrize("model", [{}, {"training": "long"}, {"network": "resnet", "channels": 3}, {"image_size": "L"}])
+@pytest.mark.parametrize(
+    "model",
+    [
+        {},
+        {"training": "long"},
+        {"training": {"batch_size": "big"}},
+        {"network": "resnet", "channels": 3},
+        {"image_size": "L"},
+    ],
+)
 def test_a_class_of_the_users_may_have_any_settings(model: dict[str, Any]) -> None:
     study = config(64, 100)
     study["generators"]["mine"] = {"model": model}
+    study["synthesis"] = {"batch_size": 4, "shard_size": 1000}
     assert memory.fit(study, "mine", False) == memory.BASE
-    assert memory.synthesise(study, "mine", 1000, False) == memory.BASE + 2 * 1000 * 64**2 * 3 // 2**20
+    assert memory.synthesise(study, "mine", False) == memory.BASE + 2 * 1000 * 64**2 * 3 // 2**20

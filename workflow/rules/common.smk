@@ -113,11 +113,6 @@ def memory_for_data(wildcards, threads, attempt):
     return (1500 * threads if OWN_DATA else 2000) * attempt
 
 
-def memory_for_gallery(name):
-    """MiB: the pairs of a generator's first shard."""
-    return memory.gallery(config, name, config["synthesis"]["shard_size"])
-
-
 def data_label():
     """The name of the data in table 2, with the word that weak masks must never lack."""
     name = config["dataset"]["name"]

@@ -113,7 +113,7 @@ rule gallery:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: memory_for_gallery(wildcards.generator) * attempt,
+        mem_mb=lambda wildcards, attempt: memory.gallery(config, wildcards.generator) * attempt,
         runtime=10,
     params:
         fold=FIGURE_FOLD,

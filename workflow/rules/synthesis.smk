@@ -17,9 +17,7 @@ rule synthesise:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=lambda wildcards, attempt: (
-            memory.synthesise(config, wildcards.generator, last(wildcards) - first(wildcards), bool(GPU)) * attempt
-        ),
+        mem_mb=lambda wildcards, attempt: memory.synthesise(config, wildcards.generator, bool(GPU)) * attempt,
         runtime=lambda wildcards, attempt: 360 * attempt,
     params:
         path=lambda wildcards: GENERATORS[wildcards.generator]["class"],
