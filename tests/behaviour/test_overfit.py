@@ -37,6 +37,12 @@ def overlap(one: Tensor, other: Tensor) -> float:
     return float(2 * (one & other).sum() / (one.sum() + other.sum()).clamp(min=1))
 
 
+def is_nearest(image: Tensor, pairs: Discs, which: int) -> bool:
+    """Return whether an image is near that of a pair, and nearer than to those of the others."""
+    differences = [(image - known).abs().mean().item() for known in pairs.images]
+    return differences.index(min(differences)) == which and differences[which] < 0.2
+
+
 def test_pig_draws_the_pairs_it_has_learnt(tmp_path: Path) -> None:
     torch.manual_seed(0)
     pairs = Discs()
@@ -51,9 +57,7 @@ def test_pig_draws_the_pairs_it_has_learnt(tmp_path: Path) -> None:
         best = scores.index(max(scores))
         assert scores[best] > 0.8
         # The image belongs to this mask, not to another: its grey values are those of this pair.
-        differences = [(image - known).abs().mean().item() for known in pairs.images]
-        assert differences.index(min(differences)) == best
-        assert differences[best] < 0.2
+        assert is_nearest(image, pairs, best)
         found.add(best)
     assert len(found) >= 3
 
@@ -68,6 +72,4 @@ def test_segguided_follows_the_masks_it_is_given(tmp_path: Path) -> None:
     drawn = generator.sample(range(6), pairs.masks[order])
     assert torch.equal(drawn.masks, pairs.masks[order].bool())
     for image, which in zip(drawn.images, order.tolist(), strict=True):
-        differences = [(image - known).abs().mean().item() for known in pairs.images]
-        assert differences.index(min(differences)) == which
-        assert differences[which] < 0.2
+        assert is_nearest(image, pairs, which)
