@@ -146,7 +146,7 @@ def read_shards(paths: Sequence[str | Path], count: int | None = None, image_siz
     return Synthetic(arrays["images"], arrays.get("masks"), [provenance for _, provenance in used])
 
 
-def _vanished(drawn: NDArray[np.uint8], resized: NDArray[np.uint8]) -> int:
+def _vanished(drawn: NDArray[Any], resized: NDArray[Any]) -> int:
     """Return how many masks have a lesion as they were drawn, and none at another size."""
     return int((drawn.any((1, 2)) & ~resized.any((1, 2))).sum())
 
