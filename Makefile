@@ -18,7 +18,6 @@ test: check
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy workflow/*.py
 	$(BIN)/snakefmt --check --line-length 120 Snakefile workflow
 	$(BIN)/snakemake --lint
 

@@ -8,8 +8,7 @@ training, with new optimisers. It is a part, not a generator: it is trained and 
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,19 +17,24 @@ from torch import Tensor, nn
 
 from baselines.settings import AutoencoderModel as Model
 from pig.data.store import PairDataset
-from pig.device import autocast, pick_device
 from pig.diffusion.draws import noise_like
-from pig.errors import UserError
-from pig.generator import Identity, RunDirectory, load_weights, save_weights
-from pig.progress import track
-from pig.settings import parse, refuse
-from pig.training import TrainingSettings, train
+from pig.methods.base import Identity
+from pig.methods.saved import SavedNetworks
+from pig.system.device import autocast, pick_device
+from pig.system.errors import UserError
+from pig.system.progress import track
+from pig.system.settings import parse, refuse
+from pig.training.loop import train
+from pig.training.run import TrainingRun
+from pig.training.settings import TrainingSettings
 
 BATCH = 16
 
 
-class Autoencoder:
+class Autoencoder(SavedNetworks):
     """Encoder and decoder; latents are scaled to unit variance by a factor that is saved with the weights."""
+
+    networks = ("network",)
 
     def __init__(self, model: Mapping[str, Any], sampling: Mapping[str, Any] | None = None) -> None:
         from monai.networks.nets import AutoencoderKL
@@ -55,7 +59,7 @@ class Autoencoder:
         side = self.model.image_size // self.model.factor
         return (self.model.latent_channels, side, side)
 
-    def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
+    def fit(self, pairs: PairDataset, run: TrainingRun) -> None:
         """Train on the images of ``pairs``, then set the scale of their latents."""
         refuse(self.model.part_errors({}))
         pairs = pairs.at(self.model.image_size)
@@ -94,7 +98,7 @@ class Autoencoder:
         return loss, decoded
 
     def _fit_against_discriminator(
-        self, settings: TrainingSettings, pairs: PairDataset, run: RunDirectory, similarity: nn.Module | None
+        self, settings: TrainingSettings, pairs: PairDataset, run: TrainingRun, similarity: nn.Module | None
     ) -> None:
         """Go on against a patch discriminator, with hinge losses and the adaptive weight of latent diffusion."""
         from monai.networks.nets import PatchDiscriminator
@@ -154,17 +158,6 @@ class Autoencoder:
     def scale(self) -> float:
         """What latents are multiplied with to have unit variance."""
         return float(self.network.get_buffer("scale"))
-
-    def save(self, path: Path) -> None:
-        """Write the weights and the scale."""
-        save_weights(path, autoencoder=self.network)
-
-    @classmethod
-    def load(cls, path: Path, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> Self:
-        """Return the autoencoder whose weights lie in ``path``."""
-        autoencoder = cls(model, sampling)
-        load_weights(path, autoencoder=autoencoder.network)
-        return autoencoder
 
 
 def latent_scale(mean: Tensor, sigma: Tensor) -> Tensor:

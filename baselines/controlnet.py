@@ -6,8 +6,7 @@ and no classifier-free guidance in sampling.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,30 +15,25 @@ from baselines.ldm import LatentPool, UnconditionalLDM, draw_latents
 from baselines.settings import ControlModel as Model
 from baselines.settings import UniformSampling as Sampling
 from pig.data.store import PairDataset
-from pig.device import in_autocast, pick_device
-from pig.diffusion.paired import diffusion_loss
-from pig.diffusion.steps import sample_images
-from pig.errors import UserError
-from pig.generator import (
-    Identity,
-    Pairs,
-    RunDirectory,
-    check_needs,
-    check_steps,
-    copy_part,
-    load_part,
-    load_weights,
-    save_weights,
-)
-from pig.settings import parse, refuse
-from pig.training import train
+from pig.diffusion.losses import diffusion_loss
+from pig.diffusion.sampling import sample_images
+from pig.diffusion.schedule import check_steps
+from pig.methods.base import Identity, Pairs
+from pig.methods.saved import OnTrainedPart
+from pig.system.device import in_autocast, pick_device
+from pig.system.errors import UserError
+from pig.system.settings import parse, refuse
+from pig.training.loop import train
+from pig.training.run import TrainingRun
 
 
-class ControlNet:
+class ControlNet(OnTrainedPart):
     """Images drawn, in latent space, for given masks, by a frozen base and its control network."""
 
     takes_masks = True
     makes_masks = False
+    networks = ("control",)
+    role = "base"
 
     def __init__(self, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> None:
         self.model = parse(Model, model, "model")
@@ -47,10 +41,11 @@ class ControlNet:
         self.identity = Identity()
         self.base: UnconditionalLDM  # comes with fit or load
 
-    def _build(self, base: UnconditionalLDM) -> None:
+    def build_on(self, part: UnconditionalLDM) -> None:
+        """Build the control network on a trained base, from its encoder."""
         from monai.networks.nets import ControlNet as Control
 
-        self.base = base
+        self.base = base = part
         self.image_size = base.image_size
         refuse(self.model.part_errors({"base": base.model, "base.autoencoder": base.autoencoder.model}))
         shape = base.model.network
@@ -82,11 +77,9 @@ class ControlNet:
         )
         return output
 
-    def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
+    def fit(self, pairs: PairDataset, run: TrainingRun) -> None:
         """Train the control network on the base that the configuration names under ``needs`` as ``base``."""
-        check_needs(self.model.needs, run.needs)
-        self._part = run.needs["base"]
-        self._build(load_part(self._part))
+        self.start(run.needs)
         pool = LatentPool(self.base.autoencoder, pairs.at(self.image_size))
         scale = self.base.autoencoder.scale
 
@@ -96,8 +89,8 @@ class ControlNet:
                 self.base.schedule,
                 draw_latents(latents, scale, rng),
                 rng,
-                self.base.model.prediction,
-                self.model.antithetic,
+                prediction=self.base.model.prediction,
+                antithetic=self.model.antithetic,
             )
 
         modules = train({"control": self.control}, {"control": loss}, pool, self.model.training, run, "control")
@@ -114,22 +107,8 @@ class ControlNet:
             in_autocast(lambda x_t, t: self.steered(x_t, masks, t)),
             self.base.schedule,
             self.identity.noise("image", indices, self.base.autoencoder.latent_shape, device).draw(),
-            self.sampling.steps,
-            self.base.model.prediction,
-            self.sampling.clip,
+            steps=self.sampling.steps,
+            prediction=self.base.model.prediction,
+            clip=self.sampling.clip,
         )
         return Pairs(self.base.autoencoder.decode(latents), masks > 0.5)
-
-    def save(self, path: Path) -> None:
-        """Write the weights, and the base beside them, so that the folder stands alone."""
-        save_weights(path, control=self.control)
-        copy_part(self._part, path / "base")
-
-    @classmethod
-    def load(cls, path: Path, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> Self:
-        """Return the generator whose weights lie in ``path``."""
-        generator = cls(model, sampling)
-        generator._part = path / "base"
-        generator._build(load_part(generator._part))
-        load_weights(path, control=generator.control)
-        return generator

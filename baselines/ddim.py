@@ -7,11 +7,12 @@ from torch import Tensor
 
 from baselines.ddpm import DDPM
 from baselines.settings import UniformSampling as Sampling
-from pig.device import in_autocast, pick_device
-from pig.diffusion.steps import sample_images
-from pig.generator import Pairs, check_steps
-from pig.model_settings import ImageModel as Model
-from pig.settings import parse
+from pig.diffusion.sampling import sample_images
+from pig.diffusion.schedule import check_steps
+from pig.methods.base import Pairs
+from pig.methods.settings import ImageModel as Model
+from pig.system.device import in_autocast, pick_device
+from pig.system.settings import parse
 
 
 class DDIM(DDPM):
@@ -29,6 +30,11 @@ class DDIM(DDPM):
         x_T = self.identity.noise("image", indices, shape, pick_device()).draw()
         network = in_autocast(self.network)
         images = sample_images(
-            network, self.schedule, x_T, self.uniform.steps, self.model.prediction, self.uniform.clip
+            network,
+            self.schedule,
+            x_T,
+            steps=self.uniform.steps,
+            prediction=self.model.prediction,
+            clip=self.uniform.clip,
         )
         return Pairs(images.clamp(-1, 1))

@@ -5,29 +5,32 @@ optimisation as the settings say, so that the table compares methods.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from baselines.settings import AncestralSampling as Sampling
 from pig.data.store import PairDataset
-from pig.device import in_autocast, pick_device
-from pig.diffusion.paired import diffusion_loss
-from pig.diffusion.steps import sample_images
-from pig.generator import Identity, Pairs, RunDirectory, build_schedule, load_weights, save_weights
-from pig.model_settings import ImageModel as Model
-from pig.networks import ConditionalUNet
-from pig.settings import parse
-from pig.training import train
+from pig.diffusion.losses import diffusion_loss
+from pig.diffusion.sampling import sample_images
+from pig.diffusion.schedule import build_schedule
+from pig.methods.base import Identity, Pairs
+from pig.methods.saved import SavedNetworks
+from pig.methods.settings import ImageModel as Model
+from pig.methods.unet import ConditionalUNet
+from pig.system.device import in_autocast, pick_device
+from pig.system.settings import parse
+from pig.training.loop import train
+from pig.training.run import TrainingRun
 
 
-class DDPM:
+class DDPM(SavedNetworks):
     """Images without masks, drawn by the ancestral sampler."""
 
     takes_masks = False
     makes_masks = False
+    networks = ("network",)
 
     def __init__(self, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> None:
         self.model = parse(Model, model, "model")
@@ -41,18 +44,22 @@ class DDPM:
         self.schedule = build_schedule(self.model.schedule)
         self.network = ConditionalUNet(self.model.network, channels=1, condition_channels=0)
 
-    def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
+    def fit(self, pairs: PairDataset, run: TrainingRun) -> None:
         """Train on the images of ``pairs``."""
 
         def loss(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
             return diffusion_loss(
-                self.network, self.schedule, images, rng, self.model.prediction, self.model.antithetic
+                self.network,
+                self.schedule,
+                images,
+                rng,
+                prediction=self.model.prediction,
+                antithetic=self.model.antithetic,
             )
 
         pairs = pairs.at(self.model.image_size)
-        self.network = train({"network": self.network}, {"network": loss}, pairs, self.model.training, run, "network")[
-            "network"
-        ]  # type: ignore[assignment]
+        modules = train({"network": self.network}, {"network": loss}, pairs, self.model.training, run, "network")
+        self.network = modules["network"]  # type: ignore[assignment]
 
     def sample(self, indices: range, masks: Tensor | None = None) -> Pairs:
         """Draw the images of these indices, cut to [-1, 1]."""
@@ -62,20 +69,9 @@ class DDPM:
             in_autocast(self.network),
             self.schedule,
             noise.draw(),
-            self.schedule.timesteps,
-            self.model.prediction,
-            self.sampling.clip,
+            steps=self.schedule.timesteps,
+            prediction=self.model.prediction,
+            clip=self.sampling.clip,
             ancestral_noise=noise.draw,
         )
         return Pairs(images.clamp(-1, 1))
-
-    def save(self, path: Path) -> None:
-        """Write the weights."""
-        save_weights(path, network=self.network)
-
-    @classmethod
-    def load(cls, path: Path, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> Self:
-        """Return the generator whose weights lie in ``path``."""
-        generator = cls(model, sampling)
-        load_weights(path, network=generator.network)
-        return generator

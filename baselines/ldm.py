@@ -7,8 +7,7 @@ the benchmark's U-Net, whose attention at the paper's settings works on 4 x 4 la
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,26 +18,18 @@ from baselines.autoencoder import Autoencoder
 from baselines.settings import LatentModel as Model
 from baselines.settings import UniformSampling as Sampling
 from pig.data.store import PairDataset
-from pig.device import in_autocast, pick_device
 from pig.diffusion.draws import noise_like
-from pig.diffusion.paired import diffusion_loss
-from pig.diffusion.steps import sample_images
-from pig.errors import UserError
-from pig.generator import (
-    Identity,
-    Pairs,
-    RunDirectory,
-    build_schedule,
-    check_needs,
-    check_steps,
-    copy_part,
-    load_part,
-    load_weights,
-    save_weights,
-)
-from pig.networks import ConditionalUNet
-from pig.settings import parse, refuse
-from pig.training import train
+from pig.diffusion.losses import diffusion_loss
+from pig.diffusion.sampling import sample_images
+from pig.diffusion.schedule import build_schedule, check_steps
+from pig.methods.base import Identity, Pairs
+from pig.methods.saved import OnTrainedPart
+from pig.methods.unet import ConditionalUNet
+from pig.system.device import in_autocast, pick_device
+from pig.system.errors import UserError
+from pig.system.settings import parse, refuse
+from pig.training.loop import train
+from pig.training.run import TrainingRun
 
 
 class LatentPool:
@@ -62,12 +53,14 @@ def draw_latents(mean_and_sigma: Tensor, scale: float, rng: torch.Generator) -> 
     return scale * (mean + sigma * noise_like(mean, rng))
 
 
-class LDM:
+class LDM(OnTrainedPart):
     """Images drawn, in latent space, for given masks."""
 
     takes_masks = True
     makes_masks = False
     condition_channels = 1
+    networks = ("network",)
+    role = "autoencoder"
 
     def __init__(self, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> None:
         self.model = parse(Model, model, "model")
@@ -76,8 +69,9 @@ class LDM:
         self.schedule = build_schedule(self.model.schedule)
         self.autoencoder: Autoencoder  # comes with fit or load
 
-    def _build(self, autoencoder: Autoencoder) -> None:
-        self.autoencoder = autoencoder
+    def build_on(self, part: Autoencoder) -> None:
+        """Build the network for the latents of a trained autoencoder."""
+        self.autoencoder = autoencoder = part
         self.image_size = autoencoder.model.image_size
         refuse(self.model.part_errors({"autoencoder": autoencoder.model}))
         self.network = ConditionalUNet(self.model.network, autoencoder.model.latent_channels, self.condition_channels)
@@ -86,11 +80,9 @@ class LDM:
         """Return what the network is given beside x_t: the share of lesion in each latent pixel."""
         return (F.adaptive_avg_pool2d(masks, self.autoencoder.latent_shape[-2:]),)
 
-    def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
+    def fit(self, pairs: PairDataset, run: TrainingRun) -> None:
         """Train on the latents of ``pairs``, by the autoencoder that the configuration names as ``autoencoder``."""
-        check_needs(self.model.needs, run.needs)
-        self._part = run.needs["autoencoder"]
-        self._build(load_part(self._part))
+        self.start(run.needs)
         pool = LatentPool(self.autoencoder, pairs.at(self.image_size))
         scale = self.autoencoder.scale
 
@@ -101,8 +93,8 @@ class LDM:
                 self.schedule,
                 draw_latents(latents, scale, rng),
                 rng,
-                self.model.prediction,
-                self.model.antithetic,
+                prediction=self.model.prediction,
+                antithetic=self.model.antithetic,
             )
 
         modules = train({"network": self.network}, {"network": loss}, pool, self.model.training, run, "network")
@@ -122,25 +114,11 @@ class LDM:
             in_autocast(lambda x_t, t: self.network(x_t, *condition, t)),
             self.schedule,
             self.identity.noise("image", indices, self.autoencoder.latent_shape, device).draw(),
-            self.sampling.steps,
-            self.model.prediction,
-            self.sampling.clip,
+            steps=self.sampling.steps,
+            prediction=self.model.prediction,
+            clip=self.sampling.clip,
         )
         return Pairs(self.autoencoder.decode(latents), masks > 0.5 if self.takes_masks else None)
-
-    def save(self, path: Path) -> None:
-        """Write the weights, and the autoencoder's beside them, so that the folder stands alone."""
-        save_weights(path, network=self.network)
-        copy_part(self._part, path / "autoencoder")
-
-    @classmethod
-    def load(cls, path: Path, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> Self:
-        """Return the generator whose weights lie in ``path``."""
-        generator = cls(model, sampling)
-        generator._part = path / "autoencoder"
-        generator._build(load_part(generator._part))
-        load_weights(path, network=generator.network)
-        return generator
 
 
 class UnconditionalLDM(LDM):

@@ -5,8 +5,7 @@ conditions. Differs: the network is the benchmark's own, so that the table compa
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,22 +13,26 @@ from torch import Tensor
 from baselines.settings import MaskedImageModel as Model
 from baselines.settings import UniformSampling as Sampling
 from pig.data.store import PairDataset
-from pig.device import in_autocast, pick_device
 from pig.diffusion.draws import uniform
-from pig.diffusion.paired import diffusion_loss
-from pig.diffusion.steps import sample_images
-from pig.errors import UserError
-from pig.generator import Identity, Pairs, RunDirectory, build_schedule, check_steps, load_weights, save_weights
-from pig.networks import ConditionalUNet
-from pig.settings import parse
-from pig.training import train
+from pig.diffusion.losses import diffusion_loss
+from pig.diffusion.sampling import sample_images
+from pig.diffusion.schedule import build_schedule, check_steps
+from pig.methods.base import Identity, Pairs
+from pig.methods.saved import SavedNetworks
+from pig.methods.unet import ConditionalUNet
+from pig.system.device import in_autocast, pick_device
+from pig.system.errors import UserError
+from pig.system.settings import parse
+from pig.training.loop import train
+from pig.training.run import TrainingRun
 
 
-class SegGuidedDif:
+class SegGuidedDif(SavedNetworks):
     """Images drawn for given masks."""
 
     takes_masks = True
     makes_masks = False
+    networks = ("network",)
 
     def __init__(self, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> None:
         self.model = parse(Model, model, "model")
@@ -39,7 +42,7 @@ class SegGuidedDif:
         self.schedule = build_schedule(self.model.schedule)
         self.network = ConditionalUNet(self.model.network, channels=1, condition_channels=1)
 
-    def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
+    def fit(self, pairs: PairDataset, run: TrainingRun) -> None:
         """Train on ``pairs``."""
         model = self.model
 
@@ -52,8 +55,8 @@ class SegGuidedDif:
                 self.schedule,
                 images,
                 rng,
-                model.prediction,
-                model.antithetic,
+                prediction=model.prediction,
+                antithetic=model.antithetic,
             )
 
         pairs = pairs.at(model.image_size)
@@ -73,19 +76,8 @@ class SegGuidedDif:
             network,
             self.schedule,
             self.identity.noise("image", indices, shape, device).draw(),
-            self.sampling.steps,
-            self.model.prediction,
-            self.sampling.clip,
+            steps=self.sampling.steps,
+            prediction=self.model.prediction,
+            clip=self.sampling.clip,
         )
         return Pairs(images.clamp(-1, 1), condition > 0.5)
-
-    def save(self, path: Path) -> None:
-        """Write the weights."""
-        save_weights(path, network=self.network)
-
-    @classmethod
-    def load(cls, path: Path, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> Self:
-        """Return the generator whose weights lie in ``path``."""
-        generator = cls(model, sampling)
-        load_weights(path, network=generator.network)
-        return generator

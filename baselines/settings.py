@@ -8,16 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pig.model_settings import (
-    ImageModel,
-    NetworkSettings,
-    Prediction,
-    ScheduleSettings,
-    TrainingSettings,
-    norm_errors,
-    steps_errors,
-)
-from pig.settings import Error, not_positive, refuse
+from pig.diffusion.settings import Prediction, ScheduleSettings, steps_errors
+from pig.methods.settings import ImageModel, NetworkSettings, norm_errors
+from pig.system.settings import Error, negative, not_positive, refuse
+from pig.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -78,6 +72,7 @@ class AutoencoderModel:
         yield from not_positive(
             self, "image_size", "channels", "latent_channels", "res_blocks", "norm_groups", "discriminator_channels"
         )
+        yield from negative(self, "kl_weight", "adversarial_weight", "perceptual_weight")
         yield from norm_errors(self.channels, self.norm_groups)
         if not self.channels:
             yield "channels", "needs a value for each level, and at least one."

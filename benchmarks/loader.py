@@ -22,8 +22,8 @@ import pandas as pd
 import torch
 
 from pig.data.store import PairDataset, Store, allocate, complete
-from pig.files import write_json
-from pig.record import processor
+from pig.system.files import write_json
+from pig.system.run_record import processor
 
 
 def make_store(folder: Path, count: int, size: int) -> Store:

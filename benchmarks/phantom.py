@@ -13,7 +13,7 @@ import numpy
 import scipy
 
 from pig.data.phantom import PhantomSettings, write_population
-from pig.files import write_json
+from pig.system.files import write_json
 
 
 def processor() -> str:

@@ -47,7 +47,8 @@ def mammogram(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def slices(folder: Path, count: int, jobs: int) -> dict[str, Any]:
     """Time ``build_store`` on ``count`` PNG slices."""
-    from pig.data.preprocess import PreprocessSettings, build_store
+    from pig.data.preprocess import build_store
+    from pig.data.settings import PreprocessSettings
 
     rows = []
     for number in range(8):

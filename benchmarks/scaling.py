@@ -18,8 +18,8 @@ from pathlib import Path
 
 import yaml
 
-from pig.files import write_json
-from pig.record import processor
+from pig.system.files import write_json
+from pig.system.run_record import processor
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pig.files import write_json
-from pig.record import processor
+from pig.system.files import write_json
+from pig.system.run_record import processor
 
 
 def computing(results: Path) -> dict[str, float]:

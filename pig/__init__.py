@@ -5,9 +5,9 @@ from typing import Any
 
 _HOMES = {
     "NoiseSchedule": "pig.diffusion.schedule",
-    "sample_pairs": "pig.diffusion.paired",
-    "load_generator": "pig.generator",
-    "UserError": "pig.errors",
+    "sample_pairs": "pig.diffusion.sampling",
+    "load_generator": "pig.methods.model_folder",
+    "UserError": "pig.system.errors",
 }
 __all__ = ["NoiseSchedule", "UserError", "load_generator", "sample_pairs"]
 

@@ -5,23 +5,24 @@ Settings are given as JSON or YAML text, or as the path of such a file.
 
 import argparse
 import gc
+import importlib
+import inspect
 import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from pig import commands
-from pig.errors import UserError
-from pig.events import recording
-from pig.files import disk_is_full
-from pig.gpus import check_promise, own_gpus
-from pig.status import announce
-from pig.stopping import EXIT_STATUS, Stopped, handling_signals
-from pig.team import is_first, launch, processes
+from pig.study.status import announce
+from pig.system.errors import UserError
+from pig.system.events import recording
+from pig.system.files import disk_is_full
+from pig.system.gpus import check_promise, own_gpus
+from pig.system.signals import EXIT_STATUS, Stopped, handling_signals
+from pig.training.team import is_first, launch, processes
 
 
 def settings(text: str) -> dict[str, Any]:
@@ -57,17 +58,16 @@ def positive(text: str) -> int:
     return int(text)
 
 
-ON_GPU = {commands.fit, commands.synthesise, commands.segment, commands.fid, commands.progress}
+ON_GPU = ("fit", "synthesise", "segment", "fid", "strip")
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Return the parser of the command line; the options of a command are the arguments of its step."""
     top = argparse.ArgumentParser(prog="pig", description=__doc__.splitlines()[0])
     subparsers = top.add_subparsers(dest="command", required=True)
 
-    def command(run: Callable[[argparse.Namespace], None], *shared: str) -> argparse.ArgumentParser:
-        sub = subparsers.add_parser(run.__name__.rstrip("_"), help=run.__doc__, description=run.__doc__)
-        sub.set_defaults(run=run)
+    def command(name: str, does: str, *shared: str) -> argparse.ArgumentParser:
+        sub = subparsers.add_parser(name, help=does, description=does)
         sub.add_argument("--threads", type=int, default=1, help="threads, or processes, to use (1)")
         sub.add_argument("--out", type=Path, required=True, help="file or folder to write")
         sub.add_argument("--events", type=Path, help="folder for events.jsonl, the progress of the command")
@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument(f"--{option}", **SHARED[option])
         return sub
 
-    sub = command(commands.phantom)
+    sub = command("phantom", "Make the built-in phantom data set.")
     sub.add_argument(
         "--settings",
         type=settings,
@@ -90,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--report", action="store_true", help="also write measured statistics beside their targets")
 
-    sub = command(commands.import_, "salt")
+    sub = command("import", "Import a data set in another layout: write a manifest.", "salt")
     sub.add_argument(
         "--from",
         dest="source",
@@ -100,37 +100,71 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--root", type=Path, required=True, help="folder or table of the data")
     sub.add_argument("--settings", type=settings, default={}, help="settings of the reader")
 
-    command(commands.preprocess, "settings", "salt").add_argument(
-        "--manifest", type=Path, required=True, help="table of images, masks and patients"
+    sub = command(
+        "check",
+        "Check the data before a run: read every file, report errors and warnings.",
+        "manifest",
+        "settings",
+        "seed",
     )
-    sub = command(commands.invert, "store")
+    sub.add_argument("--folds", type=int, required=True, help="number of folds")
+    sub.add_argument("--go-on", action="store_true", help="end with status 0 despite errors; `pig verdict` then fails")
+
+    sub = command("verdict", "Refuse data in which `pig check --go-on` has found errors.")
+    sub.add_argument("--found", type=Path, required=True, help="the errors.json of `pig check`")
+
+    command("preprocess", "Crop, resize and store the pairs of a manifest.", "manifest", "settings", "salt")
+
+    sub = command(
+        "invert", "Map masks, of a store or predicted for it, back to the pixels of the source images.", "store"
+    )
     sub.add_argument(
         "--masks", type=Path, help="folder of PNG masks named by rows of the store (the masks of the store)"
     )
-    sub = command(commands.check, "settings", "seed")
-    sub.add_argument("--manifest", type=Path, required=True, help="table of images, masks and patients")
-    sub.add_argument("--folds", type=int, required=True, help="number of folds")
-    sub.add_argument("--go-on", action="store_true", help="end with status 0 despite errors; `pig verdict` then fails")
-    command(commands.verdict).add_argument("--found", type=Path, required=True, help="the errors.json of `pig check`")
 
-    command(commands.folds, "store", "seed").add_argument("--count", type=int, required=True, help="number of folds")
+    sub = command("folds", "Split the patients into folds.", "store", "seed")
+    sub.add_argument("--count", type=int, required=True, help="number of folds")
 
-    sub = command(commands.fit, "store", "folds", "fold", "seed", "name", "class", "work", "sampling")
+    sub = command(
+        "fit",
+        "Train a generator on the training patients of a fold.",
+        "store",
+        "folds",
+        "fold",
+        "seed",
+        "name",
+        "class",
+        "work",
+        "sampling",
+    )
     sub.add_argument("--model", type=settings, required=True, help="settings of the model")
     sub.add_argument(
-        "--need", type=named, action="append", default=[], help="ROLE=DIR of a trained part that the generator needs"
+        "--need",
+        dest="needs",
+        type=named,
+        action="append",
+        default=[],
+        help="ROLE=DIR of a trained part that the generator needs",
     )
     sub.add_argument(
         "--processes", type=int, default=1, help="number of processes that share each batch, one per device (1)"
     )
 
-    sub = command(commands.synthesise, "store", "folds", "seed", "name", "class", "sampling")
+    sub = command(
+        "synthesise", "Draw pairs from a trained generator.", "store", "folds", "seed", "name", "class", "sampling"
+    )
     sub.add_argument("--model", type=Path, required=True, help="model folder")
     sub.add_argument("--first", type=int, required=True, help="index of the first pair")
     sub.add_argument("--last", type=int, required=True, help="index after the last pair")
-    sub.add_argument("--batch", type=int, default=64, help="pairs drawn at once (64)")
+    sub.add_argument("--batch", dest="batch_size", type=int, default=64, help="pairs drawn at once (64)")
 
-    sub = command(commands.export, "synthetic", "count", "salt")
+    sub = command(
+        "export",
+        "Write generated pairs as PNG, or with the real ones as an nnU-Net data set.",
+        "synthetic",
+        "count",
+        "salt",
+    )
     sub.add_argument("--format", choices=["png", "nnunet"], required=True, help="what to write")
     sub.add_argument("--bits", type=int, choices=[8, 16], default=8, help="bits of PNG images (8)")
     sub.add_argument("--store", type=Path, help="folder of the preprocessed pairs")
@@ -138,31 +172,61 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--number", type=int, help="number of the nnU-Net data set")
     sub.add_argument("--title", help="name of the nnU-Net data set")
 
-    sub = command(commands.segment, "store", "folds", "fold", "seed", "settings", "work", "count")
+    sub = command(
+        "segment",
+        "Train a segmentation on real and synthetic pairs, and count its true and false pixels on the test fold.",
+        "store",
+        "folds",
+        "fold",
+        "seed",
+        "settings",
+        "work",
+        "count",
+    )
     sub.add_argument("--synthetic", type=Path, nargs="*", help="shards of synthetic pairs; none: real data alone")
 
-    sub = command(commands.fid, "store", "folds", "fold", "count", "synthetic")
+    sub = command(
+        "fid",
+        "Measure the Frechet distance of synthetic images to a fold's training images.",
+        "store",
+        "folds",
+        "fold",
+        "count",
+        "synthetic",
+    )
     sub.add_argument("--features", choices=["encoder", "inception"], required=True, help="feature extractor")
     sub.add_argument("--weights", type=Path, help="weights of the features")
     sub.add_argument("--cache", type=Path, required=True, help="folder of cached features")
 
-    command(commands.table1, "row")
-    sub = command(commands.table2, "row")
+    command("table1", "Assemble the table of image quality.", "row")
+    sub = command("table2", "Assemble the table of segmentation.", "row")
     sub.add_argument("--folds", type=int, required=True, help="number of folds")
     sub.add_argument("--seeds", type=int, nargs="+", required=True, help="seeds of the segmentations")
 
-    command(commands.gallery, "store", "folds", "fold", "synthetic").add_argument(
-        "--label", required=True, help="name of the generator in the figure"
-    )
-    sub = command(commands.progress, "seed", "sampling")
+    sub = command("gallery", "Draw synthetic pairs beside real ones.", "store", "folds", "fold", "synthetic")
+    sub.add_argument("--label", required=True, help="name of the generator in the figure")
+
+    sub = command("strip", "Draw how pairs come out of noise, step by step (the paper's Fig. 3).", "seed", "sampling")
     sub.add_argument("--model", type=Path, required=True, help="model folder")
     sub.add_argument("--pairs", type=int, default=3, help="how many pairs to show (3)")
 
-    sub = subparsers.add_parser("status", help=commands.status.__doc__, description=commands.status.__doc__)
-    sub.set_defaults(run=commands.status, threads=1, events=None)
+    does = "Show which jobs of a study are done, running, failed and waiting, and the time left."
+    sub = subparsers.add_parser("status", help=does, description=does)
+    sub.set_defaults(threads=1, events=None)
     sub.add_argument("directory", type=Path, nargs="?", default=Path(), help="where the study runs (here)")
     sub.add_argument("--json", action="store_true", help="print JSON")
     return top
+
+
+def run_step(a: argparse.Namespace) -> None:
+    """Call the step of a command with its options.
+
+    It is imported here, and no other, since a study is hundreds of short processes.
+    """
+    name = {"import": "import_data"}.get(a.command, a.command)
+    step = getattr(importlib.import_module(f"pig.steps.{name}"), name)
+    taken = inspect.signature(step).parameters
+    step(**{option: value for option, value in vars(a).items() if option in taken})
 
 
 SHARED: dict[str, dict[str, Any]] = {
@@ -178,7 +242,8 @@ SHARED: dict[str, dict[str, Any]] = {
     "count": {"type": positive, "help": "how many synthetic pairs to take, the first ones (all)"},
     "synthetic": {"type": Path, "nargs": "+", "required": True, "help": "shards of synthetic pairs"},
     "salt": {"type": Path, "help": "file of the salt of pseudonyms; made if it does not exist"},
-    "row": {"type": named, "action": "append", "required": True, "help": "LABEL=PATH of a row"},
+    "row": {"dest": "rows", "type": named, "action": "append", "required": True, "help": "LABEL=PATH of a row"},
+    "manifest": {"type": Path, "required": True, "help": "table of images, masks and patients"},
 }
 
 
@@ -202,19 +267,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(100_000)  # of 700: searching for garbage takes a fifth of the time that imports take
     for library in ("OMP", "OPENBLAS", "MKL"):  # read when torch and numpy are imported, which is later
         os.environ[f"{library}_NUM_THREADS"] = str(a.threads)
-    if a.run is not commands.status:
+    if a.command != "status":
         announce(a.command)
     try:
-        if a.run is not commands.fit and processes() > 1:
+        if a.command != "fit" and processes() > 1:
             raise UserError("it is the work of one process; of all commands only 'pig fit' shares it among several.")
         # Before torch is imported.
-        with own_gpus(getattr(a, "processes", 1)) if a.run in ON_GPU else nullcontext() as promise:
+        with own_gpus(getattr(a, "processes", 1)) if a.command in ON_GPU else nullcontext() as promise:
             if promise:
                 check_promise(promise)
-            if a.run is commands.fit and a.processes > 1 and processes() == 1:
+            if a.command == "fit" and a.processes > 1 and processes() == 1:
                 return launch(a.processes, sys.argv[1:] if arguments is None else arguments)
             with handling_signals(), recording(a.events if is_first() else None):
-                a.run(a)
+                run_step(a)
     except UserError as error:
         print(f"pig {a.command}: {error}", file=sys.stderr)
         return 2

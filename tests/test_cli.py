@@ -37,7 +37,7 @@ def test_names_and_paths():
     assert named("+LDM_2048=x=y") == ("+LDM_2048=x", Path("y"))
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "progress"])
+@pytest.mark.parametrize("command", [*COMMANDS, "strip"])
 def test_every_command_says_what_it_takes(command, capsys):
     with pytest.raises(SystemExit) as error:
         parser().parse_args([command, "--help"])

@@ -1,7 +1,7 @@
 import pytest
 
-from pig.errors import UserError
-from pig.files import atomic_directory, atomic_path, read_json, write_json
+from pig.system.errors import UserError
+from pig.system.files import atomic_directory, atomic_path, read_json, write_json
 
 
 class Broken(Exception):

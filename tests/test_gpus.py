@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-import pig.gpus
+import pig.system.gpus
 from pig.cli import main
-from pig.errors import UserError
-from pig.gpus import Promise, gpu_count
+from pig.system.errors import UserError
+from pig.system.gpus import Promise, gpu_count
 
 ROOT = Path(__file__).resolve().parents[1]
 
 # Takes GPUs, says which and from when to when it had it.
 JOB = """
 import logging, os, sys, time
-from pig.gpus import own_gpus
+from pig.system.gpus import own_gpus
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 with own_gpus(int(sys.argv[2])) as promise:
     start = time.monotonic()
@@ -68,7 +68,7 @@ def shown(count: int = 1, **environment: str) -> str:
 def test_what_is_asked_for_goes_before_what_is_visible(
     monkeypatch: pytest.MonkeyPatch, asked: str | None, visible: str, count: int
 ) -> None:
-    monkeypatch.setattr(pig.gpus, "installed", list)  # whatever this machine has
+    monkeypatch.setattr(pig.system.gpus, "installed", list)  # whatever this machine has
     monkeypatch.delenv("PIG_GPUS", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     if asked is not None:
@@ -150,7 +150,7 @@ def test_the_commands_that_take_a_gpu_are_those_of_the_rules_that_ask_for_one() 
         for rule in re.split(r"^rule ", file.read_text(), flags=re.M)[1:]:
             if "gpu=GPU" in rule:
                 asking |= set(re.findall(r'"\(?pig (\w+)', rule))
-    assert asking == {command.__name__ for command in ON_GPU}
+    assert asking == set(ON_GPU)
 
 
 A, B, C = ({"uuid": f"GPU-{letter * 8}-0000-0000-0000-000000000000"} for letter in "abc")
@@ -160,8 +160,8 @@ WHOLE = {"uuid": "GPU-ffffffff", "mig": None}
 NAMES = [gpu["uuid"] for gpu in (A, B, C)]
 LIST = """
 import logging, sys
-from pig.errors import UserError
-from pig.gpus import visible
+from pig.system.errors import UserError
+from pig.system.gpus import visible
 logging.basicConfig(format="%(message)s", stream=sys.stderr)
 try:
     for name, uuid in visible().items():
@@ -271,7 +271,7 @@ def test_the_stand_in_is_like_the_real_one() -> None:
     assert spec.loader is not None
     stand_in = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(stand_in)
-    used = set(re.findall(r"pynvml\.(\w+)", Path(pig.gpus.__file__).read_text()))
+    used = set(re.findall(r"pynvml\.(\w+)", Path(pig.system.gpus.__file__).read_text()))
     assert used <= set(vars(stand_in))
     for name in used | {"NVMLError_LibRmVersionMismatch"}:
         mine, real = getattr(stand_in, name), getattr(pynvml, name)
@@ -289,7 +289,7 @@ def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> No
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError_LibraryNotFound:
-        assert pig.gpus.installed() == []
+        assert pig.system.gpus.installed() == []
     else:
         pytest.skip("there is a driver")
 
@@ -353,10 +353,10 @@ def test_the_sentence_says_what_to_fix(
     monkeypatch.setattr(torch.version, "hip", hip)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: seen)
     if sentence is None:
-        pig.gpus.check_promise(Promise(2, "GPU-a, GPU-b"))
+        pig.system.gpus.check_promise(Promise(2, "GPU-a, GPU-b"))
         return
     with pytest.raises(UserError, match=r"^this job was promised 2 GPUs \(GPU-a, GPU-b\), and PyTorch ") as error:
-        pig.gpus.check_promise(Promise(2, "GPU-a, GPU-b"))
+        pig.system.gpus.check_promise(Promise(2, "GPU-a, GPU-b"))
     assert sentence in str(error.value)
 
 

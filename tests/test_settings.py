@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pig.errors import UserError
-from pig.settings import parse
+from pig.system.errors import UserError
+from pig.system.settings import parse
 
 
 @dataclass(frozen=True)

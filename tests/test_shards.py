@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from pig.cli import main
 from pig.data.resize import resize_pairs
-from pig.errors import UserError
-from pig.shards import read_shards
+from pig.data.shards import read_shards
+from pig.system.errors import UserError
 
 
 def write(path: Path, first: int, images: np.ndarray, masks: np.ndarray | None, **said: object) -> Path:
@@ -134,6 +134,18 @@ def test_a_shard_without_images_is_damaged(tmp_path: Path) -> None:
     np.savez(tmp_path / "s.npz", masks=pairs(2, 4)[1], provenance=np.array(json.dumps(said)))
     with pytest.raises(UserError, match=r"s.npz is damaged \(it holds no images\)"):
         read_shards([tmp_path / "s.npz"])
+
+
+def test_lesions_that_vanish_are_counted_over_all_shards(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    images = np.zeros((6, 16, 16), np.uint16)
+    masks = np.zeros(images.shape, np.uint8)
+    masks[[0, 3, 4], 5, 5] = 1  # a pixel of 16 vanishes at 4 x 4
+    masks[1, 4:12, 4:12] = 1
+    read_shards(shards(tmp_path, images, masks, 2), image_size=4)
+    assert caplog.messages == ["3 synthetic lesions of 6 vanish at 4 pixels."]
+    caplog.clear()
+    read_shards(shards(tmp_path, images[1:3], masks[1:3], 2), image_size=4)
+    assert not caplog.messages
 
 
 @pytest.mark.parametrize("count", [0, -3])

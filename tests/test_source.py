@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pig import source
+from pig.system import source
 
 Write = Callable[[str, str], None]
 
@@ -83,14 +83,14 @@ def test_modules_that_import_each_other_end(write: Write) -> None:
 
 
 def test_neither_libraries_nor_plumbing_count(write: Write) -> None:
-    write("method", "import torch\nimport pig.progress\nfrom pig.errors import UserError\n")
+    write("method", "import torch\nimport pig.system.progress\nfrom pig.system.errors import UserError\n")
     assert set(source.modules("method")) == {"method"}
 
 
 def test_a_training_does_not_depend_on_segmentation_or_reporting(write: Write) -> None:
-    for module in ("pig.paired_diffusion", "baselines.controlnet"):
-        names = set(source.modules("pig.fitting", module))
-        assert {"pig.training", "pig.networks", "pig.diffusion.schedule", "pig.data.store"} <= names
-        assert not [name for name in names if name.startswith(("pig.segmentation", "pig.reporting", "pig.metrics"))]
+    for module in ("pig.methods.pig", "baselines.controlnet"):
+        names = set(source.modules("pig.steps.fit", module))
+        assert {"pig.training.loop", "pig.methods.unet", "pig.diffusion.schedule", "pig.data.store"} <= names
+        assert not [name for name in names if name.startswith(("pig.evaluation", "pig.report"))]
     assert "baselines.ldm" in source.modules("baselines.controlnet")
-    assert "pig.training" not in source.modules("pig.data.preprocess")
+    assert "pig.training.loop" not in source.modules("pig.data.preprocess")

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pig.data.manifest import read_table
 from pig.data.store import PairDataset, Store
-from pig.errors import UserError
-from pig.files import atomic_path
+from pig.system.errors import UserError
+from pig.system.files import atomic_path
 
 
 def make_folds(manifest: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 GREY_LEVELS = 2**16
 GREY_MODES = ("L", "I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow's names for 8, 16 and (checked) 32 bits

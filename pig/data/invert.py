@@ -12,15 +12,15 @@ from pig.data.geometry import Geometry, to_source
 from pig.data.images import read_mask
 from pig.data.manifest import REQUIRED
 from pig.data.store import Store
-from pig.errors import UserError
-from pig.files import atomic_directory
-from pig.progress import track
+from pig.system.errors import UserError
+from pig.system.files import atomic_directory
+from pig.system.progress import track
 
 # "000012.png", or "real_000012.png" as `pig export` names real cases, and nnU-Net its predictions for them.
 NAME = re.compile(r"(?:real_)?(\d+)\.png")
 
 
-def invert(store: Store, out: str | Path, masks: str | Path | None = None) -> None:
+def invert_masks(store: Store, out: str | Path, masks: str | Path | None = None) -> None:
     """Write masks at the size of their source images, each lying on it as it lies on the stored image.
 
     ``out``, which is replaced if it exists, gets one PNG (0 and 255) per mask, named by the row of the store (from 0,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 REQUIRED = ("image_path", "mask_path", "patient_id")
 # Read as text, or "007" becomes 7 and two spellings of a patient become one.

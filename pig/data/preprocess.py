@@ -15,13 +15,13 @@ import pandas as pd
 from pig.data.geometry import Geometry
 from pig.data.manifest import read_manifest, refuse, row_number
 from pig.data.pseudonyms import pseudonymise
+from pig.data.settings import PreprocessSettings
 from pig.data.store import Store, allocate, complete
 from pig.data.volume import Prepared, Slice, prepare_volume
-from pig.data.volume import PreprocessSettings as PreprocessSettings
-from pig.errors import UserError
-from pig.files import atomic_directory
-from pig.processes import process_pool
-from pig.progress import track
+from pig.system.errors import UserError
+from pig.system.files import atomic_directory
+from pig.system.processes import process_pool
+from pig.system.progress import track
 
 logger = logging.getLogger("pig")
 
@@ -33,7 +33,7 @@ def build_store(
 
     Args:
         manifest_path: see ``pig.data.manifest.read_manifest``.
-        settings: size and fit.
+        settings: size and aspect.
         out: the folder of the store; replaced, if it exists, once the new store is complete.
         jobs: processes; the store is the same for any number.
         salt: None, or of pseudonyms (see ``pig.data.pseudonyms``): then nothing in the store names a patient, nor
@@ -68,8 +68,8 @@ def _fill(
     prepared = _map(volumes, settings, jobs)
     for volume, result in zip(volumes, track(prepared, "preprocessing volumes", len(volumes)), strict=True):
         faults += result.faults
-        for row, doubt in result.doubts:
-            logger.warning("row %d: %s", row_number(row), doubt)
+        for row, warning in result.warnings:
+            logger.warning("row %d: %s", row_number(row), warning)
         if not result.faults:
             rows = [item.row for item in volume]
             images[rows], masks[rows] = result.images, result.masks
@@ -79,7 +79,7 @@ def _fill(
     if settings.anatomy == "any":
         geometry = geometry.drop(columns="flip")
     table = pd.concat([manifest, geometry], axis=1)
-    complete(folder, images, masks, table if salt is None else pseudonymise(table, salt), settings.fit)
+    complete(folder, images, masks, table if salt is None else pseudonymise(table, salt), settings.aspect)
 
 
 def _map(volumes: list[list[Slice]], settings: PreprocessSettings, jobs: int) -> Iterator[Prepared]:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from pig.data.geometry import Geometry
 from pig.data.manifest import REQUIRED
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 logger = logging.getLogger("pig")
 

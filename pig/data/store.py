@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from pig.data.manifest import read_table, row_number
 from pig.data.resize import resize_pairs
 from pig.data.verified import Stamp
-from pig.errors import UserError
-from pig.files import read_json, write_json
+from pig.system.errors import UserError
+from pig.system.files import read_json, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +82,7 @@ def complete(
     images: np.memmap[Any, Any],
     masks: np.memmap[Any, Any],
     manifest: pd.DataFrame,
-    fit: str,
+    aspect: str,
 ) -> None:
     """Write what makes the arrays of ``allocate`` a store: ``manifest.csv``, then ``store.json``.
 
@@ -91,7 +91,7 @@ def complete(
         images: its images, filled.
         masks: its masks, filled.
         manifest: one row per pair in the order of the arrays.
-        fit: how the images were brought to their size ("stretch" or "pad").
+        aspect: how the images were brought to their size ("stretch" or "pad").
     """
     images.flush()
     masks.flush()
@@ -100,7 +100,7 @@ def complete(
         folder / "store.json",
         {
             "size": images.shape[1],
-            "fit": fit,
+            "aspect": aspect,
             "count": len(images),
             "fingerprint": fingerprint(images, masks, manifest["patient_id"].tolist()),
             "manifest": hashlib.sha256((folder / "manifest.csv").read_bytes()).hexdigest(),
@@ -163,7 +163,7 @@ class Store:
         if missing := [name for name in parts if not (path / name).is_file()]:
             raise UserError(f"The store {path} is incomplete, {', '.join(missing)} is missing; {fix}")
         description = read_json(path / "store.json")
-        kinds = {"size": int, "fit": str, "count": int, "fingerprint": str, "manifest": str}
+        kinds = {"size": int, "aspect": str, "count": int, "fingerprint": str, "manifest": str}
         if not isinstance(description, dict) or any(
             not isinstance(description.get(key), kind) for key, kind in kinds.items()
         ):

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from pig.errors import UserError
-from pig.files import atomic_path
+from pig.system.errors import UserError
+from pig.system.files import atomic_path
 
 SETTLED = 2.0  # seconds since the last change; before, another change might get the same time (as in git's index)
 

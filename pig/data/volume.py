@@ -1,8 +1,7 @@
 """One volume: its slices are turned, cut by one box, windowed alike and brought to one size, with their masks."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args, get_type_hints
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,44 +10,11 @@ from pig.data.breast import orient
 from pig.data.geometry import Geometry
 from pig.data.images import GREY_LEVELS, as_mask, read_grey, read_labels
 from pig.data.resize import resize_image, resize_mask
-from pig.errors import UserError
+from pig.data.settings import PreprocessSettings
+from pig.system.errors import UserError
 
 WINDOW = (0.005, 0.995)  # shares of the pixels that are not blank
 UNSEEN = 0.1  # share of a lesion that may lie where the image is blanked or cut off: outlines drawn by hand stick out
-
-
-@dataclass(frozen=True)
-class PreprocessSettings:
-    """How pairs are brought to one size.
-
-    Attributes:
-        size: height and width of the stored pairs, in pixels.
-        fit: "stretch" scales height and width each by itself, as the paper does; "pad" keeps the proportions and
-            fills up with background below and on the right, so that a chest wall on the left stays at the edge.
-        anatomy: "breast" finds the breast, blanks what is outside it (labels, tape, film edges) and mirrors what has
-            the chest wall on the right; "any" knows of no anatomy.
-        window: which grey values become [-1, 1]: "percentile", those between the 0.5th and the 99.5th percentile of a
-            volume; "full", all of the pixel type, for images that were windowed before.
-        colour: "refuse" images with colours, or turn them into their "luminance".
-        empty_masks: "refuse" pairs without a lesion, or "keep" them.
-    """
-
-    size: int
-    fit: Literal["stretch", "pad"] = "stretch"
-    anatomy: Literal["any", "breast"] = "any"
-    window: Literal["percentile", "full"] = "percentile"
-    colour: Literal["refuse", "luminance"] = "refuse"
-    empty_masks: Literal["refuse", "keep"] = "refuse"
-
-    def __post_init__(self) -> None:
-        if self.size < 1:
-            raise UserError(f"preprocessing.size is {self.size}; give the height and width in pixels.")
-        for name, choices in CHOICES.items():
-            if (value := getattr(self, name)) not in choices:
-                raise UserError(f"preprocessing.{name} is {value!r}; it is {' or '.join(map(repr, choices))}.")
-
-
-CHOICES = {name: get_args(hint) for name, hint in get_type_hints(PreprocessSettings).items() if name != "size"}
 
 
 class Slice(NamedTuple):
@@ -64,13 +30,13 @@ Look = Callable[[int, Literal["image", "mask"], NDArray[Any]], None]
 
 
 class Prepared(NamedTuple):
-    """What became of a volume: either faults, (row, sentence), or everything else; doubts, alike, in both cases."""
+    """What became of a volume: either faults, (row, sentence), or everything else; warnings, alike, in both cases."""
 
     faults: list[tuple[int, str]]
     images: NDArray[np.uint16] | None = None
     masks: NDArray[np.uint8] | None = None
     geometry: Geometry | None = None
-    doubts: Sequence[tuple[int, str]] = ()
+    warnings: Sequence[tuple[int, str]] = ()
 
 
 def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look = lambda *_: None) -> Prepared:
@@ -79,7 +45,7 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look
     What is done to an image is computed from the images of its volume alone: anything taken from a mask would show
     where the lesion is. Blank is what equals the smallest grey value of the volume. The box around everything else,
     in any slice, is kept; of a mask, what lies outside the box is cut off. A lesion of which more than ``UNSEEN`` lies
-    there, or outside the breast, is a fault, and less of it a doubt. Grey values from the 0.5th to the 99.5th
+    there, or outside the breast, is a fault, and less of it a warning. Grey values from the 0.5th to the 99.5th
     percentile of the pixels of the volume that are not blank become [-1, 1] (0..65535 in the store); what lies
     outside them is clipped, so that blank is -1. The settings may ask for another window, and for breasts to be found
     first. ``look`` sees every image and label map as it was read.
@@ -122,14 +88,14 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look
     size = settings.size
     shape = (len(slices), size, size)
     images, masks = np.empty(shape, np.uint16), np.empty(shape, np.uint8)
-    doubts: list[tuple[int, str]] = []
+    warnings: list[tuple[int, str]] = []
     for position, (image, mask) in enumerate(zip(sources, lesions, strict=True)):
         images[position] = np.rint(resize_image(_padded(grey[image[cut]], geometry), size, size))
         masks[position] = resize_mask(_padded(mask[cut], geometry), size, size)
         wrong, odd = _lesion_lost(volume[position], mask, (mask & seen)[cut], masks[position], settings)
         faults += [(volume[position].row, fault) for fault in wrong]
-        doubts += [(volume[position].row, doubt) for doubt in odd]
-    return Prepared(faults, doubts=doubts) if faults else Prepared([], images, masks, geometry, doubts)
+        warnings += [(volume[position].row, warning) for warning in odd]
+    return Prepared(faults, warnings=warnings) if faults else Prepared([], images, masks, geometry, warnings)
 
 
 def _lesion_lost(
@@ -139,7 +105,7 @@ def _lesion_lost(
     stored: NDArray[np.uint8],
     settings: PreprocessSettings,
 ) -> tuple[list[str], list[str]]:
-    """Return what is wrong and what is doubtful where a lesion is not whole in the image that is kept.
+    """Return what is wrong and what is suspicious where a lesion is not whole in the image that is kept.
 
     Args:
         item: its row.
@@ -149,7 +115,7 @@ def _lesion_lost(
         settings: of the preprocessing.
     """
     faults: list[str] = []
-    doubts: list[str] = []
+    warnings: list[str] = []
     total = int(mask.sum())
     unseen = total - int(kept.sum())
     if unseen:
@@ -159,13 +125,13 @@ def _lesion_lost(
             sentence += "; check that the mask belongs to the image, is turned as it is, and is not inverted"
             if settings.anatomy == "breast":
                 sentence += ", or, if the breast was not found, set preprocessing.anatomy to any"
-        (faults if unseen > UNSEEN * total else doubts).append(sentence)
+        (faults if unseen > UNSEEN * total else warnings).append(sentence)
     if total > unseen and not stored.any():
         faults.append(
             f"{item.mask_path} vanishes at {settings.size} x {settings.size} pixels: nowhere does the lesion cover "
             "half a pixel; choose a larger preprocessing.size, or leave the row out"
         )
-    return faults, doubts
+    return faults, warnings
 
 
 def _padded(pixels: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
@@ -194,7 +160,7 @@ def _geometry(images: list[NDArray[Any]], blank: int, flipped: bool, settings: P
         in_column |= kept.any(axis=0)
     (y0, y1), (x0, x1) = np.flatnonzero(in_row)[[0, -1]], np.flatnonzero(in_column)[[0, -1]]
     height, width = int(y1 - y0 + 1), int(x1 - x0 + 1)
-    side_h, side_w = (height, width) if settings.fit == "stretch" else (max(height, width),) * 2
+    side_h, side_w = (height, width) if settings.aspect == "stretch" else (max(height, width),) * 2
     return Geometry(
         source_h=source_h,
         source_w=source_w,

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-class BatchGenerator(torch.Generator):
+class BatchDraws(torch.Generator):
     """A source of random numbers for one part of a batch: draws are made for all of it, and the part is cut out.
 
     So the parts of a batch, in one process or in several, get the noise that the whole would get.
@@ -20,7 +20,7 @@ class BatchGenerator(torch.Generator):
 
 def _items(n: int, rng: torch.Generator) -> tuple[int, slice]:
     """Return for how many items to draw, and which of them to keep."""
-    return (rng.whole, rng.part) if isinstance(rng, BatchGenerator) else (n, slice(None))
+    return (rng.whole, rng.part) if isinstance(rng, BatchDraws) else (n, slice(None))
 
 
 def sample_timesteps(n: int, timesteps: int, rng: torch.Generator, antithetic: bool = False) -> Tensor:

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from pig.model_settings import Prediction as Prediction
+from pig.diffusion.settings import Prediction as Prediction
 
 
 def target(prediction: Prediction, x_0: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pig.diffusion.settings import ScheduleSettings, steps_errors
+from pig.system.settings import refuse
+
 
 @dataclass(frozen=True)
 class NoiseSchedule:
@@ -75,3 +78,14 @@ class NoiseSchedule:
             raise ValueError(f"steps must lie in 1..{self.timesteps}, got {steps}.")
         visited = [i * self.timesteps // steps + 1 for i in reversed(range(steps))] if steps > 1 else [self.timesteps]
         return list(zip(visited, [*visited[1:], 0], strict=True))
+
+
+def build_schedule(settings: ScheduleSettings) -> NoiseSchedule:
+    """Return the noise schedule of these settings."""
+    make = NoiseSchedule.linear if settings.kind == "linear" else NoiseSchedule.scaled_linear
+    return make(settings.timesteps, settings.beta_1, settings.beta_T)
+
+
+def check_steps(steps: int, schedule: NoiseSchedule) -> None:
+    """Raise a UserError unless a sampler can take so many steps of ``schedule``."""
+    refuse((f"sampling.{key}", sentence) for key, sentence in steps_errors(steps, schedule.timesteps))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from spies import Memory, Trainings
 
-from pig.generator import RunDirectory
+from pig.training.run import TrainingRun
 
 
 @pytest.fixture
@@ -16,13 +16,13 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
     import baselines.ddpm
     import baselines.ldm
     import baselines.segguided
-    import pig.paired_diffusion
-    import pig.segmentation
+    import pig.evaluation.segmentation
+    import pig.methods.pig
 
     kept = Trainings()
     for module in (
         baselines.autoencoder, baselines.controlnet, baselines.ddpm, baselines.ldm, baselines.segguided,
-        pig.paired_diffusion, pig.segmentation,
+        pig.methods.pig, pig.evaluation.segmentation,
     ):  # fmt: skip
         monkeypatch.setattr(module, "train", kept)
     return kept
@@ -34,5 +34,5 @@ def pairs() -> Memory:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> RunDirectory:
-    return RunDirectory(tmp_path / "work", fold=0, seed=0)
+def run(tmp_path: Path) -> TrainingRun:
+    return TrainingRun(tmp_path / "work", fold=0, seed=0)

@@ -8,7 +8,7 @@ import torch
 from discs import discs
 from torch import Tensor, nn
 
-from pig.generator import RunDirectory
+from pig.training.run import TrainingRun
 
 SIZE = 16
 QUIET = {"timesteps": 4, "beta_1": 1e-4, "beta_T": 2e-4}  # hardly any noise: what is shown is nearly what is clean
@@ -59,14 +59,15 @@ class Trainings:
         self.pools: dict[str, Any] = {}
         self.modules: dict[str, nn.Module] = {}
         self.orders: dict[str, Any] = {}
+        self.runs: dict[str, TrainingRun] = {}
 
     def __call__(
         self, modules: dict[str, nn.Module], losses: Mapping[str, Callable[..., Tensor]], pairs: Any,
-        settings: object, run: RunDirectory, name: str, order: object = None,
+        settings: object, run: TrainingRun, name: str, order: object = None,
     ) -> dict[str, nn.Module]:  # fmt: skip
         self.losses |= losses
         self.modules |= modules
-        self.pools[name], self.orders[name] = pairs, order
+        self.pools[name], self.orders[name], self.runs[name] = pairs, order, run
         return modules
 
 

@@ -18,8 +18,8 @@ from baselines.ddpm import DDPM
 from baselines.ldm import LDM, UnconditionalLDM
 from baselines.segguided import SegGuidedDif
 from pig.diffusion.schedule import NoiseSchedule
-from pig.generator import Identity
-from pig.paired_diffusion import PairedDiffusion
+from pig.methods.base import Identity
+from pig.methods.pig import PIG
 
 MODEL = {"image_size": SIZE, "network": NETWORK, "training": TRAINING, "schedule": NOISY, "prediction": "x0"}
 IDENTITY = Identity("me", 2, 7)
@@ -41,8 +41,8 @@ def masks() -> Tensor:
     return Memory(len(INDICES), seed=4).masks
 
 
-def pig(guider: Spy, denoiser: Spy, **sampling: Any) -> PairedDiffusion:
-    generator = PairedDiffusion(MODEL, {"steps": 4, **sampling})
+def pig(guider: Spy, denoiser: Spy, **sampling: Any) -> PIG:
+    generator = PIG(MODEL, {"steps": 4, **sampling})
     generator.guider, generator.denoiser, generator.identity = guider, denoiser, IDENTITY
     return generator
 
@@ -130,13 +130,13 @@ def draw(method: str, spy: Spy, masks: Tensor, autoencoder: Autoencoder, **sampl
         generator.network = spy
     elif method == "ldm":
         generator = LDM(latent, given)
-        generator._build(autoencoder)
+        generator.build_on(autoencoder)
         generator.network = spy
     else:
         base = UnconditionalLDM(latent, {})
-        base._build(autoencoder)
+        base.build_on(autoencoder)
         generator = ControlNet({"training": TRAINING, "embedding_channels": [4, 8]}, given)
-        generator._build(base)
+        generator.build_on(base)
         generator.control = Control()
         base.network.unet = Base(spy)
     generator.identity = IDENTITY
@@ -178,9 +178,7 @@ METHODS = ["ddim", "segguided", "ldm", "controlnet"]
 
 @pytest.mark.parametrize("clip", [False, True])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_step_is_ddims_and_clips_if_asked(
-    method: str, clip: bool, masks: Tensor, autoencoder: Autoencoder
-) -> None:
+def test_a_step_is_ddims_and_clips_if_asked(method: str, clip: bool, masks: Tensor, autoencoder: Autoencoder) -> None:
     spy = Spy(constant(2))
     generator, pairs = draw(method, spy, masks, autoencoder, clip=clip)
     shape = autoencoder.latent_shape if method in ("ldm", "controlnet") else (1, SIZE, SIZE)
@@ -249,7 +247,7 @@ def test_latents_are_divided_by_their_scale_before_they_are_decoded(
 
 @pytest.mark.parametrize("method", ["segguided", "ldm", "controlnet"])
 def test_without_masks_nothing_is_drawn(method: str, autoencoder: Autoencoder) -> None:
-    from pig.errors import UserError
+    from pig.system.errors import UserError
 
     generator, _ = draw(method, Spy(), Memory(len(INDICES)).masks, autoencoder)
     with pytest.raises(UserError, match="draws images for masks"):

@@ -11,8 +11,8 @@ from torch.distributions import Normal, kl_divergence
 
 import baselines.autoencoder
 from baselines.autoencoder import Autoencoder
-from pig.generator import RunDirectory
-from pig.segmentation import dice_bce
+from pig.evaluation.segmentation import dice_bce
+from pig.training.run import TrainingRun
 
 MODEL = {
     "image_size": SIZE, "training": TRAINING, "channels": [8, 16], "latent_channels": 2, "res_blocks": 1,
@@ -50,7 +50,7 @@ def autoencoder(mean: float = 0.7, sigma: float = 0.4, grey: float = 0.3, **mode
 
 
 def test_the_reconstruction_is_l1_and_the_kl_of_the_posterior(
-    trainings: Trainings, pairs: Memory, run: RunDirectory
+    trainings: Trainings, pairs: Memory, run: TrainingRun
 ) -> None:
     made = autoencoder(kl_weight=0.5)
     made.fit(pairs, run)
@@ -64,7 +64,7 @@ def test_the_reconstruction_is_l1_and_the_kl_of_the_posterior(
 
 
 def test_the_kl_pulls_the_posterior_to_the_standard_normal(
-    trainings: Trainings, pairs: Memory, run: RunDirectory
+    trainings: Trainings, pairs: Memory, run: TrainingRun
 ) -> None:
     made = autoencoder(mean=0.7, sigma=2.0, kl_weight=1.0)
     made.fit(pairs, run)
@@ -88,7 +88,7 @@ class Critic(nn.Module):
 
 @pytest.fixture
 def rivals(
-    monkeypatch: pytest.MonkeyPatch, trainings: Trainings, run: RunDirectory
+    monkeypatch: pytest.MonkeyPatch, trainings: Trainings, run: TrainingRun
 ) -> tuple[Autoencoder, dict[str, Any], Memory]:
     """An autoencoder whose grey value is 0.3, and its two losses against the critic; images of grey -0.1."""
     monkeypatch.setattr(monai.networks.nets, "PatchDiscriminator", Critic)
@@ -131,7 +131,7 @@ class Halved(nn.Module):
 
 @pytest.mark.parametrize("adversarial", [None, TRAINING])
 def test_the_perceptual_loss_is_part_of_both_trainings(
-    monkeypatch: pytest.MonkeyPatch, trainings: Trainings, run: RunDirectory, adversarial: dict[str, Any] | None
+    monkeypatch: pytest.MonkeyPatch, trainings: Trainings, run: TrainingRun, adversarial: dict[str, Any] | None
 ) -> None:
     monkeypatch.setattr(monai.networks.nets, "PatchDiscriminator", Critic)
     monkeypatch.setattr(baselines.autoencoder, "_perceptual_loss", lambda model: Halved())

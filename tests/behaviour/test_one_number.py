@@ -1,5 +1,6 @@
 """The rate of each step, clipping, averaging, accumulation, and what a training returns, on a module of one number."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ import torch
 from spies import Memory
 from torch import Tensor, nn
 
-from pig.generator import RunDirectory
-from pig.optimisation import Player
-from pig.team import Team
-from pig.training import TrainingSettings, train
+from pig.system.events import recording
+from pig.training.loop import train
+from pig.training.run import TrainingRun
+from pig.training.settings import TrainingSettings
 
 
 class Number(nn.Module):
@@ -36,7 +37,7 @@ def steps(
         return gradient(len(values) - 1) * module.w
 
     given = {"batch_size": 2, "learning_rate": 0.1, "steps": total, "optimizer": "adam", "weight_decay": 0.0}
-    run = RunDirectory(tmp_path / "work", 0, 0)
+    run = TrainingRun(tmp_path / "work", 0, 0)
     done = train({"n": module}, {"n": loss}, Memory(), TrainingSettings(**given | settings), run, "numbers")["n"]
     return values, done  # type: ignore[return-value]
 
@@ -55,7 +56,7 @@ def test_the_warm_up_rises_evenly_and_then_stays(tmp_path: Path) -> None:
 
 
 def test_the_cosine_ends_near_nothing(tmp_path: Path) -> None:
-    found = rates(*steps(tmp_path, total=12, warmup_steps=2, schedule="cosine"))
+    found = rates(*steps(tmp_path, total=12, warmup_steps=2, learning_rate_schedule="cosine"))
     expected = [0.05, 0.1] + [0.05 * (1 + math.cos(math.pi * k / 10)) for k in range(10)]
     assert found == pytest.approx(expected, abs=1e-5)
     assert found[-1] < 0.003
@@ -100,19 +101,18 @@ def test_what_is_returned_is_the_average(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("accumulate", [1, 2, 4])
-def test_pieces_of_a_batch_have_the_loss_and_the_gradient_of_the_whole(accumulate: int) -> None:
+def test_pieces_of_a_batch_have_the_loss_and_the_gradient_of_the_whole(tmp_path: Path, accumulate: int) -> None:
     module, pairs = Number(), Memory(4)
 
     def loss(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
         return ((module.w - images.mean((1, 2, 3))) ** 2).mean()
 
     settings = TrainingSettings(batch_size=4, learning_rate=0.1, steps=1, accumulate=accumulate)
-    player = Player(module, loss, settings, total=1)
-    size = 4 // accumulate
-    parts = [slice(i * size, (i + 1) * size) for i in range(accumulate)]
-    shown = player.step(pairs.images, pairs.masks, parts, torch.Generator(), Team(), None)
+    with recording(tmp_path / "events"):
+        train({"n": module}, {"n": loss}, pairs, settings, TrainingRun(tmp_path / "work", 0, 0), "numbers")
+    (event,) = map(json.loads, (tmp_path / "events/events.jsonl").read_text().splitlines())
     means = pairs.images.mean((1, 2, 3))
-    assert shown.item() == pytest.approx((means**2).mean().item(), rel=1e-5)
+    assert event["loss"]["n"] == pytest.approx((means**2).mean().item(), rel=1e-5)
     assert module.w.grad is not None
     assert module.w.grad.item() == pytest.approx(-2 * means.mean().item(), rel=1e-5)
 
@@ -125,9 +125,9 @@ def test_the_optimum_is_the_mean_of_what_is_shown(tmp_path: Path) -> None:
         return ((module.w - images.mean((1, 2, 3))) ** 2).mean()
 
     settings = TrainingSettings(
-        batch_size=8, learning_rate=0.05, steps=200, optimizer="adam", weight_decay=0.0, schedule="cosine"
+        batch_size=8, learning_rate=0.05, steps=200, optimizer="adam", weight_decay=0.0, learning_rate_schedule="cosine"
     )
-    trained = train({"n": module}, {"n": loss}, pairs, settings, RunDirectory(tmp_path, 0, 0), "mean")["n"]
+    trained = train({"n": module}, {"n": loss}, pairs, settings, TrainingRun(tmp_path, 0, 0), "mean")["n"]
     assert trained.w.item() == pytest.approx(pairs.images.mean().item(), abs=1e-3)
 
 
@@ -141,7 +141,7 @@ def batches(tmp_path: Path, fold: int = 0, seed: int = 0, name: str = "a", lengt
             return super().batch(positions)
 
     module = Number()
-    run = RunDirectory(tmp_path / f"{fold}{seed}{name}", fold, seed)
+    run = TrainingRun(tmp_path / f"{fold}{seed}{name}", fold, seed)
     settings = TrainingSettings(batch_size=4, learning_rate=0.1, steps=length)
     train({"n": module}, {"n": lambda images, masks, rng: module.w}, Asked(16), settings, run, name)
     return asked
@@ -164,7 +164,7 @@ def test_each_step_has_noise_of_its_own(tmp_path: Path) -> None:
             return module.w
 
         settings = TrainingSettings(batch_size=2, learning_rate=0.1, steps=3)
-        train({"n": module}, {"n": loss}, Memory(), settings, RunDirectory(tmp_path / f"{fold}{seed}", fold, seed), "a")
+        train({"n": module}, {"n": loss}, Memory(), settings, TrainingRun(tmp_path / f"{fold}{seed}", fold, seed), "a")
         return drawn
 
     drawn = noises(0, 0) + noises(1, 0) + noises(0, 1)
@@ -181,5 +181,5 @@ def test_players_are_updated_in_turn_on_the_same_batch(tmp_path: Path) -> None:
 
     settings = TrainingSettings(batch_size=2, learning_rate=0.1, steps=2, optimizer="adam", weight_decay=0.0)
     losses = {"one": lambda images, masks, rng: one.w, "two": second}
-    train({"one": one, "two": two}, losses, Memory(), settings, RunDirectory(tmp_path, 0, 0), "both")
+    train({"one": one, "two": two}, losses, Memory(), settings, TrainingRun(tmp_path, 0, 0), "both")
     assert seen == pytest.approx([-0.1, -0.2], abs=1e-5)

@@ -9,13 +9,14 @@ from spies import NOISY, SIZE, Memory
 from torch import Tensor
 
 from baselines.segguided import SegGuidedDif
-from pig.generator import Identity, RunDirectory
-from pig.paired_diffusion import PairedDiffusion
+from pig.methods.base import Identity
+from pig.methods.pig import PIG
+from pig.training.run import TrainingRun
 
 NETWORK_32 = {**NETWORK, "channels": [16, 32], "attention": [False, False], "norm_groups": 8}
 TRAINING = {
-    "batch_size": 8, "learning_rate": 6e-3, "steps": 400, "schedule": "cosine", "warmup_steps": 20, "clip_norm": 1.0,
-    "log_every": 500, "optimizer": "adam", "weight_decay": 0.0,
+    "batch_size": 8, "learning_rate": 6e-3, "steps": 400, "learning_rate_schedule": "cosine", "warmup_steps": 20,
+    "clip_norm": 1.0, "log_every": 500, "optimizer": "adam", "weight_decay": 0.0,
 }  # fmt: skip
 MODEL: dict[str, Any] = {
     "image_size": SIZE, "network": NETWORK_32, "training": TRAINING, "schedule": NOISY, "prediction": "v"
@@ -46,8 +47,8 @@ def is_nearest(image: Tensor, pairs: Discs, which: int) -> bool:
 def test_pig_draws_the_pairs_it_has_learnt(tmp_path: Path) -> None:
     torch.manual_seed(0)
     pairs = Discs()
-    generator = PairedDiffusion(MODEL, {"steps": 16, "clip": True})
-    generator.fit(pairs, RunDirectory(tmp_path, 0, 0))
+    generator = PIG(MODEL, {"steps": 16, "clip": True})
+    generator.fit(pairs, TrainingRun(tmp_path, 0, 0))
     generator.identity = Identity("pig", 0, 0)
     drawn = generator.sample(range(16))
     assert drawn.masks is not None
@@ -66,7 +67,7 @@ def test_segguided_follows_the_masks_it_is_given(tmp_path: Path) -> None:
     torch.manual_seed(0)
     pairs = Discs()
     generator = SegGuidedDif(MODEL, {"steps": 16, "clip": True})
-    generator.fit(pairs, RunDirectory(tmp_path, 0, 0))
+    generator.fit(pairs, TrainingRun(tmp_path, 0, 0))
     generator.identity = Identity("segguided", 0, 0)
     order = torch.tensor([2, 0, 3, 1, 1, 2])
     drawn = generator.sample(range(6), pairs.masks[order])

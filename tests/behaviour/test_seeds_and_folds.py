@@ -13,17 +13,20 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pig.data.folds import read_folds, split
+from pig.data.shards import read_provenance, read_shards
 from pig.data.store import PairDataset, Store
-from pig.errors import UserError
-from pig.fitting import fit
-from pig.generator import Identity, Pairs, RunDirectory, read_description
-from pig.seeds import seed_of
-from pig.shards import read_shards
-from pig.synthesis import synthesise
+from pig.methods.base import Identity, Pairs
+from pig.methods.model_folder import read_description
+from pig.steps.fit import fit
+from pig.steps.synthesise import synthesise
+from pig.system.errors import UserError
+from pig.system.seeds import seed_of
+from pig.training.run import TrainingRun
 
 SIZE = 16
 SHOWN: list[tuple[range, Tensor]] = []
 MARKS: list[str] = []
+DREW: list[tuple[Identity, object]] = []
 
 
 class Sketch:
@@ -33,17 +36,20 @@ class Sketch:
     makes_masks = False
 
     def __init__(self, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> None:
-        self.image_size = SIZE
+        self.image_size, self.sampling = SIZE, sampling
         self.identity = Identity()
         self.weights = torch.rand(4)
 
-    def fit(self, pairs: PairDataset, run: RunDirectory) -> None:
+    def fit(self, pairs: PairDataset, run: TrainingRun) -> None:
         MARKS.append(run.fingerprint)
 
     def sample(self, indices: range, masks: Tensor | None = None) -> Pairs:
         assert masks is not None
         SHOWN.append((indices, masks))
-        return Pairs(2 * masks - 1, masks > 0.5)
+        DREW.append((self.identity, self.sampling))
+        drawn = masks.clone()
+        drawn[[index % 5 == 0 for index in indices]] = 0
+        return Pairs(2 * masks - 1, drawn > 0.5)
 
     def save(self, path: Path) -> None:
         save_file({"weights": self.weights}, path / "weights.safetensors")
@@ -65,7 +71,10 @@ def trained(
     study: Path, fold: int = 0, seed: int = 0, name: str = "sketch", model: Mapping[str, int] = {}, **needs: Path
 ) -> Path:
     out, work = study / f"{name}{fold}{seed}", study / "work"
-    fit(study / "store", study / "folds.csv", fold, name, CLASS, model, seed, needs, work, out)
+    fit(
+        store=study / "store", folds=study / "folds.csv", fold=fold, name=name, cls=CLASS, model=model, seed=seed,
+        sampling={"own": 1}, needs=list(needs.items()), work=work, out=out,
+    )  # fmt: skip
     return out
 
 
@@ -105,8 +114,8 @@ def draw(study: Path, model: Path, seed: int = 0, first: int = 0, last: int = 20
     SHOWN.clear()
     out = study / "shard.npz"
     synthesise(
-        model, "sketch", CLASS, {}, seed, study / "store", study / "folds.csv", first=first, last=last, batch_size=8,
-        out=out,
+        model=model, name="sketch", cls=CLASS, sampling={}, seed=seed, store=study / "store",
+        folds=study / "folds.csv", first=first, last=last, batch_size=8, out=out,
     )  # fmt: skip
     fold = read_description(model)["fold"]
     pairs = split(Store.open(study / "store"), read_folds(study / "folds.csv"), fold)[0]
@@ -138,5 +147,32 @@ def test_a_shard_says_whom_its_generator_saw(study: Path) -> None:
     draw(study, model)
     (provenance,) = read_shards([study / "shard.npz"]).provenance
     assert provenance["patients"] == read_description(model)["patients"]
-    assert (provenance["fold"], provenance["seed"], provenance["masks_from"]) == (0, 0, "training")
     json.dumps(provenance)
+
+
+def test_a_shard_says_how_it_was_drawn(study: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model, out = trained(study, 1, seed=2), tmp_path / "shard.npz"
+    common = {"store": study / "store", "folds": study / "folds.csv", "model": model, "out": out}
+    with caplog.at_level("WARNING", logger="pig"):
+        synthesise(**common, name="other", cls=CLASS, sampling={"k": 7}, seed=4, first=5, last=12, batch_size=4)
+    description = read_description(model)
+    provenance = read_provenance(out)
+    record = provenance.pop("record")
+    assert record["wall_s"] >= 0
+    assert provenance == {
+        "generator": "other", "class": CLASS, "fold": 1, "seed": 4, "first": 5, "last": 12,
+        "patients": description["patients"], "data": description["data"], "masks_from": "training",
+        "empty_masks": 2, "sampling": {"k": 7}, "model_files": description["files"],
+    }  # fmt: skip
+    assert caplog.messages == ["2 of 7 masks of other are empty; they are kept, as drawn."]  # of 5 and 10
+    assert DREW[-1] == (Identity("other", 1, 4), {"k": 7})
+    DREW.clear()
+    synthesise(**common, name="sketch", cls=CLASS, sampling=None, seed=0, first=0, last=4, batch_size=4)
+    assert [(Identity("sketch", 1, 0), {"own": 1})] == DREW  # what the model records
+
+
+@pytest.mark.parametrize(("first", "last"), [(-1, 3), (3, 3), (4, 3)])
+def test_a_shard_has_pairs(study: Path, tmp_path: Path, first: int, last: int) -> None:
+    common = {"store": study / "store", "folds": study / "folds.csv", "model": tmp_path, "out": tmp_path / "s.npz"}
+    with pytest.raises(UserError, match=f"a shard needs 0 <= first < last, got {first} and {last}"):
+        synthesise(**common, name="s", cls=CLASS, sampling={}, seed=0, first=first, last=last, batch_size=4)

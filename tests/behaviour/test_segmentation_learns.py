@@ -1,9 +1,12 @@
 """The downstream task: what is trained on in which proportions, and how it is tested."""
 
+import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from discs import discs, make_study
@@ -11,11 +14,17 @@ from spies import Memory, Trainings
 from torch import Tensor, nn
 
 from pig.data.folds import read_folds, split
+from pig.data.shards import Synthetic
 from pig.data.store import Store
-from pig.segmentation import count_pixels, segment
-from pig.segmenter import SegmentationSettings
-from pig.shards import Synthetic
-from pig.training import TrainingSettings
+from pig.evaluation import segmentation
+from pig.evaluation.segmentation import count_pixels, run_arm
+from pig.evaluation.segmenter import build_network
+from pig.evaluation.settings import SegmentationSettings
+from pig.system.files import sha256
+from pig.system.seeds import seed_of
+from pig.training.batches import shuffled
+from pig.training.run import TrainingRun
+from pig.training.settings import TrainingSettings
 
 SIZE = 16
 
@@ -67,9 +76,9 @@ def segmented(
     train_pairs, test_pairs = split(Store.open(study / "store"), read_folds(study / "folds.csv"), fold)
     if synthetic is not None:
         synthetic.provenance[0]["fold"] = fold
-    segment(
-        train_pairs, synthetic, test_pairs, SegmentationSettings(**given), fold=fold, seed=seed,
-        work=tmp_path / "work", out=tmp_path / "out",
+    run_arm(
+        train_pairs=train_pairs, synthetic=synthetic, test_pairs=test_pairs, settings=SegmentationSettings(**given),
+        fold=fold, seed=seed, work=tmp_path / "work", out=tmp_path / "out",
     )  # fmt: skip
 
 
@@ -103,9 +112,7 @@ def test_without_a_share_all_pairs_are_one_pool(study: Path, tmp_path: Path, tra
         assert torch.allclose(images[place, 0], unit, atol=1e-6)
 
 
-def test_arms_share_first_weights_and_seeds_and_folds_do_not(
-    study: Path, tmp_path: Path, trainings: Trainings
-) -> None:
+def test_arms_share_first_weights_and_seeds_and_folds_do_not(study: Path, tmp_path: Path, trainings: Trainings) -> None:
     def first(name: str, **more: Any) -> bytes:
         segmented(study, tmp_path / name, **more)
         module = trainings.modules["segmentation"]
@@ -126,3 +133,61 @@ def test_the_loss_is_lower_for_the_right_masks(study: Path, tmp_path: Path, trai
         good = loss(pairs.images, pairs.masks, torch.Generator())
         network.forward = lambda images, k=wrong: k * (2 * pairs.masks - 1)
         assert good < 0.01 < 1 < loss(pairs.images, pairs.masks, torch.Generator())
+
+
+def test_what_a_segmentation_depends_on(
+    study: Path, tmp_path: Path, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its checkpoints, its first weights and the order of its pairs, here of fold 1 and seed 3."""
+    marked = []
+    monkeypatch.setattr(segmentation, "fingerprint", lambda code, **parts: marked.append((code, parts)) or "mark")
+    synthetic = made()
+    segmented(study, tmp_path, fold=1, seed=3, synthetic=synthetic, real_share=0.5)
+    store = Store.open(study / "store")
+    real = split(store, read_folds(study / "folds.csv"), 1)[0]
+    settings = SegmentationSettings(
+        training=TrainingSettings(batch_size=4, learning_rate=1e-3, steps=1), image_size=SIZE, encoder="resnet18",
+        encoder_depth=3, real_share=0.5,
+    )  # fmt: skip
+    ((code, parts),) = marked
+    assert code == ["pig.evaluation.segmentation"]
+    assert parts == {
+        "data": store.fingerprint, "rows": real.rows.tolist(), "settings": dataclasses.asdict(settings), "seed": 3,
+        "synthetic": 24, "provenance": synthetic.provenance,
+    }  # fmt: skip
+    assert trainings.runs["segmentation"] == TrainingRun(tmp_path / "work", 1, 3, "mark")
+    weights = build_network(settings, seed_of(3, 1, "segmentation", "weights")).state_dict()
+    found = trainings.modules["segmentation"].state_dict()
+    assert all(torch.equal(found[key], value) for key, value in weights.items() if "running" not in key)
+    seed = seed_of(3, 1, "segmentation", "order")
+    of_real, of_made = shuffled(16, 2, seed_of(seed, "real")), shuffled(24, 2, seed_of(seed, "synthetic"))
+    for step in range(20):
+        expected = [*of_real(step), *(16 + of_made(step))]
+        assert trainings.orders["segmentation"](step).tolist() == expected
+
+
+def test_what_a_segmentation_writes(study: Path, tmp_path: Path, trainings: Trainings) -> None:
+    segmented(study, tmp_path, fold=1, seed=3, synthetic=made())
+    train, test = split(Store.open(study / "store"), read_folds(study / "folds.csv"), 1)
+    slices = pd.read_csv(tmp_path / "out/slices.csv")
+    assert list(slices) == ["fold", "seed", "patient_id", "slice", "tp", "fp", "fn", "tn"]
+    assert (slices.fold == 1).all() and (slices.seed == 3).all()
+    assert slices.slice.tolist() == test.rows.tolist()
+    assert slices.patient_id.tolist() == [test.store.manifest.patient_id[row] for row in test.rows]
+    counts = count_pixels(trainings.modules["segmentation"], test, 4)
+    assert slices[list(counts)].equals(counts)
+    assert (slices.tp + slices.fn).tolist() == test.batch(np.arange(len(test)))[1].sum((1, 2, 3)).tolist()
+    record = json.loads((tmp_path / "out/record.json").read_text())
+    assert (record["fold"], record["seed"], record["real_pairs"], record["synthetic_pairs"]) == (1, 3, 16, 24)
+    assert (record["train_patients"], record["test_patients"]) == (train.patients, test.patients)
+    assert record["synthetic"] == [{"generator": "g", "fold": 1, "first": 0, "last": 24}]
+    assert record["sha256"] == sha256(tmp_path / "out/model.safetensors")
+
+
+def test_a_segmentation_puts_only_its_own_checkpoints_away(
+    study: Path, tmp_path: Path, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed = []
+    monkeypatch.setattr(segmentation, "remove_checkpoints", lambda *which: removed.append(which))
+    segmented(study, tmp_path)
+    assert removed == [(tmp_path / "work", trainings.runs["segmentation"].fingerprint)]

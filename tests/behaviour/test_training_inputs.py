@@ -18,8 +18,8 @@ from baselines.ddpm import DDPM
 from baselines.ldm import LDM, UnconditionalLDM
 from baselines.segguided import SegGuidedDif
 from pig.diffusion.schedule import NoiseSchedule
-from pig.generator import RunDirectory
-from pig.paired_diffusion import PairedDiffusion
+from pig.methods.pig import PIG
+from pig.training.run import TrainingRun
 
 MODEL = {"image_size": SIZE, "network": NETWORK, "training": TRAINING, "prediction": "v"}
 
@@ -48,15 +48,15 @@ def noise_in(x_t: Tensor, clean: Tensor, t: Tensor, schedule: NoiseSchedule) -> 
     return (x_t - alpha_bar.sqrt() * clean) / (1 - alpha_bar).sqrt()
 
 
-def pig(trainings: Trainings, pairs: Memory, run: RunDirectory, **model: Any) -> PairedDiffusion:
-    generator = PairedDiffusion({**MODEL, "schedule": NOISY, **model}, {})
+def pig(trainings: Trainings, pairs: Memory, run: TrainingRun, **model: Any) -> PIG:
+    generator = PIG({**MODEL, "schedule": NOISY, **model}, {})
     generator.guider, generator.denoiser = Spy(), Spy()
     generator.fit(pairs, run)
     return generator
 
 
 def test_pigs_guider_sees_masks_of_minus_one_and_one_beside_the_noisy_image(
-    trainings: Trainings, pairs: Memory, run: RunDirectory
+    trainings: Trainings, pairs: Memory, run: TrainingRun
 ) -> None:
     generator = pig(trainings, pairs, run)
     x_0, y_0 = 2 * pairs.masks - 1, pairs.images
@@ -70,8 +70,29 @@ def test_pigs_guider_sees_masks_of_minus_one_and_one_beside_the_noisy_image(
     assert abs((eps_x * eps_y).mean()) < 0.1
 
 
+@pytest.mark.parametrize("prediction", ["epsilon", "x0", "v"])
+def test_what_is_wanted_of_pigs_networks(
+    trainings: Trainings, pairs: Memory, run: TrainingRun, prediction: str
+) -> None:
+    """A network that knows the clean mask or image, and answers as the setting says, has no loss."""
+    generator = pig(trainings, pairs, run, prediction=prediction)
+
+    def knowing(clean: Tensor) -> Callable[..., Tensor]:
+        def answer(x_t: Tensor, *more: Tensor) -> Tensor:
+            eps = noise_in(x_t, clean, more[-1], generator.schedule)
+            alpha_bar = generator.schedule.alpha_bar_for(more[-1], clean)
+            v = alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * clean
+            return {"epsilon": eps, "x0": clean, "v": v}[prediction]
+
+        return answer
+
+    generator.guider.answer, generator.denoiser.answer = knowing(2 * pairs.masks - 1), knowing(pairs.images)
+    for name in ("guider", "denoiser"):
+        assert trainings.losses[name](pairs.images, pairs.masks, rng()).item() < 1e-8
+
+
 def test_pigs_denoiser_learns_the_image_from_the_clean_mask(
-    trainings: Trainings, pairs: Memory, run: RunDirectory
+    trainings: Trainings, pairs: Memory, run: TrainingRun
 ) -> None:
     generator = pig(trainings, pairs, run, prediction="epsilon")
     generator.denoiser.answer = knows_eps(pairs.images, generator.schedule)
@@ -87,7 +108,7 @@ ORACLES = {"v": knows, "epsilon": knows_eps}
 @pytest.mark.parametrize("prediction", ORACLES)
 @pytest.mark.parametrize("clamp", [False, True])
 def test_pigs_denoiser_learns_from_what_the_guider_estimates(
-    trainings: Trainings, pairs: Memory, run: RunDirectory, clamp: bool, prediction: str
+    trainings: Trainings, pairs: Memory, run: TrainingRun, clamp: bool, prediction: str
 ) -> None:
     generator = pig(trainings, pairs, run, condition="predicted", clamp_condition=clamp, prediction=prediction)
     generator.guider.answer = ORACLES[prediction](3 * (2 * pairs.masks - 1), generator.schedule)
@@ -103,9 +124,7 @@ def test_pigs_denoiser_learns_from_what_the_guider_estimates(
     assert abs(noise_in(x_t, 2 * pairs.masks - 1, t, generator.schedule).mean()) < 0.1
 
 
-def test_the_sigmoid_weighs_lesion_more_than_background(
-    trainings: Trainings, pairs: Memory, run: RunDirectory
-) -> None:
+def test_the_sigmoid_weighs_lesion_more_than_background(trainings: Trainings, pairs: Memory, run: TrainingRun) -> None:
     generator = pig(trainings, pairs, run, loss_weight="sigmoid")
     known = knows(pairs.images, generator.schedule)
     generator.denoiser.answer = lambda *seen: known(*seen) + 2
@@ -114,7 +133,7 @@ def test_the_sigmoid_weighs_lesion_more_than_background(
 
 
 @pytest.mark.parametrize("prediction", ORACLES)
-def test_ddpm_learns_the_images(trainings: Trainings, pairs: Memory, run: RunDirectory, prediction: str) -> None:
+def test_ddpm_learns_the_images(trainings: Trainings, pairs: Memory, run: TrainingRun, prediction: str) -> None:
     generator = DDPM({**MODEL, "schedule": NOISY, "prediction": prediction}, {})
     generator.network = Spy(ORACLES[prediction](pairs.images, generator.schedule))
     generator.fit(pairs, run)
@@ -123,7 +142,7 @@ def test_ddpm_learns_the_images(trainings: Trainings, pairs: Memory, run: RunDir
 
 @pytest.mark.parametrize("prediction", ORACLES)
 def test_segguided_sees_the_mask_as_it_is(
-    trainings: Trainings, pairs: Memory, run: RunDirectory, prediction: str
+    trainings: Trainings, pairs: Memory, run: TrainingRun, prediction: str
 ) -> None:
     generator = SegGuidedDif({**MODEL, "schedule": NOISY, "prediction": prediction}, {})
     generator.network = Spy(ORACLES[prediction](pairs.images, generator.schedule))
@@ -133,7 +152,7 @@ def test_segguided_sees_the_mask_as_it_is(
     assert torch.equal(condition, pairs.masks)
 
 
-def test_ablation_drops_whole_masks_of_about_half_the_images(trainings: Trainings, run: RunDirectory) -> None:
+def test_ablation_drops_whole_masks_of_about_half_the_images(trainings: Trainings, run: TrainingRun) -> None:
     pairs = Memory(64)
     generator = SegGuidedDif({**MODEL, "schedule": NOISY, "ablate_masks": True}, {})
     generator.network = Spy()
@@ -162,15 +181,12 @@ def autoencoder() -> Autoencoder:
 @pytest.fixture
 def parts(monkeypatch: pytest.MonkeyPatch, autoencoder: Autoencoder) -> UnconditionalLDM:
     """What ``needs`` name: the autoencoder, and a base upon it, made without files."""
-    import baselines.controlnet
-    import baselines.ldm
+    from pig.methods import saved
 
     base = UnconditionalLDM({"network": NETWORK, "training": TRAINING, "schedule": QUIET, "prediction": "v"}, {})
-    base._build(autoencoder)
-    for module in (baselines.ldm, baselines.controlnet):
-        monkeypatch.setattr(module, "check_needs", lambda wanted, needs: None)
-    monkeypatch.setattr(baselines.ldm, "load_part", lambda path: autoencoder)
-    monkeypatch.setattr(baselines.controlnet, "load_part", lambda path: base)
+    base.build_on(autoencoder)
+    monkeypatch.setattr(saved, "check_needs", lambda wanted, needs: None)
+    monkeypatch.setattr(saved, "load_part", lambda path: {"autoencoder": autoencoder, "base": base}[path.name])
     return base
 
 
@@ -184,7 +200,7 @@ def test_ldm_learns_scaled_draws_of_the_latents_and_the_share_of_lesion(
 ) -> None:
     model = {"network": NETWORK, "training": TRAINING, "schedule": QUIET, "prediction": "v"}
     generator = LDM(model, {})
-    generator.fit(pairs, RunDirectory(tmp_path, 0, 0, needs={"autoencoder": tmp_path}))
+    generator.fit(pairs, TrainingRun(tmp_path, 0, 0, needs={"autoencoder": tmp_path / "autoencoder"}))
     generator.network = Spy()
     latents, masks = encoded(trainings.pools["network"], len(pairs))
     assert torch.equal(masks, pairs.masks)
@@ -211,7 +227,7 @@ def test_ldm_learns_scaled_draws_of_the_latents_and_the_share_of_lesion(
 def test_what_is_wanted_of_a_latent_network(
     trainings: Trainings, pairs: Memory, tmp_path: Path, parts: UnconditionalLDM, method: str, prediction: str
 ) -> None:
-    run = RunDirectory(tmp_path, 0, 0, needs={"autoencoder": tmp_path, "base": tmp_path})
+    run = TrainingRun(tmp_path, 0, 0, needs={"autoencoder": tmp_path / "autoencoder", "base": tmp_path / "base"})
     spy = Spy()
     if method == "ldm":
         model = {"network": NETWORK, "training": TRAINING, "schedule": NOISY, "prediction": prediction}
@@ -237,7 +253,7 @@ def test_controlnet_starts_from_its_base_and_sees_the_masks(
     for parameter in parts.network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     generator = ControlNet({"training": TRAINING, "embedding_channels": [4, 8]}, {})
-    generator.fit(pairs, RunDirectory(tmp_path, 0, 0, needs={"base": tmp_path}))
+    generator.fit(pairs, TrainingRun(tmp_path, 0, 0, needs={"base": tmp_path / "base"}))
     base = parts.network.unet.state_dict()
     shared = generator.control.state_dict().keys() & base.keys()
     assert len(shared) > 20
@@ -273,7 +289,7 @@ def timesteps_of(loss: Callable[..., Tensor], spies: list[Spy], first: Tensor, m
 def test_antithetic_timesteps_mirror_each_other(
     trainings: Trainings, pairs: Memory, tmp_path: Path, parts: UnconditionalLDM, method: str, antithetic: bool
 ) -> None:
-    run = RunDirectory(tmp_path, 0, 0, needs={"autoencoder": tmp_path, "base": tmp_path})
+    run = TrainingRun(tmp_path, 0, 0, needs={"autoencoder": tmp_path / "autoencoder", "base": tmp_path / "base"})
     spy, first, key = Spy(), pairs.images, "network"
     timesteps = NOISY["timesteps"]
     if method in ("guider", "denoiser"):

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pig.data.check import check
-from pig.data.doubts import spelling
+from pig.data.checks.check import check
+from pig.data.checks.warnings import spelling
 from pig.data.folds import make_folds
-from pig.data.preprocess import PreprocessSettings, build_store
-from pig.errors import UserError
+from pig.data.preprocess import build_store
+from pig.data.settings import PreprocessSettings
+from pig.system.errors import UserError
 
 SIZE = 32
 
@@ -117,7 +118,7 @@ def test_a_sound_study_by_hand(tmp_path: Path) -> None:
         "nearest_row": rows[0]["nearest_row"],
         "nearest_bits": rows[0]["nearest_bits"],
         "faults": "",
-        "doubts": "",
+        "warnings": "",
     }
     assert rows[1]["nearest_row"] == rows[2]["nearest_row"] == "2"  # the one row of another patient
     assert rows[0]["nearest_row"] in ("3", "4")
@@ -182,7 +183,7 @@ def test_all_errors_are_named_at_once_after_the_page_is_written(tmp_path: Path, 
         assert sentence in rows[number - 2]["faults"]
         assert sentence in words
     assert [row["faults"] for row in rows[10:]] == ["", ""]
-    assert rows[7]["doubts"] == rows[8]["doubts"] == ""  # said once: a copy is no near-duplicate, too
+    assert rows[7]["warnings"] == rows[8]["warnings"] == ""  # said once: a copy is no near-duplicate, too
     assert rows[3]["mask_values"] == "0 3 255"
     assert rows[0]["height"] == ""
 
@@ -201,7 +202,7 @@ def test_what_the_preprocessing_refuses_is_refused_in_the_same_words(tmp_path: P
     assert len(refused) == 7
 
 
-DOUBTS = {
+WARNINGS = {
     "inverted mask": (
         lambda f: save(f, "masks/0.png", (picture(0) > picture(0).min()) * (255 - disc())),
         "the mask covers",
@@ -215,10 +216,10 @@ DOUBTS = {
 }
 
 
-@pytest.mark.parametrize("name", DOUBTS)
-def test_a_doubt_warns_and_does_not_stop(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("name", WARNINGS)
+def test_a_warning_warns_and_does_not_stop(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
     manifest = write_study(tmp_path, ["a", "a", "b", "c"])
-    harm, sentence = DOUBTS[name]
+    harm, sentence = WARNINGS[name]
     harm(tmp_path)
     _, page, lines = look(manifest)
     assert lines == []
@@ -226,11 +227,11 @@ def test_a_doubt_warns_and_does_not_stop(tmp_path: Path, name: str, caplog: pyte
     assert sentence in caplog.text
 
 
-def test_a_mask_of_several_images_is_doubted(tmp_path: Path) -> None:
+def test_a_mask_of_several_images_has_a_warning(tmp_path: Path) -> None:
     manifest = write_study(tmp_path, ["a", "b"])
     manifest.write_text(manifest.read_text().replace("masks/1.png", "masks/0.png"))
     rows, _, _ = look(manifest)
-    assert [row["doubts"] for row in rows] == ["", "the same mask file as row 2"]
+    assert [row["warnings"] for row in rows] == ["", "the same mask file as row 2"]
 
 
 def test_weak_masks_are_counted(tmp_path: Path) -> None:
@@ -245,7 +246,7 @@ def test_slices_of_one_volume_may_be_alike(tmp_path: Path) -> None:
     save(tmp_path, "images/1.png", (picture(0) * 0.9).astype(np.uint16))
     rows, _, lines = look(manifest)
     assert lines == []
-    assert {row["doubts"] for row in rows} == {""}
+    assert {row["warnings"] for row in rows} == {""}
 
 
 def test_spellings_of_a_patient(tmp_path: Path) -> None:

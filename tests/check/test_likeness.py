@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pig.data.likeness import BITS, difference_hash, nearest_stranger
+from pig.data.checks.likeness import BITS, difference_hash, nearest_stranger
 
 
 def bits(image: np.ndarray) -> np.ndarray:

@@ -229,8 +229,8 @@ def test_gpus_are_asked_for_as_one_setting_says(slurm: None, finished: Path, tmp
     assert not jobs()
 
     # Without a word the submitting machine is the measure, and Snakemake says so. The three jobs share an allocation.
-    figures = [f"results/figures/{name}.png" for name in ("gallery_pig", "gallery_ldm", "progress_pig")]
-    status, said = make(["gallery", "progress"], *figures)
+    figures = [f"results/figures/{name}.png" for name in ("gallery_pig", "gallery_ldm", "strip_pig")]
+    status, said = make(["gallery", "strip"], *figures)
     assert status == 0, said
     assert "PIG_GPUS is not set, and this machine has 0 GPUs, so the jobs ask for no GPU" in said
     [job] = jobs("figures")

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from pig.data.folds import read_folds, split
+from pig.data.shards import read_shards
 from pig.data.store import Store
-from pig.errors import UserError
-from pig.generator import load_generator, read_description
-from pig.reporting.tables import read_arms, table1
-from pig.segmenter import load_segmenter
-from pig.shards import read_shards
+from pig.evaluation.segmenter import load_segmenter
+from pig.methods.model_folder import load_generator, read_description
+from pig.report.tables import read_arms, table1
+from pig.system.errors import UserError
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from pig.data.folds import write_folds
-from pig.errors import UserError
-from pig.files import atomic_directory, atomic_path, write_json
+from pig.system.errors import UserError
+from pig.system.files import atomic_directory, atomic_path, write_json
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from pig.cli import main
 from pig.data.folds import make_folds
 from pig.data.images import read_grey, read_mask
 from pig.data.manifest import read_manifest
-from pig.data.preprocess import PreprocessSettings, build_store
+from pig.data.preprocess import build_store
+from pig.data.settings import PreprocessSettings
 from pig.data.store import Store
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 
 def test_colours_become_luminance_only_when_asked(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from study_files import write_store
 from pig.cli import main
 from pig.data.folds import make_folds, read_folds, split
 from pig.data.store import Store, complete
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 
 @st.composite

@@ -10,7 +10,8 @@ from study_files import lesion, write_png, write_study
 from pig.data.breast import orient
 from pig.data.geometry import to_source
 from pig.data.preprocess import build_store
-from pig.data.volume import PreprocessSettings, Slice, prepare_volume
+from pig.data.settings import PreprocessSettings
+from pig.data.volume import Slice, prepare_volume
 
 
 def mammogram(right: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -49,15 +50,15 @@ def test_what_is_carried_back_is_what_was_there(
     assert corners <= (0 if scale == 1 else 2 * scale * scale)
 
 
-@pytest.mark.parametrize("fit", ["stretch", "pad"])
+@pytest.mark.parametrize("aspect", ["stretch", "pad"])
 @pytest.mark.parametrize("right", [False, True])
 @pytest.mark.parametrize("anatomy", ["any", "breast"])
-def test_the_round_trip_through_a_store(tmp_path: Path, fit: str, right: bool, anatomy: str) -> None:
+def test_the_round_trip_through_a_store(tmp_path: Path, aspect: str, right: bool, anatomy: str) -> None:
     manifest = write_study(tmp_path, ["a"])
     image, mask = mammogram(right)
     write_png(tmp_path / "images/0.png", np.ascontiguousarray(image))
     write_png(tmp_path / "masks/0.png", np.ascontiguousarray(mask))
-    store = build_store(manifest, PreprocessSettings(96, fit, anatomy), tmp_path / "store")
+    store = build_store(manifest, PreprocessSettings(96, aspect, anatomy), tmp_path / "store")
     assert ("flip" in store.manifest) == (anatomy == "breast")
     back = to_source(store.masks[0], store.manifest.iloc[0])
     assert back.shape == mask.shape

@@ -35,7 +35,7 @@ def study(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     for number, (image, mask) in enumerate(SOURCES):
         write_png(tmp_path / f"images/{number}.png", image)
         write_png(tmp_path / f"masks/{number}.png", mask)
-    settings = f'{{"size": 96, "fit": "{request.param}", "anatomy": "breast"}}'
+    settings = f'{{"size": 96, "aspect": "{request.param}", "anatomy": "breast"}}'
     store = str(tmp_path / "store")
     assert main(["preprocess", "--manifest", str(manifest), "--settings", settings, "--out", store]) == 0
     return tmp_path

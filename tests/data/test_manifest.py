@@ -4,7 +4,7 @@ import pytest
 from study_files import write_study
 
 from pig.data.manifest import read_manifest
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 
 def test_paths_become_absolute_and_all_else_is_kept(tmp_path: Path) -> None:

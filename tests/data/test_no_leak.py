@@ -12,8 +12,9 @@ from test_geometry import mammogram
 from pig.data.breast import orient
 from pig.data.geometry import to_source
 from pig.data.preprocess import build_store
-from pig.data.volume import Prepared, PreprocessSettings, Slice, prepare_volume
-from pig.errors import UserError
+from pig.data.settings import PreprocessSettings
+from pig.data.volume import Prepared, Slice, prepare_volume
+from pig.system.errors import UserError
 
 
 def prepare(folder: Path, images: list[np.ndarray], masks: list[np.ndarray], settings: PreprocessSettings) -> Prepared:
@@ -45,7 +46,7 @@ discs = st.builds(
 
 @given(
     anatomy=st.sampled_from(["any", "breast"]),
-    fit=st.sampled_from(["stretch", "pad"]),
+    aspect=st.sampled_from(["stretch", "pad"]),
     window=st.sampled_from(["percentile", "full"]),
     right=st.booleans(),
     size=st.sampled_from([32, 75]),
@@ -53,12 +54,12 @@ discs = st.builds(
 )
 def test_an_image_does_not_depend_on_its_mask(
     tmp_path_factory: pytest.TempPathFactory,
-    anatomy: str, fit: str, window: str, right: bool, size: int, masks: list[tuple[np.ndarray, np.ndarray]],
+    anatomy: str, aspect: str, window: str, right: bool, size: int, masks: list[tuple[np.ndarray, np.ndarray]],
 ) -> None:  # fmt: skip
     folder = tmp_path_factory.mktemp("volume")
     images = [np.ascontiguousarray(mammogram(right)[0] + 7 * k * (mammogram(right)[0] > 0)) for k in range(len(masks))]
     images = [image.clip(0, 65535).astype(np.uint16) for image in images]
-    settings = PreprocessSettings(size, fit, anatomy, window, empty_masks="keep")
+    settings = PreprocessSettings(size, aspect, anatomy, window, empty_masks="keep")
     turn = -1 if right else 1
     prepared = [
         prepare(folder, images, [np.ascontiguousarray(mask[:, ::turn]) for mask in chosen], settings)
@@ -82,7 +83,7 @@ def test_a_lesion_outside_of_what_is_kept_is_an_error(tmp_path: Path, anatomy: s
     assert ("preprocessing.anatomy to any" in sentence) == (anatomy == "breast")
 
 
-def test_an_outline_that_sticks_out_is_a_doubt_and_its_mask_stays(tmp_path: Path) -> None:
+def test_an_outline_that_sticks_out_is_a_warning_and_its_mask_stays(tmp_path: Path) -> None:
     image, _ = mammogram()
     mask = disc(32, 42, 9)  # the skin curves through it
     (_, breast, _) = orient([image])
@@ -90,7 +91,7 @@ def test_an_outline_that_sticks_out_is_a_doubt_and_its_mask_stays(tmp_path: Path
     assert 0 < unseen < 0.1 * mask.sum()
     result = prepare(tmp_path, [image], [mask], PreprocessSettings(256, "pad", anatomy="breast"))
     assert result.faults == []
-    assert result.doubts == [
+    assert result.warnings == [
         (0, f"{unseen} of {mask.sum()} pixels of the lesion in {tmp_path / '0m.png'} lie outside the breast")
     ]
     back = to_source(result.masks[0], result.geometry._asdict())

@@ -13,13 +13,15 @@ from study_files import lesion, ramp, write_png, write_study
 from pig.data.images import read_grey, read_mask
 from pig.data.preprocess import build_store, group_volumes
 from pig.data.resize import resize_image, resize_mask
+from pig.data.settings import PreprocessSettings
 from pig.data.store import Store
-from pig.data.volume import PreprocessSettings, Slice, prepare_volume
-from pig.errors import UserError
+from pig.data.volume import Slice, prepare_volume
+from pig.system.errors import UserError
+from pig.system.settings import parse
 
 
-def build(manifest: Path, size: int = 20, fit: str = "stretch", jobs: int = 1) -> Store:
-    return build_store(manifest, PreprocessSettings(size, fit), manifest.parent / "store", jobs)
+def build(manifest: Path, size: int = 20, aspect: str = "stretch", jobs: int = 1) -> Store:
+    return build_store(manifest, PreprocessSettings(size, aspect), manifest.parent / "store", jobs)
 
 
 def windowed(image: np.ndarray) -> np.ndarray:
@@ -39,7 +41,7 @@ def test_a_store_by_hand(tmp_path: Path) -> None:
     assert store.manifest["patient_id"].tolist() == ["007", "b"]
     assert store.manifest["diameter_mm"].tolist() == [4.5, 6.0]
     assert json.loads((store.path / "store.json").read_text()) == {
-        "size": 20, "fit": "stretch", "count": 2, "fingerprint": store.fingerprint,
+        "size": 20, "aspect": "stretch", "count": 2, "fingerprint": store.fingerprint,
         "manifest": hashlib.sha256((store.path / "manifest.csv").read_bytes()).hexdigest(),
     }  # fmt: skip
     geometry = store.manifest.loc[0, "source_h":].to_dict()
@@ -50,7 +52,7 @@ def test_a_store_by_hand(tmp_path: Path) -> None:
 
 
 def test_padding_keeps_the_proportions(tmp_path: Path) -> None:
-    store = build(write_study(tmp_path), size=10, fit="pad")
+    store = build(write_study(tmp_path), size=10, aspect="pad")
     geometry = store.manifest.loc[0, "pad_h":].to_dict()
     assert geometry == {"pad_h": 0, "pad_w": 7, "scale_y": 0.5, "scale_x": 0.5}
     # The lesion of 8 x 8 pixels from (10, 6) on lies in the box from (4, 3) on: 6..13, 3..10; halved.
@@ -64,7 +66,7 @@ def test_padding_keeps_the_proportions(tmp_path: Path) -> None:
 
 @given(st.tuples(*[st.integers(3, 12)] * 2), st.tuples(*[st.integers(0, 5)] * 4), st.sampled_from(["stretch", "pad"]))
 def test_the_geometry_leads_back_to_the_source(
-    tmp_path_factory: pytest.TempPathFactory, box: tuple[int, int], margins: tuple[int, ...], fit: str
+    tmp_path_factory: pytest.TempPathFactory, box: tuple[int, int], margins: tuple[int, ...], aspect: str
 ) -> None:
     """A single lesion pixel, found again in its source from the store's mask and the recorded geometry."""
     folder = tmp_path_factory.mktemp("study")
@@ -75,7 +77,7 @@ def test_the_geometry_leads_back_to_the_source(
     y, x = top + height // 2, left + width // 3
     mask[y, x] = 255
     paths = (str(write_png(folder / name, array)) for name, array in (("i.png", image), ("m.png", mask)))
-    prepared = prepare_volume([Slice(0, *paths)], PreprocessSettings(4 * max(box), fit))
+    prepared = prepare_volume([Slice(0, *paths)], PreprocessSettings(4 * max(box), aspect))
     geometry = prepared.geometry
     assert (geometry.source_h, geometry.source_w) == image.shape
     centre = np.argwhere(prepared.masks[0]).mean(axis=0) + 0.5
@@ -242,7 +244,7 @@ def test_columns_of_the_geometry_are_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_settings_are_checked() -> None:
-    with pytest.raises(UserError, match=r"preprocessing\.size is 0"):
+    with pytest.raises(UserError, match=r"^size: must be above 0, got 0\.$"):
         PreprocessSettings(0)
-    with pytest.raises(UserError, match=r"preprocessing\.fit is 'crop'"):
-        PreprocessSettings(8, "crop")
+    with pytest.raises(UserError, match=r"^preprocessing\.aspect: 'crop' is not one of 'stretch', 'pad'\.$"):
+        parse(PreprocessSettings, {"size": 8, "aspect": "crop"}, "preprocessing")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pig.data.pseudonyms import new_salt, pseudonymise, pseudonyms, read_salt
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 
 def test_pseudonyms(tmp_path: Path) -> None:

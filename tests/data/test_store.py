@@ -12,7 +12,7 @@ from study_files import write_store
 
 from pig.data.resize import resize_pairs
 from pig.data.store import PairDataset, Store, fingerprint, to_uint16, to_unit
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 
 def test_the_ends_and_the_middle_of_the_scale() -> None:

@@ -12,7 +12,7 @@ from study_files import write_store
 from pig.data import store as module
 from pig.data import verified
 from pig.data.store import Store
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 Hashed = list[int]
 

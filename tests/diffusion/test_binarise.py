@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from pig.diffusion.paired import binarise
+from pig.diffusion.sampling import binarise
 from pig.diffusion.schedule import NoiseSchedule
 
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from pig.diffusion.draws import BatchGenerator, noise_like, sample_timesteps, uniform
+from pig.diffusion.draws import BatchDraws, noise_like, sample_timesteps, uniform
 
 
-def part_of(whole: int, part: slice, seed: int = 3) -> BatchGenerator:
-    rng = BatchGenerator()
+def part_of(whole: int, part: slice, seed: int = 3) -> BatchDraws:
+    rng = BatchDraws()
     rng.manual_seed(seed)
     rng.whole, rng.part = whole, part
     return rng

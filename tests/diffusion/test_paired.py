@@ -7,13 +7,8 @@ import torch
 
 import pig
 from pig.diffusion.draws import sample_timesteps
-from pig.diffusion.paired import (
-    binarise,
-    denoise_pairs,
-    denoiser_loss,
-    diffusion_loss,
-    guider_loss,
-)
+from pig.diffusion.losses import denoiser_loss, diffusion_loss, guider_loss
+from pig.diffusion.sampling import binarise, denoise_pairs
 
 SCHEDULE = pig.NoiseSchedule.linear(1024)
 
@@ -114,10 +109,13 @@ def test_losses_vanish_for_networks_that_know_and_only_for_them():
         return (y_t - alpha_bar.sqrt() * y_0) / (1 - alpha_bar).sqrt()
 
     new = torch.Generator
-    assert guider_loss(knows_x, SCHEDULE, x_0, y_0, new().manual_seed(0), "epsilon") < 1e-6
-    assert denoiser_loss(knows_y, None, SCHEDULE, x_0, y_0, new().manual_seed(0), "epsilon") < 1e-6
-    assert diffusion_loss(lambda y_t, t: knows_y(y_t, None, t), SCHEDULE, y_0, new().manual_seed(0), "epsilon") < 1e-6
-    assert guider_loss(knows_y, SCHEDULE, x_0, y_0, new().manual_seed(0), "epsilon") > 0.1
+    assert guider_loss(knows_x, SCHEDULE, x_0, y_0, new().manual_seed(0), prediction="epsilon") < 1e-6
+    assert denoiser_loss(knows_y, SCHEDULE, x_0, y_0, new().manual_seed(0), guider=None, prediction="epsilon") < 1e-6
+    assert (
+        diffusion_loss(lambda y_t, t: knows_y(y_t, None, t), SCHEDULE, y_0, new().manual_seed(0), prediction="epsilon")
+        < 1e-6
+    )
+    assert guider_loss(knows_y, SCHEDULE, x_0, y_0, new().manual_seed(0), prediction="epsilon") > 0.1
 
 
 @pytest.mark.parametrize("weight", ["none", "sigmoid"])
@@ -140,7 +138,15 @@ def test_the_denoiser_is_given_the_clean_mask_or_the_estimate(weight):
     def loss(name, given, clamp):
         rng = torch.Generator().manual_seed(6)
         return denoiser_loss(
-            denoiser_named(name), given, SCHEDULE, x_0, y_0, rng, "epsilon", clamp=clamp, weight=weight
+            denoiser_named(name),
+            SCHEDULE,
+            x_0,
+            y_0,
+            rng,
+            guider=given,
+            prediction="epsilon",
+            clamp=clamp,
+            weight=weight,
         )
 
     values = [loss("clean", None, False), loss("predicted", guider, False), loss("clamped", guider, True)]

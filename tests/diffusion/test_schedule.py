@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pig
+from pig.diffusion.sampling import sample_images
 from pig.diffusion.schedule import NoiseSchedule
-from pig.diffusion.steps import sample_images
 
 
 def test_alpha_bar_is_the_product_of_the_paper():

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pig.diffusion.prediction import split, target
+from pig.diffusion.sampling import ddpm_step, sample_images
 from pig.diffusion.schedule import NoiseSchedule
-from pig.diffusion.steps import ddim_sigma, ddim_step, ddpm_step, sample_images
 
 SCHEDULE = NoiseSchedule.linear(1024)
 PREDICTIONS = ["epsilon", "v", "x0"]
@@ -49,7 +49,7 @@ def test_ddim_with_the_true_noise_recovers_the_image(steps):
     eps = torch.randn(3, 1, 8, 8, generator=rng)
     start = SCHEDULE.uniform_steps(steps)[0][0]
     x_T = SCHEDULE.add_noise(x_0, eps, torch.full((3,), start))
-    drawn = sample_images(lambda x_t, t: eps, SCHEDULE, x_T, steps, "epsilon", clip=False)
+    drawn = sample_images(lambda x_t, t: eps, SCHEDULE, x_T, steps=steps, prediction="epsilon", clip=False)
     tolerance = 2e-6 / float(SCHEDULE.alpha_bar(start)) ** 0.5  # Eq. 6 divides the rounding of x_T by it
     assert torch.allclose(drawn, x_0, atol=tolerance)
 
@@ -58,7 +58,7 @@ def test_ddim_with_the_true_noise_recovers_the_image(steps):
 @pytest.mark.parametrize("steps", [16, 256])
 def test_agrees_with_the_ddim_of_diffusers(prediction, theirs, steps):
     x_T = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(3))
-    ours = sample_images(toy_network, SCHEDULE, x_T, steps, prediction, clip=False)
+    ours = sample_images(toy_network, SCHEDULE, x_T, steps=steps, prediction=prediction, clip=False)
     scheduler = DDIMScheduler(1024, 1e-4, 0.02, clip_sample=False, prediction_type=theirs)
     scheduler.set_timesteps(steps)
     x_t = x_T
@@ -79,11 +79,12 @@ def test_agrees_with_the_ddpm_of_diffusers(t):
 
 
 @pytest.mark.parametrize(("t", "t_next"), [(1021, 1017), (500, 499), (5, 1)])
-def test_the_posterior_is_ddim_at_eta_one(t, t_next):
-    """Song et al. 2020, sec. 4.1: eta = 1 is the DDPM sampler."""
+def test_the_posterior_has_song_s_variance_at_eta_one(t, t_next):
+    """Song et al. 2020, Eq. 12 and 16: eta = 1 is the DDPM sampler."""
     rng = torch.Generator().manual_seed(5)
     x_0, eps, noise = torch.randn(3, 2, 1, 4, 4, generator=rng, dtype=torch.float64)
     alpha_bar, following = SCHEDULE.alpha_bar(torch.tensor([t, t_next]))
     x_t = alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * eps
-    by_ddim = ddim_step(x_0, eps, following, ddim_sigma(1.0, alpha_bar, following), noise)
-    assert torch.allclose(by_ddim, ddpm_step(x_t, x_0, alpha_bar, following, noise), atol=1e-10)
+    sigma = ((1 - following) / (1 - alpha_bar) * (1 - alpha_bar / following)).sqrt()
+    by_song = following.sqrt() * x_0 + (1 - following - sigma**2).sqrt() * eps + sigma * noise
+    assert torch.allclose(by_song, ddpm_step(x_t, x_0, alpha_bar, following, noise), atol=1e-10)

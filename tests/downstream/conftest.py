@@ -9,10 +9,10 @@ from discs import discs
 from threadpoolctl import threadpool_limits
 
 from pig.data.folds import split
+from pig.data.shards import Synthetic
 from pig.data.store import PairDataset, Store, allocate, complete
-from pig.segmentation import segment
-from pig.shards import Synthetic
-from pig.training import TrainingSettings
+from pig.evaluation.segmentation import run_arm
+from pig.training.settings import TrainingSettings
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -55,5 +55,14 @@ def segmented(tmp_path_factory: pytest.TempPathFactory, pairs: tuple[PairDataset
     """The folder of a segmentation trained for long enough to find the discs."""
     folder = tmp_path_factory.mktemp("segmentation")
     training = TrainingSettings(batch_size=8, learning_rate=2e-3, steps=60, ema_decay=0.9)
-    segment(pairs[0], None, pairs[1], settings(training=training), 1, 5, folder / "work", folder / "out")
+    run_arm(
+        train_pairs=pairs[0],
+        synthetic=None,
+        test_pairs=pairs[1],
+        settings=settings(training=training),
+        fold=1,
+        seed=5,
+        work=folder / "work",
+        out=folder / "out",
+    )
     return folder / "out"

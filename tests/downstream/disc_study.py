@@ -1,7 +1,7 @@
 """How the study of discs is segmented in these tests."""
 
-from pig.segmenter import SegmentationSettings
-from pig.training import TrainingSettings
+from pig.evaluation.settings import SegmentationSettings
+from pig.training.settings import TrainingSettings
 
 SIZE = 32
 

@@ -11,14 +11,14 @@ from discs import discs
 from torch_fidelity import calculate_metrics
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
+from pig.data.shards import Synthetic
 from pig.data.store import PairDataset
-from pig.errors import UserError
-from pig.files import read_sealed, write_sealed
-from pig.metrics import fid as fid_module
-from pig.metrics.fid import INCEPTION_SHA256, RGB8, SegmentationEncoder, fid, write_fid
-from pig.reporting.tables import write_table1
-from pig.segmenter import load_segmenter
-from pig.shards import Synthetic
+from pig.evaluation import frechet as fid_module
+from pig.evaluation.frechet import INCEPTION_SHA256, RGB8, SegmentationEncoder, frechet_distance, write_fid
+from pig.evaluation.segmenter import load_segmenter
+from pig.report.tables import write_table1
+from pig.system.errors import UserError
+from pig.system.files import read_sealed, write_sealed
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
@@ -43,7 +43,7 @@ def test_fid_is_the_frechet_distance_of_the_encoder_features(segmented: Path) ->
     generated = (0.8 * generated).astype(np.uint16)
     expected = frechet(encoder_features(segmented, generated), encoder_features(segmented, real))
     assert expected > 0.01
-    assert fid(generated, real, "encoder", segmented) == pytest.approx(expected, rel=1e-3)
+    assert frechet_distance(generated, real, "encoder", segmented) == pytest.approx(expected, rel=1e-3)
 
 
 def test_fid_is_that_of_calculate_metrics(segmented: Path) -> None:
@@ -59,16 +59,18 @@ def test_fid_is_that_of_calculate_metrics(segmented: Path) -> None:
         save_cpu_ram=True,
         verbose=False,
     )
-    assert fid(generated, real, "encoder", segmented) == pytest.approx(metrics["frechet_inception_distance"], rel=1e-9)
+    theirs = metrics["frechet_inception_distance"]
+    assert frechet_distance(generated, real, "encoder", segmented) == pytest.approx(theirs, rel=1e-9)
 
 
 def test_fid_of_a_set_with_itself_is_zero_and_grows_with_the_difference(segmented: Path) -> None:
     real = discs(60, seed=1)[0]
     scale = np.trace(np.cov(encoder_features(segmented, real), rowvar=False))
-    assert abs(fid(real, real, "encoder", segmented)) < 1e-4 * scale
-    assert abs(fid(real[::-1], real, "encoder", segmented)) < 1e-4 * scale  # order does not matter
+    assert abs(frechet_distance(real, real, "encoder", segmented)) < 1e-4 * scale
+    assert abs(frechet_distance(real[::-1], real, "encoder", segmented)) < 1e-4 * scale  # order does not matter
     slightly, much = ((real * factor).astype(np.uint16) for factor in (0.9, 0.5))
-    assert scale * 1e-2 < fid(slightly, real, "encoder", segmented) < fid(much, real, "encoder", segmented)
+    near, far = (frechet_distance(images, real, "encoder", segmented) for images in (slightly, much))
+    assert scale * 1e-2 < near < far
 
 
 def test_equal_sets_have_no_distance_below_zero(
@@ -86,14 +88,14 @@ def test_equal_sets_have_no_distance_below_zero(
     monkeypatch.setattr(
         fid_module, "fid_statistics_to_metric", lambda *_, **__: {fid_module.KEY_METRIC_FID: float("nan")}
     )
-    assert np.isnan(fid(images, images, "encoder", segmented))  # not taken for 0
+    assert np.isnan(frechet_distance(images, images, "encoder", segmented))  # not taken for 0
 
 
 def test_images_are_brought_to_the_size_of_the_network(segmented: Path) -> None:
     real = discs(20, seed=1)[0]
     enlarged = real.repeat(2, axis=1).repeat(2, axis=2)  # averaging the area gives the same image back
     scale = np.trace(np.cov(encoder_features(segmented, real), rowvar=False))
-    assert abs(fid(enlarged, real, "encoder", segmented)) < 1e-4 * scale
+    assert abs(frechet_distance(enlarged, real, "encoder", segmented)) < 1e-4 * scale
 
 
 def test_sixteen_bits_become_eight_in_one_window() -> None:
@@ -122,8 +124,10 @@ def test_the_cache_is_used_and_never_stale(segmented: Path, tmp_path: Path, monk
 
     def measure() -> float:
         counted.clear()
-        value = fid(generated, real, "encoder", weights, cache)
-        assert value == pytest.approx(fid(generated, real, "encoder", weights), rel=1e-6)  # without a cache
+        value = frechet_distance(generated, real, "encoder", weights, cache)
+        assert value == pytest.approx(
+            frechet_distance(generated, real, "encoder", weights), rel=1e-6
+        )  # without a cache
         return value
 
     first = measure()
@@ -156,11 +160,11 @@ def test_the_cache_is_used_and_never_stale(segmented: Path, tmp_path: Path, monk
 
 def test_a_damaged_cache_file_is_named(segmented: Path, tmp_path: Path) -> None:
     images = discs(4, seed=1)[0]
-    fid(images, images, "encoder", segmented, tmp_path)
+    frechet_distance(images, images, "encoder", segmented, tmp_path)
     (file,) = tmp_path.iterdir()
     file.write_bytes(b"damaged")
     with pytest.raises(UserError, match=file.name):
-        fid(images, images, "encoder", segmented, tmp_path)
+        frechet_distance(images, images, "encoder", segmented, tmp_path)
 
 
 # Bad input
@@ -170,13 +174,13 @@ def test_a_damaged_cache_file_is_named(segmented: Path, tmp_path: Path) -> None:
 def test_too_few_images_are_refused(segmented: Path, generated: int, real: int, words: str) -> None:
     images = discs(5, seed=1)[0]
     with pytest.raises(UserError, match=f"at least 2 .* got {words}"):
-        fid(images[:generated], images[:real], "encoder", segmented)
+        frechet_distance(images[:generated], images[:real], "encoder", segmented)
 
 
 def test_images_of_another_type_are_refused(segmented: Path) -> None:
     images = discs(5, seed=1)[0]
     with pytest.raises(ValueError, match="uint16"):
-        fid(images.astype(np.uint8), images, "encoder", segmented)
+        frechet_distance(images.astype(np.uint8), images, "encoder", segmented)
 
 
 def test_an_encoder_that_saw_synthetic_pairs_is_refused(segmented: Path, tmp_path: Path) -> None:
@@ -185,17 +189,17 @@ def test_an_encoder_that_saw_synthetic_pairs_is_refused(segmented: Path, tmp_pat
     write_sealed(folder / "record.json", read_sealed(folder / "record.json", "") | {"synthetic_pairs": 24})
     images = discs(5, seed=1)[0]
     with pytest.raises(UserError, match="24 synthetic pairs"):
-        fid(images, images, "encoder", folder)
+        frechet_distance(images, images, "encoder", folder)
 
 
 def test_missing_weights_are_named(tmp_path: Path) -> None:
     images = discs(5, seed=1)[0]
     with pytest.raises(UserError, match="need weights"):
-        fid(images, images, "encoder")
+        frechet_distance(images, images, "encoder")
     with pytest.raises(UserError, match="nowhere"):
-        fid(images, images, "encoder", tmp_path / "nowhere")
+        frechet_distance(images, images, "encoder", tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"nowhere\.pth do not exist; download it from https"):
-        fid(images, images, "inception", tmp_path / "nowhere.pth")
+        frechet_distance(images, images, "inception", tmp_path / "nowhere.pth")
 
 
 def test_wrong_inception_weights_are_refused_unread(tmp_path: Path) -> None:
@@ -206,7 +210,7 @@ def test_wrong_inception_weights_are_refused_unread(tmp_path: Path) -> None:
     torch.save({"weight": Explosive()}, tmp_path / Path(URL_INCEPTION_V3).name)
     images = discs(5, seed=1)[0]
     with pytest.raises(UserError, match=r"SHA-256 .* expected 6726825d"):
-        fid(images, images, "inception", tmp_path / Path(URL_INCEPTION_V3).name)
+        frechet_distance(images, images, "inception", tmp_path / Path(URL_INCEPTION_V3).name)
     assert not (tmp_path / "executed").exists()
 
 
@@ -223,7 +227,7 @@ def test_a_failed_download_is_a_sentence(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(torch.hub, "download_url_to_file", refused)
     images = discs(5, seed=1)[0]
     with pytest.raises(UserError, match=r"no network.*inception_weights"):
-        fid(images, images, "inception")
+        frechet_distance(images, images, "inception")
 
 
 def test_inception_weights_of_the_right_digest_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +250,7 @@ def test_inception_weights_of_the_right_digest_are_used(tmp_path: Path, monkeypa
     difference = (a.mean(0) - b.mean(0)).double()
     a, b = ((x - x.mean(0)).double() / np.sqrt(len(x) - 1) for x in (a, b))
     expected = difference.square().sum() + a.square().sum() + b.square().sum() - 2 * torch.linalg.svdvals(a @ b.T).sum()
-    value = fid(generated, real, "inception", tmp_path / "inception.pth", tmp_path / "cache")
+    value = frechet_distance(generated, real, "inception", tmp_path / "inception.pth", tmp_path / "cache")
     assert value == pytest.approx(expected.item(), rel=1e-3)
     assert [file.name[:10] for file in (tmp_path / "cache").iterdir()] == ["inception-"]
 
@@ -260,7 +264,7 @@ def test_the_file_says_what_was_measured(
     write_fid(synthetic, pairs[0], "encoder", segmented, tmp_path / "cache", tmp_path / "fid.json")
     result = json.loads((tmp_path / "fid.json").read_text())
     real = pairs[0].store.images[pairs[0].rows]
-    assert result["fid"] == pytest.approx(fid(synthetic.images, real, "encoder", segmented), rel=1e-9)
+    assert result["fid"] == pytest.approx(frechet_distance(synthetic.images, real, "encoder", segmented), rel=1e-9)
     assert {key: result[key] for key in ("features", "fold", "generator", "generated", "real")} == {
         "features": "encoder",
         "fold": 1,

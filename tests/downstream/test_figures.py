@@ -10,10 +10,10 @@ from discs import discs
 from matplotlib.contour import ContourSet
 from matplotlib.image import imread
 
+from pig.data.shards import Synthetic
 from pig.data.store import PairDataset
-from pig.reporting import figures
-from pig.reporting.figures import draw_gallery, draw_progress
-from pig.shards import Synthetic
+from pig.report import figures
+from pig.report.figures import draw_gallery, draw_strip
 
 Split = tuple[PairDataset, PairDataset]
 
@@ -69,9 +69,7 @@ def test_gallery_shows_real_pairs_above_generated_ones(
     assert picture.shape[0] > 500 and picture.std() > 0.1
 
 
-def test_no_label_pushes_the_panels_apart(
-    pairs: Split, synthetic: Synthetic, tmp_path: Path, drawn: list[Any]
-) -> None:
+def test_no_label_pushes_the_panels_apart(pairs: Split, synthetic: Synthetic, tmp_path: Path, drawn: list[Any]) -> None:
     for label in ("P", "a method of a rather long name, which says all that it does"):
         draw_gallery(pairs[0], synthetic, label, tmp_path / "gallery.png", columns=4, rows=2)
     short, long = (spread(figure) for figure in drawn)
@@ -115,8 +113,8 @@ def states(count: int, pairs: int = 2) -> Iterator[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("count", [1, 3, 5, 40, 256, 1024])
-def test_progress_shows_masks_above_images_from_first_to_last(count: int, tmp_path: Path, drawn: list[Any]) -> None:
-    draw_progress(states(count), tmp_path / "progress.png", columns=5)
+def test_a_strip_shows_masks_above_images_from_first_to_last(count: int, tmp_path: Path, drawn: list[Any]) -> None:
+    draw_strip(states(count), tmp_path / "progress.png", columns=5)
     (figure,) = drawn
     shown = min(count, 5)
     ts = [int(title.removeprefix("t = ")) for title in titles(figure)]
@@ -132,7 +130,7 @@ def test_progress_shows_masks_above_images_from_first_to_last(count: int, tmp_pa
     assert imread(tmp_path / "progress.png").shape[0] > 100
 
 
-def test_progress_holds_few_states_at_a_time(tmp_path: Path) -> None:
+def test_a_strip_holds_few_states_at_a_time(tmp_path: Path) -> None:
     import gc
     import weakref
 
@@ -148,11 +146,11 @@ def test_progress_holds_few_states_at_a_time(tmp_path: Path) -> None:
             gc.collect(0)
             most = max(most, sum(reference() is not None for reference in alive))
 
-    draw_progress(watched(), tmp_path / "progress.png", columns=3)
+    draw_strip(watched(), tmp_path / "progress.png", columns=3)
     assert most <= 13
 
 
 def test_nothing_to_draw_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no states"):
-        draw_progress(iter([]), tmp_path / "progress.png")
+        draw_strip(iter([]), tmp_path / "progress.png")
     assert not (tmp_path / "progress.png").exists()

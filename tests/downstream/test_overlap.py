@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pig.metrics.overlap import METRICS, confusion_counts, overlap_scores
+from pig.evaluation.overlap import METRICS, confusion_counts, overlap_scores
 
 
 def masks(*drawings: str) -> np.ndarray:

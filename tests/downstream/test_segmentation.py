@@ -11,21 +11,14 @@ from discs import discs
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pig import segmentation
 from pig.data.folds import split
+from pig.data.shards import Synthetic
 from pig.data.store import PairDataset, Store, allocate, complete
-from pig.errors import UserError
-from pig.metrics.overlap import overlap_scores
-from pig.segmentation import (
-    JoinedPools,
-    check_no_leak,
-    count_pixels,
-    dice_bce,
-    mixed_batches,
-    segment,
-)
-from pig.segmenter import load_segmenter
-from pig.shards import Synthetic
+from pig.evaluation import segmentation
+from pig.evaluation.overlap import overlap_scores
+from pig.evaluation.segmentation import JoinedPools, check_no_leak, count_pixels, dice_bce, mixed_batches, run_arm
+from pig.evaluation.segmenter import load_segmenter
+from pig.system.errors import UserError
 
 Split = tuple[PairDataset, PairDataset]
 
@@ -151,17 +144,53 @@ def test_segment_refuses_leaks_before_any_work(pairs: Split, synthetic: Syntheti
     work, out = tmp_path / "work", tmp_path / "out"
     synthetic.provenance[0]["patients"] = ["p0", "p3"]
     with pytest.raises(UserError, match="p3"):
-        segment(train_pairs, synthetic, test_pairs, settings(), 1, 0, work, out)
+        run_arm(
+            train_pairs=train_pairs,
+            synthetic=synthetic,
+            test_pairs=test_pairs,
+            settings=settings(),
+            fold=1,
+            seed=0,
+            work=work,
+            out=out,
+        )
     with pytest.raises(UserError, match="real training pairs"):
-        segment(test_pairs, None, test_pairs, settings(), 1, 0, work, out)
+        run_arm(
+            train_pairs=test_pairs,
+            synthetic=None,
+            test_pairs=test_pairs,
+            settings=settings(),
+            fold=1,
+            seed=0,
+            work=work,
+            out=out,
+        )
     synthetic.provenance[0]["patients"] = ["p0"]
     synthetic.provenance[0]["data"] = "other"
     with pytest.raises(UserError, match="learnt from other data than those of"):
-        segment(train_pairs, synthetic, test_pairs, settings(), 1, 0, work, out)
+        run_arm(
+            train_pairs=train_pairs,
+            synthetic=synthetic,
+            test_pairs=test_pairs,
+            settings=settings(),
+            fold=1,
+            seed=0,
+            work=work,
+            out=out,
+        )
     synthetic.provenance[0]["data"] = train_pairs.store.fingerprint
     synthetic.masks = None
     with pytest.raises(UserError, match="without masks"):
-        segment(train_pairs, synthetic, test_pairs, settings(), 1, 0, work, out)
+        run_arm(
+            train_pairs=train_pairs,
+            synthetic=synthetic,
+            test_pairs=test_pairs,
+            settings=settings(),
+            fold=1,
+            seed=0,
+            work=work,
+            out=out,
+        )
     assert not out.exists() and not work.exists()
 
 
@@ -194,7 +223,16 @@ def test_an_interrupted_run_gives_the_same_weights(
 ) -> None:
     train_pairs, test_pairs = pairs
     chosen = settings(real_share=0.5)
-    segment(train_pairs, synthetic, test_pairs, chosen, 1, 0, tmp_path / "work1", tmp_path / "whole")
+    run_arm(
+        train_pairs=train_pairs,
+        synthetic=synthetic,
+        test_pairs=test_pairs,
+        settings=chosen,
+        fold=1,
+        seed=0,
+        work=tmp_path / "work1",
+        out=tmp_path / "whole",
+    )
 
     calls = 0
 
@@ -207,10 +245,28 @@ def test_an_interrupted_run_gives_the_same_weights(
 
     monkeypatch.setattr(segmentation, "dice_bce", failing)
     with pytest.raises(KeyboardInterrupt):
-        segment(train_pairs, synthetic, test_pairs, chosen, 1, 0, tmp_path / "work2", tmp_path / "resumed")
+        run_arm(
+            train_pairs=train_pairs,
+            synthetic=synthetic,
+            test_pairs=test_pairs,
+            settings=chosen,
+            fold=1,
+            seed=0,
+            work=tmp_path / "work2",
+            out=tmp_path / "resumed",
+        )
     assert not (tmp_path / "resumed").exists()
     calls = 10
-    segment(train_pairs, synthetic, test_pairs, chosen, 1, 0, tmp_path / "work2", tmp_path / "resumed")
+    run_arm(
+        train_pairs=train_pairs,
+        synthetic=synthetic,
+        test_pairs=test_pairs,
+        settings=chosen,
+        fold=1,
+        seed=0,
+        work=tmp_path / "work2",
+        out=tmp_path / "resumed",
+    )
     assert calls == 12  # two steps were left
     whole, resumed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "resumed"))
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
@@ -229,7 +285,16 @@ def test_every_arm_takes_the_same_number_of_steps_and_pairs(
 
     monkeypatch.setattr(segmentation, "dice_bce", counting)
     for arm, extra in (("real", None), ("more", synthetic)):
-        segment(pairs[0], extra, pairs[1], settings(real_share=real_share), 1, 0, tmp_path / "w", tmp_path / arm)
+        run_arm(
+            train_pairs=pairs[0],
+            synthetic=extra,
+            test_pairs=pairs[1],
+            settings=settings(real_share=real_share),
+            fold=1,
+            seed=0,
+            work=tmp_path / "w",
+            out=tmp_path / arm,
+        )
         assert seen == [8, 8, 8, 8]
         seen.clear()
     record = json.loads((tmp_path / "more/record.json").read_text())
@@ -240,7 +305,16 @@ def test_every_arm_takes_the_same_number_of_steps_and_pairs(
 def test_synthetic_pairs_of_another_size_are_resized(pairs: Split, synthetic: Synthetic, tmp_path: Path) -> None:
     synthetic.images, synthetic.masks = discs(24, seed=7, size=16)
     chosen = settings(image_size=24)
-    segment(pairs[0], synthetic, pairs[1], chosen, 1, 0, tmp_path / "work", tmp_path / "out")
+    run_arm(
+        train_pairs=pairs[0],
+        synthetic=synthetic,
+        test_pairs=pairs[1],
+        settings=chosen,
+        fold=1,
+        seed=0,
+        work=tmp_path / "work",
+        out=tmp_path / "out",
+    )
     slices = pd.read_csv(tmp_path / "out/slices.csv")
     assert (slices[["tp", "fp", "fn", "tn"]].sum(axis=1) == 24 * 24).all()  # counts are at the segmentation's size
 
@@ -258,6 +332,15 @@ def test_a_real_lesion_that_vanishes_stops_before_any_training(tmp_path: Path, t
     folds = pd.DataFrame({"patient_id": list("abcd"), "fold": [0, 0, 1, 1]})
     train, test = split(Store.open(tmp_path / "store"), folds, tested)
     with pytest.raises(UserError, match=r"1 of 2 pairs have a lesion that vanishes at 32 x 32 .*: row 5 \(patient d\)"):
-        segment(train, None, test, settings(), tested, 0, tmp_path / "work", tmp_path / "out")
+        run_arm(
+            train_pairs=train,
+            synthetic=None,
+            test_pairs=test,
+            settings=settings(),
+            fold=tested,
+            seed=0,
+            work=tmp_path / "work",
+            out=tmp_path / "out",
+        )
     assert not (tmp_path / "work").exists()
     assert not (tmp_path / "out").exists()

@@ -9,10 +9,12 @@ import pytest
 import torch
 from disc_study import settings
 
-from pig.errors import UserError
-from pig.segmenter import SegmentationSettings, build_network, load_segmenter
-from pig.settings import parse
-from pig.training import TrainingSettings
+from pig.evaluation import segmenter
+from pig.evaluation.segmenter import build_network, load_segmenter
+from pig.evaluation.settings import SegmentationSettings
+from pig.system.errors import UserError
+from pig.system.settings import parse
+from pig.training.settings import TrainingSettings
 
 
 def test_first_weights_depend_on_the_seed_alone() -> None:
@@ -91,3 +93,17 @@ def test_a_half_written_folder_is_refused(segmented: Path, tmp_path: Path, harm:
 def test_settings_of_a_record_round_trip(segmented: Path) -> None:
     record = json.loads((segmented / "record.json").read_text())
     assert dataclasses.asdict(load_segmenter(segmented)[1]) == record["settings"]
+
+
+def test_pretrained_weights_are_not_fetched_again_for_trained_ones(
+    segmented: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = json.loads((segmented / "record.json").read_text())
+    record["settings"]["encoder_weights"] = "imagenet"
+    asked = []
+    monkeypatch.setattr(segmenter, "read_sealed", lambda path, fix: record)
+    monkeypatch.setattr(
+        segmenter, "build_network", lambda found, seed: asked.append(found) or build_network(found, seed)
+    )
+    assert load_segmenter(segmented)[1].encoder_weights == "imagenet"
+    assert [found.encoder_weights for found in asked] == [None]

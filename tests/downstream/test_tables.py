@@ -5,9 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pig.errors import UserError
-from pig.files import write_sealed
-from pig.reporting.tables import (
+from pig.report.tables import (
     SLICE_COLUMNS,
     read_arms,
     read_slices,
@@ -19,6 +17,8 @@ from pig.reporting.tables import (
     write_table1,
     write_table2,
 )
+from pig.system.errors import UserError
+from pig.system.files import write_sealed
 
 Row = tuple[str, int, int, int, int, int]  # patient_id, slice, tp, fp, fn, tn
 

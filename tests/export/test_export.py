@@ -14,8 +14,8 @@ from PIL import Image
 from pig.data.pseudonyms import new_salt, pseudonymise
 from pig.data.resize import resize_pairs
 from pig.data.store import Store, allocate, complete
-from pig.errors import UserError
-from pig.export import export_nnunet, export_png
+from pig.steps.export import export_nnunet, export_png
+from pig.system.errors import UserError
 
 SIZE = 16
 PATIENTS = ["DOE^JANE", "DOE^JANE", "ROE^RICHARD", "1.2.840.113619.2.55", "Müller, Ägidius", "007-1969-03-12"]
@@ -44,7 +44,7 @@ def shard(
     rng = np.random.default_rng([fold, first])
     provenance = {
         "generator": "pig",
-        "class": "pig.paired_diffusion.PairedDiffusion",
+        "class": "pig.methods.pig.PIG",
         "fold": fold,
         "seed": 3,
         "first": first,
@@ -101,7 +101,7 @@ def test_images_alone(tmp_path: Path, store: Store) -> None:
     assert table["mask_path"].isna().all()
     assert not (tmp_path / "out/masks").exists()
     with pytest.raises(UserError, match="draws images without masks"):
-        export_nnunet([path], store, FOLDS, tmp_path / "raw", 7, "Test")
+        export_nnunet([path], store, FOLDS, tmp_path / "raw", number=7, name="Test")
     assert not list((tmp_path / "raw").iterdir())
 
 
@@ -115,7 +115,7 @@ def test_an_exported_manifest_is_no_real_data(tmp_path: Path) -> None:
 
 def test_an_nnunet_data_set_by_hand(tmp_path: Path, store: Store) -> None:
     shards = [shard(tmp_path / "a.npz", 0), shard(tmp_path / "b.npz", 1)]
-    out = export_nnunet(shards, store, FOLDS, tmp_path / "raw", 7, "Test", count=3)
+    out = export_nnunet(shards, store, FOLDS, tmp_path / "raw", number=7, name="Test", count=3)
     assert out == tmp_path / "raw/Dataset007_Test"
     assert json.loads((out / "dataset.json").read_text()) == {
         "channel_names": {"0": "grey"}, "labels": {"background": 0, "lesion": 1}, "numTraining": 12,
@@ -141,7 +141,7 @@ def test_an_nnunet_data_set_by_hand(tmp_path: Path, store: Store) -> None:
 
 def test_generated_pairs_get_the_size_of_the_store(tmp_path: Path, store: Store) -> None:
     path = shard(tmp_path / "a.npz", 0, size=SIZE // 2)
-    out = export_nnunet([path], store, FOLDS, tmp_path / "raw", 7, "Test")
+    out = export_nnunet([path], store, FOLDS, tmp_path / "raw", number=7, name="Test")
     image, mask = resize_pairs(np.load(path)["images"], np.load(path)["masks"], SIZE)
     assert (pixels(out / "imagesTr/pig_f0_000001_0000.png") == image[1]).all()
     assert (pixels(out / "labelsTr/pig_f0_000001.png") == mask[1]).all()
@@ -162,7 +162,7 @@ def test_no_patient_and_no_generator_is_on_both_sides(tmp_path: Path, made: list
         shard(tmp_path / f"{k}.npz", k, 2, size=4, patients=[p for p, fold in fold_of.items() if fold != k])
         for k in made
     ]
-    out = export_nnunet(shards, Store.open(tmp_path / "store"), folds, tmp_path / "raw", 1, "T")
+    out = export_nnunet(shards, Store.open(tmp_path / "store"), folds, tmp_path / "raw", number=1, name="T")
     cases = pd.read_csv(out / "cases.csv").set_index("case")
     for fold, part in enumerate(json.loads((out / "splits_final.json").read_text())):
         train, val = cases.loc[part["train"]], cases.loc[part["val"]]
@@ -218,7 +218,7 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path, store: Store) -> None:
     with pytest.raises(UserError, match="out is in use"):
         export_png([path], tmp_path / "out")
     with pytest.raises(UserError, match="Dataset007_Test is in use"):
-        export_nnunet([path], store, FOLDS, tmp_path / "raw", 7, "Test")
+        export_nnunet([path], store, FOLDS, tmp_path / "raw", number=7, name="Test")
     assert (tmp_path / "out/thesis.txt").read_text() == "the only copy"
 
 
@@ -247,7 +247,7 @@ def test_no_output_names_a_patient(tmp_path: Path, store: Store) -> None:
     shards = [shard(tmp_path / f"{fold}.npz", fold, masks_from="training") for fold in (0, 1)]
     salt = new_salt()
     export_png(shards[:1], tmp_path / "outputs/png")
-    export_nnunet(shards, store, FOLDS, tmp_path / "outputs/raw", 7, "Test", salt=salt)
+    export_nnunet(shards, store, FOLDS, tmp_path / "outputs/raw", number=7, name="Test", salt=salt)
     pseudonymise(store.manifest, salt).to_csv(tmp_path / "outputs/manifest.csv")
     files = [path for path in (tmp_path / "outputs").rglob("*") if path.is_file()]
     assert len(files) == 5 + 5 + 2 + 2 * (6 + 10) + 4 + 1
@@ -268,7 +268,7 @@ def test_nnunet_takes_it(tmp_path: Path, store: Store, monkeypatch: pytest.Monke
     from nnunetv2.utilities.utils import get_identifiers_from_splitted_dataset_folder
 
     shards = [shard(tmp_path / "a.npz", 0), shard(tmp_path / "b.npz", 1)]
-    out = export_nnunet(shards, store, FOLDS, tmp_path / "nnUNet_raw", 7, "Test")
+    out = export_nnunet(shards, store, FOLDS, tmp_path / "nnUNet_raw", number=7, name="Test")
     verify_dataset_integrity(str(out), num_processes=1)
     found = set(get_identifiers_from_splitted_dataset_folder(str(out / "imagesTr"), ".png"))
     for part in json.loads((out / "splits_final.json").read_text()):

@@ -9,7 +9,7 @@ from pig.data.store import Store
 SIZE = 32
 TRAINING = {"batch_size": 4, "learning_rate": 1e-3, "steps": 6, "ema_decay": 0.9, "checkpoint_every": 2}
 MODELS = {
-    "pig.paired_diffusion.PairedDiffusion": {
+    "pig.methods.pig.PIG": {
         "image_size": SIZE, "training": TRAINING, "network": NETWORK, "schedule": SCHEDULE, "prediction": "v"
     },
     "baselines.ddpm.DDPM": {
@@ -47,7 +47,7 @@ def pairs(study):
 @pytest.fixture(scope="session")
 def trained(study):
     """Model folders of every generator and part, trained for some steps on fold 1 as the workflow does it."""
-    from pig.fitting import fit
+    from pig.steps.fit import fit
 
     needs = {
         "baselines.ldm.LDM": {"autoencoder": "Autoencoder"},
@@ -60,6 +60,9 @@ def trained(study):
         folders[name] = study / "models" / name / "fold1"
         parts = {key: folders[part] for key, part in needs.get(cls, {}).items()}
         work = study / "work" / name
-        fit(study / "store", study / "folds.csv", 1, name, cls, model, 0, parts, work, folders[name])
+        fit(
+            store=study / "store", folds=study / "folds.csv", fold=1, name=name, cls=cls, model=model, seed=0,
+            needs=list(parts.items()), work=work, out=folders[name],
+        )  # fmt: skip
         assert not work.exists()
     return folders

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from pig.fitting import fit
-from pig.shards import read_shards
-from pig.synthesis import synthesise
+from pig.data.shards import read_shards
+from pig.steps.fit import fit
+from pig.steps.synthesise import synthesise
 
 from .conftest import SIZE
 
@@ -23,11 +23,16 @@ def test_the_page_gives_a_working_generator(study, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     model = entry["model"] | {"image_size": SIZE}
-    data = (study / "store", study / "folds.csv")
-    fit(*data, 1, "mean", entry["class"], model, 0, {}, tmp_path / "work", tmp_path / "fold1")
+    common = {
+        "store": study / "store", "folds": study / "folds.csv", "name": "mean", "cls": entry["class"], "seed": 0
+    }  # fmt: skip
+    fit(**common, fold=1, model=model, work=tmp_path / "work", out=tmp_path / "fold1")
     for first, last in ((0, 5), (5, 9)):
         out = tmp_path / f"{first}.npz"
-        synthesise(tmp_path / "fold1", "mean", entry["class"], entry["sampling"], 0, *data, first, last, 4, out)
+        synthesise(
+            **common, model=tmp_path / "fold1", sampling=entry["sampling"], first=first, last=last, batch_size=4,
+            out=out,
+        )  # fmt: skip
     pairs = read_shards([tmp_path / "0.npz", tmp_path / "5.npz"], 9)
     assert pairs.images.shape == (9, SIZE, SIZE)
     assert pairs.masks.any((1, 2)).all()

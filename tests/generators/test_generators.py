@@ -5,21 +5,25 @@ import sys
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import pig
 from baselines.autoencoder import Autoencoder, latent_scale
 from baselines.controlnet import ControlNet
 from baselines.ldm import LDM, LatentPool, UnconditionalLDM, draw_latents
 from pig.cli import main
-from pig.errors import UserError
-from pig.generator import RunDirectory, find_class, load_generator, load_part
-from pig.networks import ConditionalUNet, NetworkSettings
-from pig.paired_diffusion import PairedDiffusion
-from pig.seeds import seed_of
+from pig.methods.model_folder import load_generator, load_part
+from pig.methods.pig import PIG
+from pig.methods.settings import NetworkSettings
+from pig.methods.unet import ConditionalUNet
+from pig.system.errors import UserError
+from pig.system.imports import find_class
+from pig.system.seeds import seed_of
+from pig.training.run import TrainingRun
 
 from .conftest import MODELS, SAMPLING, SIZE
 
-GENERATORS = ["PairedDiffusion", "DDPM", "SegGuidedDif", "LDM", "ControlNet"]
+GENERATORS = ["PIG", "DDPM", "SegGuidedDif", "LDM", "ControlNet"]
 
 
 def settings_for(name):
@@ -74,10 +78,10 @@ def test_saved_and_loaded_is_the_same_generator(trained, tmp_path, name):
 
 
 def test_seed_fold_and_name_change_the_noise(trained):
-    generator = load_generator(trained["PairedDiffusion"], SAMPLING)
+    generator = load_generator(trained["PIG"], SAMPLING)
     first = generator.sample(range(1)).images
     for change in ({"seed": 1}, {"name": "other"}):
-        other = load_generator(trained["PairedDiffusion"], SAMPLING, **change).sample(range(1)).images
+        other = load_generator(trained["PIG"], SAMPLING, **change).sample(range(1)).images
         assert not torch.equal(first, other)
     assert seed_of(0, "a", 1) != seed_of(0, "a1") != seed_of("0a", 1)
 
@@ -98,7 +102,7 @@ def recorded(study, tmp_path):
 
 def test_a_model_folder_holds_the_sampling_of_the_study(recorded):
     own = {"steps": 3, "clip": True}
-    status, folder = recorded("pig", "pig.paired_diffusion.PairedDiffusion", own)
+    status, folder = recorded("pig", "pig.methods.pig.PIG", own)
     assert status == 0
     assert json.loads((folder / "generator.json").read_text())["sampling"] == own
     loaded = load_generator(folder)
@@ -109,7 +113,7 @@ def test_a_model_folder_holds_the_sampling_of_the_study(recorded):
     other = load_generator(folder, {"steps": 5})  # in place of all that is recorded
     assert (other.sampling.steps, other.sampling.clip) == (5, False)
     assert load_generator(folder, {}).sampling.steps == 256
-    assert load_generator(folder, cls="pig.paired_diffusion.PairedDiffusion").sampling == loaded.sampling
+    assert load_generator(folder, cls="pig.methods.pig.PIG").sampling == loaded.sampling
 
 
 def test_another_class_does_not_take_the_sampling_of_the_model(recorded):
@@ -128,7 +132,7 @@ def test_fit_without_sampling_records_none(recorded):
 
 
 def test_mistyped_sampling_is_refused_before_the_training(recorded, capsys):
-    status, folder = recorded("pig", "pig.paired_diffusion.PairedDiffusion", {"stpes": 3})
+    status, folder = recorded("pig", "pig.methods.pig.PIG", {"stpes": 3})
     assert status == 2
     assert "sampling" in (said := capsys.readouterr().err) and "stpes" in said
     assert not folder.exists()
@@ -159,7 +163,7 @@ def test_controlnet_equals_its_base_before_training(trained):
     control = ControlNet(
         {"training": MODELS["baselines.controlnet.ControlNet"]["training"], "embedding_channels": [4, 8]}, SAMPLING
     )
-    control._build(load_part(trained["UnconditionalLDM"]))
+    control.build_on(load_part(trained["UnconditionalLDM"]))
     x_t = torch.randn(3, *control.base.autoencoder.latent_shape)
     t, masks = torch.tensor([1, 10, 32]), torch.ones(3, 1, SIZE, SIZE)
     alone = control.base.network(x_t, t)
@@ -207,7 +211,7 @@ def test_an_autoencoder_of_a_large_kl_weight_scales_by_it(pairs, tmp_path):
     training = {"batch_size": 4, "learning_rate": 1e-2, "steps": 30}
     model = MODELS["baselines.autoencoder.Autoencoder"]
     autoencoder = Autoencoder(model | {"kl_weight": 10.0, "adversarial": None, "training": training})
-    autoencoder.fit(pairs, RunDirectory(tmp_path, 1, 0))
+    autoencoder.fit(pairs, TrainingRun(tmp_path, 1, 0))
     latents = LatentPool(autoencoder, pairs).latents
     mean, sigma = latents.chunk(2, dim=1)
     assert float(sigma.square().mean()) > 2 * float(mean.var())
@@ -230,9 +234,9 @@ def test_the_condition_changes_what_pig_learns(pairs, tmp_path):
     weights = {}
     for condition in ("clean", "predicted"):
         torch.manual_seed(0)
-        model = MODELS["pig.paired_diffusion.PairedDiffusion"] | {"condition": condition}
-        generator = PairedDiffusion(model, {})
-        generator.fit(pairs, RunDirectory(tmp_path / condition, 1, 0))
+        model = MODELS["pig.methods.pig.PIG"] | {"condition": condition}
+        generator = PIG(model, {})
+        generator.fit(pairs, TrainingRun(tmp_path / condition, 1, 0))
         weights[condition] = generator
     guiders = [g.guider.state_dict() for g in weights.values()]
     assert all(torch.equal(value, guiders[1][key]) for key, value in guiders[0].items())
@@ -256,15 +260,15 @@ def test_the_base_of_controlnet_draws_without_masks(trained):
 
 def test_more_steps_than_the_schedule_has(trained):
     with pytest.raises(UserError, match=r"sampling.steps: must be in 1..32, .*, got 33"):
-        load_generator(trained["PairedDiffusion"], {"steps": 33}).sample(range(1))
+        load_generator(trained["PIG"], {"steps": 33}).sample(range(1))
 
 
 @pytest.mark.parametrize(
     ("path", "message"),
     [
         ("nowhere.Nothing", "cannot import 'nowhere'"),
-        ("pig.paired_diffusion.PairedDifusion", "has no 'PairedDifusion'"),
-        ("PairedDiffusion", "cannot import ''"),
+        ("pig.methods.pig.PairedDifusion", "has no 'PairedDifusion'"),
+        ("PIG", "cannot import ''"),
     ],
 )
 def test_an_import_path_that_leads_nowhere(path, message):
@@ -281,14 +285,14 @@ def test_a_generator_from_a_file_of_the_user(tmp_path, monkeypatch):
 
 def test_a_half_written_model_folder_is_refused(trained, tmp_path):
     broken = tmp_path / "fold1"
-    shutil.copytree(trained["PairedDiffusion"], broken)
+    shutil.copytree(trained["PIG"], broken)
     (broken / "generator.json").unlink()
     with pytest.raises(UserError, match="only half-written.*delete it"):
         pig.load_generator(broken)
     with pytest.raises(UserError, match="missing or empty"):
         pig.load_generator(tmp_path / "fold2")
     shutil.rmtree(broken)
-    shutil.copytree(trained["PairedDiffusion"], broken)
+    shutil.copytree(trained["PIG"], broken)
     weights = broken / "guider.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
@@ -298,7 +302,7 @@ def test_a_half_written_model_folder_is_refused(trained, tmp_path):
 
 
 def test_parts_that_are_not_there(pairs, tmp_path):
-    run = RunDirectory(tmp_path, 1, 0)
+    run = TrainingRun(tmp_path, 1, 0)
     with pytest.raises(UserError, match="needs.autoencoder: missing; name a generator of class baselines.autoencoder"):
         LDM(MODELS["baselines.ldm.LDM"], {}).fit(pairs, run)
     with pytest.raises(UserError, match="needs.base: missing; name a generator of class baselines.ldm.Uncond"):
@@ -308,7 +312,7 @@ def test_parts_that_are_not_there(pairs, tmp_path):
 def test_missing_perceptual_weights_are_named(pairs, tmp_path):
     model = MODELS["baselines.autoencoder.Autoencoder"] | {"perceptual_weights": str(tmp_path / "resnet50.safetensors")}
     with pytest.raises(UserError, match=r"perceptual_weights: there is no file .*resnet50.safetensors.*null"):
-        Autoencoder(model).fit(pairs, RunDirectory(tmp_path, 1, 0))
+        Autoencoder(model).fit(pairs, TrainingRun(tmp_path, 1, 0))
 
 
 def test_perceptual_weights_join_the_loss(pairs, tmp_path):
@@ -324,6 +328,18 @@ def test_perceptual_weights_join_the_loss(pairs, tmp_path):
     for perceptual_weight in (0.0, 1.0):
         torch.manual_seed(0)
         autoencoder = Autoencoder(model | {"perceptual_weight": perceptual_weight})
-        autoencoder.fit(pairs, RunDirectory(tmp_path / str(perceptual_weight), 1, 0))
+        autoencoder.fit(pairs, TrainingRun(tmp_path / str(perceptual_weight), 1, 0))
         weights.append(autoencoder.network.state_dict())
     assert any(not torch.equal(value, weights[1][key]) for key, value in weights[0].items())
+
+
+@pytest.mark.parametrize("name", [*GENERATORS, "Autoencoder", "UnconditionalLDM"])
+def test_what_is_loaded_is_what_was_saved(trained, name):
+    loaded = load_part(trained[name])
+    for network in loaded.networks:
+        module, saved = getattr(loaded, network), load_file(trained[name] / f"{network}.safetensors")
+        state = module.state_dict()
+        assert saved.keys() == state.keys()
+        assert all(torch.equal(state[key], value) for key, value in saved.items())
+        assert not module.training
+        assert not any(parameter.requires_grad for parameter in module.parameters())

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pig.errors import UserError
-from pig.generator import Pairs, check_pairs
-from pig.shards import read_shards
-from pig.synthesis import synthesise
+from pig.data.shards import read_shards
+from pig.methods.base import Pairs, check_pairs
+from pig.steps.synthesise import synthesise
+from pig.system.errors import UserError
 
 from .conftest import SIZE
 
@@ -43,7 +43,7 @@ def spoilt(value: float) -> torch.Tensor:
 
 
 BAD = {
-    "not Pairs": ((IMAGES, MASKS), "must return pig.generator.Pairs, and it returned an object of type tuple"),
+    "not Pairs": ((IMAGES, MASKS), "must return pig.methods.base.Pairs, and it returned an object of type tuple"),
     "array": (Pairs(IMAGES.numpy(), MASKS), "images as a tensor, and it returned images of type ndarray"),
     "bytes": (Pairs((IMAGES > 0).byte(), MASKS), "such as float32, and it returned images of torch.uint8"),
     "few": (Pairs(IMAGES[:1], MASKS), "images of shape [2, 1, 32, 32], and it returned images of shape [1, 1, 32, 32]"),
@@ -107,7 +107,7 @@ def test_one_pixel_decides(value, at):
 
 OWN_METHOD = """
 import torch
-from pig.generator import Identity, Pairs
+from pig.methods.base import Identity, Pairs
 
 class Mine:
     takes_masks, makes_masks, image_size = False, True, {size}
@@ -130,15 +130,18 @@ class Mine:
 def test_masks_that_are_none_reach_no_shard(study, trained, tmp_path, monkeypatch, levels, found):
     (tmp_path / "own_levels.py").write_text(OWN_METHOD.format(size=SIZE))
     monkeypatch.syspath_prepend(tmp_path)
-    words = (trained["DDPM"], "mine", "own_levels.Mine", {"levels": levels}, 0, study / "store", study / "folds.csv")
     shard = tmp_path / "shard.npz"
+    words = {
+        "model": trained["DDPM"], "name": "mine", "cls": "own_levels.Mine", "sampling": {"levels": levels}, "seed": 0,
+        "store": study / "store", "folds": study / "folds.csv", "first": 0, "last": 3, "batch_size": 2, "out": shard,
+    }  # fmt: skip
     if found is None:
-        synthesise(*words, 0, 3, 2, shard)
+        synthesise(**words)
         drawn = read_shards([shard])
         assert drawn.images.shape == (3, SIZE, SIZE)
         assert drawn.masks.dtype == np.uint8
         assert drawn.masks.tolist() == np.broadcast_to(np.arange(SIZE) >= SIZE // 2, (3, SIZE, SIZE)).tolist()
     else:
         with pytest.raises(UserError, match=rf"^own_levels.Mine: .* masks with the value {found}; correct the class"):
-            synthesise(*words, 0, 3, 2, shard)
+            synthesise(**words)
         assert not shard.exists()

@@ -5,36 +5,39 @@ import numpy as np
 import pytest
 
 from pig.data.folds import read_folds, split
+from pig.data.shards import read_shards, refuse_leak
 from pig.data.store import Store
-from pig.errors import UserError
-from pig.files import write_sealed
-from pig.generator import DESCRIPTION, read_description
-from pig.shards import read_shards, refuse_leak
-from pig.synthesis import synthesise
+from pig.methods.model_folder import DESCRIPTION, read_description
+from pig.steps.synthesise import synthesise
+from pig.system.errors import UserError
+from pig.system.files import write_sealed
 
 from .conftest import SAMPLING, SIZE
 
 CLASSES = {
-    "PairedDiffusion": "pig.paired_diffusion.PairedDiffusion",
+    "PIG": "pig.methods.pig.PIG",
     "SegGuidedDif": "baselines.segguided.SegGuidedDif",
     "LDM": "baselines.ldm.LDM",
     "DDPM": "baselines.ddpm.DDPM",
 }
 
 
-def draw(study, trained, out, name="PairedDiffusion", first=0, last=8, batch=4, folds="folds.csv"):
+def draw(study, trained, out, name="PIG", first=0, last=8, batch=4, folds="folds.csv"):
     sampling = {"clip": True} if name == "DDPM" else SAMPLING
     model = trained[name]
-    synthesise(model, name, CLASSES[name], sampling, 0, study / "store", study / folds, first, last, batch, out)
+    synthesise(
+        model=model, name=name, cls=CLASSES[name], sampling=sampling, seed=0, store=study / "store",
+        folds=study / folds, first=first, last=last, batch_size=batch, out=out,
+    )  # fmt: skip
     return out
 
 
 @pytest.mark.parametrize(
     ("name", "cuts"),
     [
-        ("PairedDiffusion", [4]),  # at the edge of a batch
-        ("PairedDiffusion", [5]),  # within one
-        ("PairedDiffusion", [1, 2, 7, 8]),
+        ("PIG", [4]),  # at the edge of a batch
+        ("PIG", [5]),  # within one
+        ("PIG", [1, 2, 7, 8]),
         ("SegGuidedDif", [3, 7]),
         ("LDM", [5]),
         ("DDPM", [3]),
@@ -74,7 +77,7 @@ def test_training_masks_are_taken_in_turn_and_alike_for_all_methods(study, train
 
 def test_a_shard_says_where_it_is_from(study, trained, tmp_path):
     provenance = read_shards([draw(study, trained, tmp_path / "shard.npz")], 8).provenance[0]
-    assert (provenance["generator"], provenance["fold"], provenance["seed"]) == ("PairedDiffusion", 1, 0)
+    assert (provenance["generator"], provenance["fold"], provenance["seed"]) == ("PIG", 1, 0)
     assert provenance["masks_from"] == "model"
     assert provenance["data"] == Store.open(study / "store").fingerprint
     folds = read_folds(study / "folds.csv")
@@ -107,10 +110,10 @@ def test_a_model_that_saw_a_test_patient_is_refused(study, trained, tmp_path):
 
 def test_a_model_of_other_data_is_refused(study, trained, tmp_path):
     model = tmp_path / "model"
-    shutil.copytree(trained["PairedDiffusion"], model)
+    shutil.copytree(trained["PIG"], model)
     write_sealed(model / DESCRIPTION, read_description(model) | {"data": "other"})
     with pytest.raises(UserError, match=f"model {model} was trained on other data than those of {study / 'store'}"):
-        draw(study, {"PairedDiffusion": model}, tmp_path / "shard.npz")
+        draw(study, {"PIG": model}, tmp_path / "shard.npz")
     assert not (tmp_path / "shard.npz").exists()
 
 

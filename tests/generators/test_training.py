@@ -5,12 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from pig.checkpoint import load_checkpoint, save_checkpoint
-from pig.errors import UserError
-from pig.files import locked
-from pig.generator import RunDirectory
-from pig.optimisation import Average, Player
-from pig.training import TrainingSettings, _refuse_bad_weights, shuffled, train
+from pig.system.errors import UserError
+from pig.system.files import locked
+from pig.training.average import Average
+from pig.training.batches import shuffled
+from pig.training.checkpoint import load_checkpoint, save_checkpoint
+from pig.training.journal import Journal
+from pig.training.loop import train
+from pig.training.optimiser import Player
+from pig.training.run import TrainingRun
+from pig.training.settings import TrainingSettings
 
 
 class Discs:
@@ -52,7 +56,7 @@ def run_once(work, settings, stop_at=None, fingerprint="f", order=None):
         {"a": loss, "b": other_loss},
         Discs(),
         settings,
-        RunDirectory(work, 0, 0, fingerprint),
+        TrainingRun(work, 0, 0, fingerprint),
         "toy",
         order,
     )
@@ -63,8 +67,8 @@ def run_once(work, settings, stop_at=None, fingerprint="f", order=None):
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 def test_a_resumed_run_is_the_run_that_was_never_interrupted(tmp_path, schedule, optimizer):
     settings = TrainingSettings(
-        batch_size=3, learning_rate=0.01, steps=20, warmup_steps=5, schedule=schedule, optimizer=optimizer,
-        clip_norm=1.0, ema_decay=0.9, checkpoint_every=4,
+        batch_size=3, learning_rate=0.01, steps=20, warmup_steps=5, learning_rate_schedule=schedule,
+        optimizer=optimizer, clip_norm=1.0, ema_decay=0.9, checkpoint_every=4,
     )  # fmt: skip
     whole, calls = run_once(tmp_path / "whole", settings)
     assert calls == 20
@@ -118,7 +122,7 @@ def test_a_loss_that_is_not_finite_stops_the_training_before_it_is_saved(tmp_pat
         return module(images).mean() * float("nan")
 
     with pytest.raises(UserError, match=r"'m' is nan at step 4.*learning_rate"):
-        train({"m": module}, {"m": loss}, _ones(), settings, RunDirectory(tmp_path, 0, 0), "toy")
+        train({"m": module}, {"m": loss}, _ones(), settings, TrainingRun(tmp_path, 0, 0), "toy")
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
@@ -136,18 +140,21 @@ def test_weights_that_the_last_update_spoils_are_not_saved(tmp_path, ema_decay):
 
     message = r"toy: the weights of 'm' are not finite after step 8 \(weight and 1 more\); lower learning_rate"
     with pytest.raises(UserError, match=message):
-        train({"m": module}, {"m": loss}, _ones(), settings, RunDirectory(tmp_path, 0, 0), "toy")
+        train({"m": module}, {"m": loss}, _ones(), settings, TrainingRun(tmp_path, 0, 0), "toy")
     assert [path.name for path in tmp_path.rglob("*.safetensors")] == ["step000000004.safetensors"]
 
 
-def test_an_average_that_is_not_finite_is_named():
+def test_an_average_that_is_not_finite_is_named(tmp_path):
     settings = TrainingSettings(batch_size=2, learning_rate=0.01, steps=4, ema_decay=0.5)
-    player = Player(nn.Linear(1, 1), lambda *_: None, settings, 4)
-    _refuse_bad_weights({"m": player}, "toy", 4, settings)
-    with torch.no_grad():
-        player.ema.module.bias.fill_(float("inf"))
-    with pytest.raises(UserError, match=r"the averaged weights of 'm' are not finite after step 4 \(bias and 0 more"):
-        _refuse_bad_weights({"m": player}, "toy", 4, settings)
+    player = Player(nn.Linear(1, 1), settings, 4, pairs=2)
+    for step in (2, 3):
+        with Journal({"m": player}, settings, TrainingRun(tmp_path / str(step), 0, 0), "toy", 4) as journal:
+            if step == 2:
+                journal.write(step, {"m": torch.zeros(())})
+                player.average.module.bias.fill_(float("inf"))
+                continue
+            with pytest.raises(UserError, match=r"the averaged weights of 'm' are not finite after step 4 \(bias and"):
+                journal.write(step, {"m": torch.zeros(())})
 
 
 def _ones():

@@ -9,7 +9,7 @@ import pytest
 from pig.data.phantom import PhantomSettings, make_patient, write_population
 from pig.data.phantom.dicom import TABLES, write_dicom, write_patient_dicom
 from pig.data.phantom.population import open_folder, patient_seed
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 pydicom = pytest.importorskip("pydicom")
 SETTINGS = PhantomSettings(patients=2, normal_patients=1, spacing_mm=2, seed=3)

@@ -5,8 +5,8 @@ import pytest
 from scipy.ndimage import binary_dilation
 
 from pig.data.phantom import PhantomSettings, make_patient
-from pig.errors import UserError
-from pig.settings import parse
+from pig.system.errors import UserError
+from pig.system.settings import parse
 
 COARSE = PhantomSettings(spacing_mm=1.5)
 

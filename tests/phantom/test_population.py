@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pig.data.phantom import PhantomSettings, make_patient, population, write_population
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 SETTINGS = PhantomSettings(patients=3, spacing_mm=2, slices_per_view=2, seed=4)
 

@@ -5,7 +5,7 @@ import pytest
 
 from pig.data.phantom import PhantomSettings, make_patient, statistics, write_population
 from pig.data.phantom.report import TARGETS, population_statistics, write_report
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 
 def within(name: str, value: float) -> None:

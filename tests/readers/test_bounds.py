@@ -18,7 +18,7 @@ from pig.data.readers import import_data
 from pig.data.readers.dicom import read_header
 from pig.data.readers.slices import read_pairs
 from pig.data.readers.t_synth import _labels
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 COCO = {"annotations": "coco.json", "patient": "^(p[0-9]+)_"}
 

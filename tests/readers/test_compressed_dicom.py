@@ -10,7 +10,7 @@ from pydicom import dcmread
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from pig.data.readers.dicom import read_frames, read_header
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 SYNTAXES = {
     "JPEG lossless, first-order": gdcm.TransferSyntax.JPEGLosslessProcess14_1,

@@ -8,7 +8,7 @@ import pytest
 from dicom_files import write_dicom
 
 from pig.data.readers.dicom import display, read_frames, read_header
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 
 def shown(path: Path) -> np.ndarray:

@@ -11,9 +11,10 @@ from study_files import lesion, ramp, write_png, write_study
 
 from pig.data.images import read_grey, read_mask
 from pig.data.manifest import read_manifest
-from pig.data.preprocess import PreprocessSettings, build_store
+from pig.data.preprocess import build_store
 from pig.data.readers import SOURCES, import_data
-from pig.errors import UserError
+from pig.data.settings import PreprocessSettings
+from pig.system.errors import UserError
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -9,8 +9,9 @@ from study_files import lesion, ramp, write_png, write_study
 from pig.cli import main
 from pig.data.images import read_grey
 from pig.data.manifest import read_manifest
-from pig.data.preprocess import PreprocessSettings, build_store
+from pig.data.preprocess import build_store
 from pig.data.pseudonyms import pseudonyms, read_salt
+from pig.data.settings import PreprocessSettings
 from pig.data.store import Store
 
 

@@ -10,10 +10,11 @@ from dicom_files import NAME, UID, item, write_dicom
 
 from pig.data.images import read_grey, read_mask
 from pig.data.manifest import read_manifest
-from pig.data.preprocess import PreprocessSettings, build_store
+from pig.data.preprocess import build_store
 from pig.data.readers import import_data
 from pig.data.readers.bcs_dbt import Box, ellipse
-from pig.errors import UserError
+from pig.data.settings import PreprocessSettings
+from pig.system.errors import UserError
 
 # --- BCS-DBT -------------------------------------------------------------------------------------------------------
 

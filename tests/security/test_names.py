@@ -45,7 +45,7 @@ def test_nothing_in_a_name_is_executed(tmp_path: Path) -> None:
     study.write_text(yaml.safe_dump(sections))
     before = {path for path in tmp_path.rglob("*") if "results" not in path.parts}
 
-    targets = ["results/figures/gallery_pig.png", "results/figures/progress_pig.png", *TABLES]
+    targets = ["results/figures/gallery_pig.png", "results/figures/strip_pig.png", *TABLES]
     status, said = run(directory, "--", *targets, configs=[*CONFIGS, str(study)])
     assert status == 0, said
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pig.data.manifest import read_manifest
 from pig.data.readers import import_data
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 
 @pytest.fixture

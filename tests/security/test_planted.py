@@ -13,20 +13,20 @@ import pytest
 import torch
 import yaml
 
-from pig.checkpoint import load_checkpoint
 from pig.cli import main, settings
 from pig.data.folds import read_folds
 from pig.data.images import read_grey, read_mask
 from pig.data.manifest import read_manifest
+from pig.data.shards import read_shards
 from pig.data.store import Store
-from pig.errors import UserError
-from pig.files import read_sealed, write_sealed
-from pig.generator import load_generator, load_part, sha256
-from pig.metrics import fid
-from pig.reporting.tables import read_slices
-from pig.segmenter import load_segmenter
-from pig.shards import read_shards
-from pig.status import read_status
+from pig.evaluation.frechet import frechet_distance
+from pig.evaluation.segmenter import load_segmenter
+from pig.methods.model_folder import load_generator, load_part
+from pig.report.tables import read_slices
+from pig.study.status import read_status
+from pig.system.errors import UserError
+from pig.system.files import read_sealed, sha256, write_sealed
+from pig.training.checkpoint import load_checkpoint
 
 
 class Marker:
@@ -122,7 +122,7 @@ PLACES: dict[str, Callable[[Path], object]] = {
     "data/phantom/mask.png": lambda r: read_mask(r / "data/phantom/mask.png"),
     "fid/pig/fold0.json": lambda r: read_sealed(r / "fid/pig/fold0.json", ""),
     "plan.json": lambda r: read_status(r.parent),
-    "inception.pth": lambda r: fid.fid(noise(), noise(), "inception", r / "inception.pth"),
+    "inception.pth": lambda r: frechet_distance(noise(), noise(), "inception", r / "inception.pth"),
 }
 
 
@@ -154,11 +154,11 @@ def test_planted_features_are_refused(
     results: Path, tmp_path: Path, marker: Path, kind: Callable[[Path], bytes]
 ) -> None:
     weights = results / "segmentation/real/fold0/seed0"
-    fid.fid(noise(), noise(), "encoder", weights, tmp_path / "cache")
+    frechet_distance(noise(), noise(), "encoder", weights, tmp_path / "cache")
     (cached,) = (tmp_path / "cache").iterdir()
     cached.write_bytes(kind(marker))
     with pytest.raises(UserError, match=f"{cached.name} is damaged"):
-        fid.fid(noise(), noise(), "encoder", weights, tmp_path / "cache")
+        frechet_distance(noise(), noise(), "encoder", weights, tmp_path / "cache")
     assert not marker.exists()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from small_study import CONFIGS, run, start, trains, wait_for
 
-from pig.status import Job, Status, as_text, duration, read_status
+from pig.study.status import Job, Status, as_text, duration, read_status
 
 
 def pig_status(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:

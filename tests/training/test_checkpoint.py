@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pig.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
-from pig.errors import UserError
+from pig.system.errors import UserError
+from pig.training.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 
 STATE = {
     "module": {"w": torch.arange(24.0).reshape(4, 6), "steps": torch.tensor(7), "half": torch.ones(3).bfloat16()},

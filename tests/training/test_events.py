@@ -8,8 +8,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from training_study import PIG, events, fit_words, pig_model
 
 from pig.cli import main
-from pig.events import record, recording
-from pig.progress import track
+from pig.system.events import recording, report
+from pig.system.progress import track
 
 
 def test_a_training_reports_losses_rate_and_memory(study: Path, tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_training_reports_losses_rate_and_memory(study: Path, tmp_path: Path) 
 def test_a_second_try_adds_to_the_file(tmp_path: Path) -> None:
     for step in (1, 2):
         with recording(tmp_path / "deep" / "events"):
-            record("fit", step, 2, 10.0)
+            report("fit", step, 2, 10.0)
     lines = (tmp_path / "deep" / "events" / "events.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2]
 
@@ -52,14 +52,14 @@ def test_a_second_try_adds_to_the_file(tmp_path: Path) -> None:
 def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with recording(None):
-        record("fit", 1, 2, 10.0, {"a": 1.0})
-    record("fit", 1, 2, 10.0, {"a": 1.0})
+        report("fit", 1, 2, 10.0, {"a": 1.0})
+    report("fit", 1, 2, 10.0, {"a": 1.0})
     assert list(track("abc", "letters", 3)) == ["a", "b", "c"]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_long_work_reports_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pig.progress.SECONDS_BETWEEN_LINES", 0)
+    monkeypatch.setattr("pig.system.progress.SECONDS_BETWEEN_LINES", 0)
     with recording(tmp_path):
         assert list(track("abc", "letters", 5, done=2, size=8)) == ["a", "b", "c"]
     found = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from training_study import ROOT, SIZE
 
-from pig import fitting
 from pig.cli import main
+from pig.training import run as training_run
 
 MINE = '''
 import os
@@ -21,8 +21,10 @@ from pathlib import Path
 from torch import nn
 
 from losses import distance
-from pig.generator import Identity, save_weights
-from pig.training import TrainingSettings, train
+from pig.methods.base import Identity
+from pig.methods.model_folder import save_weights
+from pig.training.loop import train
+from pig.training.settings import TrainingSettings
 
 
 class Mine:
@@ -93,11 +95,11 @@ def append(file: Path, text: str) -> None:
 
 def comments(project: Path) -> None:
     append(project / "mine.py", "# the end\n")
-    append(project / "pig/status.py", "ANOTHER = 1\n")
-    docstring = '"""One training loop for every model of the benchmark."""'
-    training = (project / "pig/training.py").read_text()
-    assert docstring in training
-    (project / "pig/training.py").write_text(training.replace(docstring, '"""The training loop."""'))
+    append(project / "pig/study/status.py", "ANOTHER = 1\n")
+    sentence = "a step of it on one screen."
+    training = (project / "pig/training/loop.py").read_text()
+    assert sentence in training
+    (project / "pig/training/loop.py").write_text(training.replace(sentence, "in other words."))
 
 
 def users_loss(project: Path) -> None:
@@ -105,7 +107,7 @@ def users_loss(project: Path) -> None:
 
 
 def own_code(project: Path) -> None:
-    append(project / "pig/optimisation.py", "ANOTHER = 1\n")
+    append(project / "pig/training/optimiser.py", "ANOTHER = 1\n")
 
 
 def nothing(project: Path) -> None:
@@ -140,7 +142,7 @@ def test_a_training_goes_on_with_the_same_code_and_settings_alone(
 
 def test_a_segmentation_depends_on_its_own_code(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed = []
-    monkeypatch.setattr(fitting, "source_hash", lambda *modules: hashed.append(modules) or "hash")
+    monkeypatch.setattr(training_run, "source_hash", lambda *modules: hashed.append(modules) or "hash")
     training = {"batch_size": 4, "steps": 1, "learning_rate": 0.001}
     settings = json.dumps({"image_size": SIZE, "encoder": "resnet18", "encoder_depth": 3, "training": training})
     words = [
@@ -148,4 +150,4 @@ def test_a_segmentation_depends_on_its_own_code(study: Path, tmp_path: Path, mon
         "--settings", settings, "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"),
     ]  # fmt: skip
     assert main(words) == 0
-    assert hashed == [("pig.segmentation",)]
+    assert hashed == [("pig.evaluation.segmentation",)]

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from training_study import PIG, SIZE, fit_words, pig_model, start
+from training_study import SIZE, fit_words, pig_model, start
 
 from pig.cli import main
-from pig.files import atomic_directory, atomic_path
-from pig.generator import RunDirectory
-from pig.stopping import SIGNALS, Stopped, handling_signals
-from pig.training import TrainingSettings, train
+from pig.system.files import atomic_directory, atomic_path
+from pig.system.signals import SIGNALS, Stopped, handling_signals
+from pig.training.loop import train
+from pig.training.run import TrainingRun
+from pig.training.settings import TrainingSettings
 
 
 class Steps:
@@ -48,7 +49,7 @@ def run_phases(work: Path, *phases: Steps) -> nn.Module:
         def loss(images: Tensor, masks: Tensor, rng: torch.Generator, module: nn.Module = module) -> Tensor:
             return (module(images) - masks.flatten(1)).square().mean()
 
-        run = RunDirectory(work, 0, 0, "f")
+        run = TrainingRun(work, 0, 0, "f")
         trained = train({"m": module}, {"m": loss}, pairs, SETTINGS, run, f"phase{number}")["m"]
         module = nn.Sequential(trained.requires_grad_(True), nn.Linear(1, 1))  # of the global random state
     return module
@@ -100,9 +101,7 @@ def test_a_signal_in_the_last_step_is_not_lost(tmp_path: Path) -> None:
     assert (tmp_path / "phase0" / "step000000010.safetensors").exists()
 
 
-def test_without_the_command_line_signals_are_the_callers_own(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_without_the_command_line_signals_are_the_callers_own(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with pytest.raises(KeyboardInterrupt):
@@ -124,24 +123,24 @@ def test_other_work_leaves_nothing_half_written(tmp_path: Path, writer: type[ato
 def test_a_shard_that_is_stopped_leaves_nothing(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pig.paired_diffusion import PairedDiffusion
+    from pig.methods.pig import PIG
 
     assert main(fit_words(study, pig_model(steps=1), tmp_path)) == 0
-    draw = PairedDiffusion.sample
+    draw = PIG.sample
     drawn = 0
 
-    def stopped(self: PairedDiffusion, indices: range, masks: Tensor | None = None) -> object:
+    def stopped(self: PIG, indices: range, masks: Tensor | None = None) -> object:
         nonlocal drawn
         drawn += 1
         if drawn == 2:
             os.kill(os.getpid(), signal.SIGTERM)
         return draw(self, indices, masks)
 
-    monkeypatch.setattr(PairedDiffusion, "sample", stopped)
+    monkeypatch.setattr(PIG, "sample", stopped)
     words = [
         "synthesise", "--store", str(study / "store"), "--folds", str(study / "folds.csv"), "--name", "pig",
-        "--class", PIG, "--sampling", "{steps: 2}", "--model", str(tmp_path / "out"), "--first", "0", "--last", "6",
-        "--batch", "2", "--out", str(tmp_path / "shards" / "shard0.npz"),
+        "--class", "pig.methods.pig.PIG", "--sampling", "{steps: 2}", "--model", str(tmp_path / "out"),
+        "--first", "0", "--last", "6", "--batch", "2", "--out", str(tmp_path / "shards" / "shard0.npz"),
     ]  # fmt: skip
     assert main(words) == 75
     assert "stopped by SIGTERM" in capsys.readouterr().err
@@ -152,7 +151,7 @@ def test_a_shard_that_is_stopped_leaves_nothing(
 def test_a_segmentation_that_is_stopped_goes_on(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pig import segmentation
+    from pig.evaluation import segmentation
 
     training = {"batch_size": 4, "steps": 6, "learning_rate": 0.001}
     settings = json.dumps({"image_size": SIZE, "encoder": "resnet18", "encoder_depth": 3, "training": training})

@@ -14,25 +14,27 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from training_study import PIG, SIZE, events, fit_words, pig_model, start, wait_for
 
-import pig.device
+import pig.system.device
 from pig.cli import main
 from pig.data.folds import read_folds, split
 from pig.data.store import Store
-from pig.diffusion.draws import BatchGenerator, noise_like, sample_timesteps, uniform
-from pig.errors import UserError
-from pig.generator import RunDirectory, find_class
-from pig.team import Team
-from pig.training import TrainingSettings, share
+from pig.diffusion.draws import BatchDraws, noise_like, sample_timesteps, uniform
+from pig.system.errors import UserError
+from pig.system.imports import find_class
+from pig.training.batches import share
+from pig.training.run import TrainingRun
+from pig.training.settings import TrainingSettings
+from pig.training.team import Team
 
 # bfloat16 rounds a part of a batch otherwise than the whole.
 FLOAT32 = """
-import pig.device
-from pig.paired_diffusion import PairedDiffusion
+import pig.system.device
+from pig.methods.pig import PIG
 
-pig.device.has_bf16 = lambda device: False
+pig.system.device.has_bf16 = lambda device: False
 
 
-class Float32PIG(PairedDiffusion):
+class Float32PIG(PIG):
     pass
 """
 CLOSE = {"rtol": 1e-3, "atol": 2e-5}  # Adam divides by the root of small squares
@@ -40,11 +42,11 @@ CLOSE = {"rtol": 1e-3, "atol": 2e-5}  # Adam divides by the root of small square
 
 @pytest.fixture(autouse=True)
 def float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pig.device, "has_bf16", lambda device: False)
+    monkeypatch.setattr(pig.system.device, "has_bf16", lambda device: False)
 
 
 def test_parts_of_a_batch_draw_what_the_whole_draws() -> None:
-    whole, pieces = torch.Generator().manual_seed(1), BatchGenerator().manual_seed(1)
+    whole, pieces = torch.Generator().manual_seed(1), BatchDraws().manual_seed(1)
     state = pieces.get_state()
 
     def draws(n: int, rng: torch.Generator) -> list[Tensor]:
@@ -90,7 +92,7 @@ def test_accumulated_pieces_train_as_the_whole_batch_does(
         shape = {} if cls.endswith("Autoencoder") else {"network": NETWORK, "schedule": SCHEDULE}
         torch.manual_seed(0)
         generator = find_class(cls)({"image_size": SIZE, **shape, **model, "training": training}, {})
-        generator.fit(pairs, RunDirectory(tmp_path / str(pieces), 1, 0))
+        generator.fit(pairs, TrainingRun(tmp_path / str(pieces), 1, 0))
         found = [value for value in vars(generator).values() if isinstance(value, nn.Module)]
         weights.append([tensor for module in found for tensor in module.state_dict().values()])
     assert len(weights[0]) > 10

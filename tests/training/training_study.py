@@ -13,7 +13,7 @@ from discs import NETWORK, SCHEDULE
 
 SIZE = 16
 ROOT = Path(__file__).resolve().parents[2]
-PIG = "pig.paired_diffusion.PairedDiffusion"
+PIG = "pig.methods.pig.PIG"
 
 
 def pig_model(**training: object) -> dict[str, object]:

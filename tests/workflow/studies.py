@@ -16,7 +16,8 @@ Change = Callable[[Config], None]
 
 def study(*overlays: str) -> Config:
     """Return the default study with others laid over it."""
-    config: Config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config: Config = {}
+    update_config(config, yaml.safe_load((ROOT / "config.yaml").read_text()))  # without anchors: nothing is shared
     for name in overlays:
         update_config(config, yaml.safe_load((CONFIGS / name).read_text()))
     return config

@@ -12,15 +12,15 @@ import baselines.ddim
 import baselines.ddpm
 import baselines.ldm
 import baselines.segguided
-from pig import paired_diffusion
-from pig.config import check_config
 from pig.data.phantom import PhantomSettings
-from pig.data.preprocess import PreprocessSettings
-from pig.errors import UserError
-from pig.generator import find_class
-from pig.segmenter import SegmentationSettings
-from pig.settings import parse
-from pig.training import TrainingSettings
+from pig.data.settings import PreprocessSettings
+from pig.evaluation.settings import SegmentationSettings
+from pig.methods import pig as paired_diffusion
+from pig.study.config import check_config
+from pig.system.errors import UserError
+from pig.system.imports import find_class
+from pig.system.settings import parse
+from pig.training.settings import TrainingSettings
 
 STUDIES = [[], ["tiny.yaml"], ["paper.yaml"], ["paper.yaml", "paper-official-code.yaml"]]
 
@@ -48,7 +48,7 @@ def test_the_studies_are_right_down_to_the_settings_of_each_class(overlays: list
 
 def test_the_papers_study_has_the_papers_numbers_and_nothing_of_the_default_study() -> None:
     config = study("paper.yaml")
-    assert config["preprocessing"] == {"size": 512, "fit": "stretch"}
+    assert config["preprocessing"] == {"size": 512, "aspect": "stretch"}
     training = TrainingSettings(batch_size=6, learning_rate=2e-4, epochs=128, optimizer="adam", weight_decay=0.0)
     pig, ddpm, segguided = (config["generators"][name] for name in ("pig", "ddpm", "segguided"))
     # The defaults of the classes are the paper's: T = 1024, beta 1e-4..0.02, epsilon, 256 steps, no clipping.
@@ -82,7 +82,7 @@ def test_the_official_code_departs_from_the_paper_in_these_settings() -> None:
         "generators.pig.model.clamp_condition": False,  # the default
         "generators.pig.model.loss_weight": "sigmoid",
         "generators.pig.model.antithetic": True,
-        "generators.pig.model.training.schedule": "plateau",
+        "generators.pig.model.training.learning_rate_schedule": "plateau",
         "generators.pig.sampling.steps": 1024,
         "generators.pig.sampling.binarise": True,
     }
@@ -119,7 +119,6 @@ def test_the_official_code_departs_from_the_paper_in_these_settings() -> None:
         (put("folds", "count", value=True), "folds.count must be an integer, not true."),
         (put("folds", value=None), "folds must be keys and values, not null."),
         (put("folds", value={"count": 3}), "folds.seed is missing; config.yaml shows it with a value."),
-        (put("segmentation", "real_share", value=1), "segmentation.real_share must be below 1, not 1."),
         (put("segmentation", "seeds", value=[]), "segmentation.seeds must not be empty."),
         (put("segmentation", "seeds", value=[4, 4]), "segmentation.seeds names something twice: [4, 4]."),
         (put("table2", "arms", 1, "count", value=0), "table2.arms[1].count must be at least 1, not 0."),

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pig import source
-from pig.errors import UserError
-from workflow.definitions import class_attributes, derives, settings_class
+from pig.study.definitions import class_attributes, derives, settings_class
+from pig.system import source
+from pig.system.errors import UserError
 
 Write = Callable[[str, str], None]
 
@@ -30,7 +30,7 @@ def test_attributes_are_inherited_across_modules(write: Write) -> None:
 def test_attributes_of_the_projects_own_classes(write: Write) -> None:
     flags = {"takes_masks": False, "makes_masks": False}
     assert flags.items() <= class_attributes("baselines.ddim.DDIM").items()
-    assert class_attributes("pig.paired_diffusion.PairedDiffusion") == {
+    assert class_attributes("pig.methods.pig.PIG") == {
         "takes_masks": False,
         "makes_masks": True,
     }
@@ -87,8 +87,8 @@ def test_what_a_class_derives_from(write: Write, path: str, wanted: str, expecte
 @pytest.mark.parametrize(
     ("path", "section", "expected"),
     [
-        ("pig.paired_diffusion.PairedDiffusion", "model", "pig.paired_settings.Model"),
-        ("baselines.ddim.DDIM", "model", "pig.model_settings.ImageModel"),
+        ("pig.methods.pig.PIG", "model", "pig.methods.pig_settings.Model"),
+        ("baselines.ddim.DDIM", "model", "pig.methods.settings.ImageModel"),
         ("baselines.ddim.DDIM", "sampling", "baselines.settings.UniformSampling"),
         ("baselines.autoencoder.Autoencoder", "sampling", None),
         ("mine.Plain", "model", None),  # Model is a network there

@@ -15,7 +15,7 @@ def test_default_study_trains_once_a_fold_and_segments_each_arm(tmp_path: Path) 
     assert counts["fit"] == 6 * 5 + 1
     assert counts["segment"] == 7 * 5
     assert counts["fid"] == counts["gallery"] == 6
-    assert counts["progress"] == counts["table1"] == counts["table2"] == counts["all"] == 1
+    assert counts["strip"] == counts["table1"] == counts["table2"] == counts["all"] == 1
 
 
 def test_table2_needs_nothing_of_table1(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_names_with_spaces_and_quotes_reach_the_command_whole(tmp_path: Path) ->
         ({"folds": {"cuont": 2}}, "config: folds.cuont is not a known key; did you mean count?"),
         ({"segmentation": {"training": {"steps": 2.5}}}, "segmentation.training.steps must be an integer or null"),
         ({"generators": {"pig": {"class": "nowhere.Pig"}}}, "generators.pig.class: there is no module 'nowhere'"),
-        ({"generators": {"pig": {"class": "pig.paired_diffusion.Pig"}}}, "there is no 'Pig' in "),
+        ({"generators": {"pig": {"class": "pig.methods.pig.Pig"}}}, "there is no 'Pig' in "),
         ({"table2": {"arms": [{"generator": "ddim", "count": 8}]}}, "names 'ddim', which draws images without masks"),
         ({"dataset": {"manifest": "absent.csv"}}, "dataset.manifest: there is no file 'absent.csv'"),
     ],

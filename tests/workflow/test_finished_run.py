@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from study_runs import TINY, overlay, plan, snakemake
 
-from pig.fitting import classes_in
+from pig.methods.model_folder import classes_in
 
 ALWAYS = {"all": 1}
 ARMS = ["real", "segguided_8", "pig_8", "pig_24"]
@@ -24,7 +24,7 @@ def test_tables_have_the_papers_rows(finished: Path) -> None:
     labels = ["Tiny", "+SegGuidedDif_8", "+PIG_8", "+PIG_24"]
     assert [row[0] for row in table2[1:]] == labels
     assert [row[0] for row in table1[1:]] == ["DDPM", "DDIM", "PIG", "LDM", "SegGuidedDif", "ControlNet"]
-    for name in ("table1.md", "table1.tex", "table2.md", "table2.tex", "scores.csv", "figures/progress_pig.png"):
+    for name in ("table1.md", "table1.tex", "table2.md", "table2.tex", "scores.csv", "figures/strip_pig.png"):
         assert (finished / "results" / name).stat().st_size > 0
 
 
@@ -76,7 +76,7 @@ def test_all_models_and_the_real_arm_of_a_fold_rerun_the_fold(finished: Path) ->
         ),
         pytest.param(
             {"generators": {"pig": {"sampling": {"steps": 5}}}},
-            {"synthesise": 4, "segment": 4, "fid": 1, "gallery": 1, "progress": 1, "table1": 1, "table2": 1},
+            {"synthesise": 4, "segment": 4, "fid": 1, "gallery": 1, "strip": 1, "table1": 1, "table2": 1},
             id="sampling steps of PIG",
         ),
         pytest.param(
@@ -92,7 +92,7 @@ def test_all_models_and_the_real_arm_of_a_fold_rerun_the_fold(finished: Path) ->
         ),
         pytest.param(
             {"generators": {"pig": {"model": {"training": {"steps": 9}}}}},
-            {"fit": 2, "synthesise": 4, "segment": 4, "fid": 1, "gallery": 1, "progress": 1, "table1": 1, "table2": 1},
+            {"fit": 2, "synthesise": 4, "segment": 4, "fid": 1, "gallery": 1, "strip": 1, "table1": 1, "table2": 1},
             id="training of PIG",
         ),
         pytest.param(
@@ -103,7 +103,7 @@ def test_all_models_and_the_real_arm_of_a_fold_rerun_the_fold(finished: Path) ->
         ),
         pytest.param(
             {"folds": {"seed": 1}},
-            {"folds": 1, "fit": 9, "synthesise": 10, "segment": 8, "fid": 6, "gallery": 6, "progress": 1}
+            {"folds": 1, "fit": 9, "synthesise": 10, "segment": 8, "fid": 6, "gallery": 6, "strip": 1}
             | {"table1": 1, "table2": 1},
             id="deal of the folds",
         ),
@@ -149,7 +149,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from pig.generator import Identity, Pairs
+from pig.methods.base import Identity, Pairs
 
 
 class Mean:

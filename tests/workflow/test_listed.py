@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from workflow.listed import state_of_folder, state_of_manifest
+from pig.study.listed import state_of_folder, state_of_manifest
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from discs import discs
 
 from pig.data.folds import make_folds, read_folds, split
 from pig.data.store import Store, allocate, complete
-from workflow import memory
+from pig.study import memory
 
 # Linux's own peak of the process, which the parent's memory has no part in.
 COMMAND = """
@@ -38,7 +38,7 @@ NETWORK = {
     "head_channels": 8,
 }
 SIZES = [(64, 50), (224, 900)]  # pixels, and pairs drawn
-CLASS = "pig.paired_diffusion.PairedDiffusion"
+CLASS = "pig.methods.pig.PIG"
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peaks are read from /proc")
 

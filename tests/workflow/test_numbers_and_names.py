@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from studies import SCHEMA, Change, Config, put, study
 from study_runs import overlay, plan
 
-from pig.config import check_config
-from pig.errors import UserError
+from pig.study.config import check_config
+from pig.system.errors import UserError
 
 
 def lines(config: Config) -> list[str]:

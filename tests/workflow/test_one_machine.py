@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from study_runs import TINY, snakemake
 
-from workflow.machine import gpu_warning
+from pig.study.snakemake import gpu_warning
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_as_many_jobs_use_a_gpu_at_a_time_as_there_are(finished: Path, gpus: str
 def test_the_submitting_machine_decides_nothing_in_silence(
     monkeypatch: pytest.MonkeyPatch, remote: bool, asked: str | None, visible: str, sentence: str | None
 ) -> None:
-    monkeypatch.setattr("pig.gpus.installed", list)  # whatever this machine has
+    monkeypatch.setattr("pig.system.gpus.installed", list)  # whatever this machine has
     monkeypatch.delenv("PIG_GPUS", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     if asked is not None:

@@ -25,7 +25,7 @@ SECRET_FIELDS = {
 # No arm but PIG's, so that it is quick.
 SMALL = {
     "folds": {"count": 2},
-    "preprocessing": {"size": 32, "fit": "pad", "anatomy": "breast", "window": "full"},
+    "preprocessing": {"size": 32, "aspect": "pad", "anatomy": "breast", "window": "full"},
     "table1": {"generators": ["pig"], "count": 4},
     "table2": {"arms": [{"generator": "pig", "count": 4}]},
 }
@@ -138,10 +138,10 @@ def test_two_folders_are_imported_checked_and_preprocessed_by_one_command(tmp_pa
 
     # Other folds are checked, and nothing is preprocessed anew; other settings of the layout import anew.
     seeded = overlay(tmp_path, "seed", dataset=OWN, preprocessing={"size": 16}, folds={"count": 2, "seed": 3})
-    assert plan(tmp_path, *seeded, "results/data/folds.csv").counts == {"report_data": 1, "check": 1, "folds": 1}
+    assert plan(tmp_path, *seeded, "results/data/folds.csv").counts == {"check": 1, "verdict": 1, "folds": 1}
     changed = OWN | {"import": OWN["import"] | {"without_lesion": "keep"}}
-    counts = plan(tmp_path, *overlay(tmp_path, "kept", dataset=changed, preprocessing={"size": 16}), "check").counts
-    assert counts == {"import_data": 1, "report_data": 1, "check": 1}
+    counts = plan(tmp_path, *overlay(tmp_path, "kept", dataset=changed, preprocessing={"size": 16}), "verdict").counts
+    assert counts == {"import_data": 1, "check": 1, "verdict": 1}
 
 
 def test_errors_stop_and_leave_the_report(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_errors_stop_and_leave_the_report(tmp_path: Path) -> None:
         assert sentence in run.stdout  # the log of the job that failed
         assert sentence in (tmp_path / "results/data/report.html").read_text()
     assert not (tmp_path / "results/data/folds.csv").exists()
-    run = snakemake(tmp_path, "--cores", "1", *words, "check")
+    run = snakemake(tmp_path, "--cores", "1", *words, "verdict")
     assert run.returncode != 0
     assert "has 2 errors" in run.stdout
 
@@ -209,6 +209,6 @@ def test_a_mask_that_is_corrected_in_place_makes_all_that_follows_again(tmp_path
     assert run.returncode == 0, run.stdout
     assert plan(tmp_path, *words, "results/data/folds.csv").counts == {}
     correct(root / f"masks/{stems[2]}.png")
-    again = {"preprocess": 1, "report_data": 1, "check": 1, "folds": 1}
+    again = {"preprocess": 1, "check": 1, "verdict": 1, "folds": 1}
     imported = {} if way == "manifest" else {"import_data": 1}
     assert plan(tmp_path, *words, "results/data/folds.csv").counts == again | imported

@@ -11,7 +11,7 @@ from small_study import CONFIGS, TABLES
 from snakemake.persistence.file import FilePersistence
 from study_runs import ROOT, Plan, plan, snakemake
 
-from workflow.records import record_name
+from pig.study.records import record_name
 
 TRAINED_AGAIN = {"fit": 2, "synthesise": 4, "segment": 2, "fid": 1, "table1": 1, "table2": 1}
 ALL = TRAINED_AGAIN | {"phantom": 1, "preprocess": 1, "folds": 1, "segment": 4}

@@ -12,10 +12,10 @@ import yaml
 from studies import SCHEMA, Change, Config, put, study
 from study_runs import ROOT, snakemake
 
-from pig.config import check_config
-from pig.errors import UserError
-from pig.segmentation_settings import encoder_errors
-from workflow.settings import settings_errors
+from pig.evaluation.settings import encoder_errors
+from pig.study.config import check_config
+from pig.study.settings import settings_errors
+from pig.system.errors import UserError
 
 GENERATOR, MODEL, TRAINING = (
     ("generators", "pig"),
@@ -67,8 +67,8 @@ REFUSALS: list[tuple[Change, str]] = [
         of(TRAINING, warmup_steps=1501),
         "generators.pig.model.training.warmup_steps: must be at most steps, 1500, got 1501.",
     ),
-    (of(TRAINING, batch_size=0), "generators.pig.model.training.batch_size must be at least 1, not 0."),
-    (of(TRAINING, learning_rate=0), "generators.pig.model.training.learning_rate must be above 0, not 0."),
+    (of(TRAINING, batch_size=0), "generators.pig.model.training.batch_size: must be above 0, got 0."),
+    (of(TRAINING, learning_rate=0), "generators.pig.model.training.learning_rate: must be above 0, got 0.0."),
     (
         of(TRAINING, learning_rate=float("inf")),
         "generators.pig.model.training.learning_rate: must be a finite number, got inf.",
@@ -77,13 +77,20 @@ REFUSALS: list[tuple[Change, str]] = [
         of(TRAINING, weight_decay=float("nan")),
         "generators.pig.model.training.weight_decay: must be a finite number, got nan.",
     ),
-    (of(TRAINING, steps=0), "generators.pig.model.training.steps must be at least 1, not 0."),
-    (of(TRAINING, steps=None, epochs=0), "generators.pig.model.training.epochs must be at least 1, not 0."),
-    (of(TRAINING, log_every=0), "generators.pig.model.training.log_every must be at least 1, not 0."),
-    (of(TRAINING, checkpoint_every=0), "generators.pig.model.training.checkpoint_every must be at least 1, not 0."),
-    (of(TRAINING, accumulate=0), "generators.pig.model.training.accumulate must be at least 1, not 0."),
+    (of(TRAINING, steps=0), "generators.pig.model.training.steps: must be above 0, got 0."),
+    (of(TRAINING, steps=None, epochs=0), "generators.pig.model.training.epochs: must be above 0, got 0."),
+    (of(TRAINING, log_every=0), "generators.pig.model.training.log_every: must be above 0, got 0."),
+    (of(TRAINING, checkpoint_every=0), "generators.pig.model.training.checkpoint_every: must be above 0, got 0."),
+    (of(TRAINING, accumulate=0), "generators.pig.model.training.accumulate: must be above 0, got 0."),
+    (of(TRAINING, clip_norm=0), "generators.pig.model.training.clip_norm: must be above 0, got 0.0."),
+    (of(TRAINING, weight_decay=-1), "generators.pig.model.training.weight_decay: must be 0 or more, got -1.0."),
+    (of(TRAINING, warmup_steps=-1), "generators.pig.model.training.warmup_steps: must be 0 or more, got -1."),
+    (of(TRAINING, ema_decay=1), "generators.pig.model.training.ema_decay: must be null or in [0, 1), got 1.0."),
     # Network
-    (of(NETWORK, channels=[]), "generators.pig.model.network.channels must not be empty."),
+    (
+        of(NETWORK, channels=[]),
+        "generators.pig.model.network.channels: needs a value for each level, and at least one.",
+    ),
     (
         of(NETWORK, attention=[False, True]),
         "generators.pig.model.network.attention: needs one value for each level of channels, got 2 values for 3 "
@@ -97,23 +104,23 @@ REFUSALS: list[tuple[Change, str]] = [
         of(NETWORK, head_channels=48),
         "generators.pig.model.network.head_channels: must divide the channels of each level with attention, [64].",
     ),
-    (of(NETWORK, channels=[32, 64, 0]), "generators.pig.model.network.channels[2] must be at least 1, not 0."),
-    (of(NETWORK, res_blocks=0), "generators.pig.model.network.res_blocks must be at least 1, not 0."),
-    (of(NETWORK, head_channels=0), "generators.pig.model.network.head_channels must be at least 1, not 0."),
-    (of(NETWORK, norm_groups=0), "generators.pig.model.network.norm_groups must be at least 1, not 0."),
-    (of(NETWORK, patch=0), "generators.pig.model.network.patch must be at least 1, not 0."),
+    (of(NETWORK, channels=[32, 64, 0]), "generators.pig.model.network.channels: must be above 0, got (32, 64, 0)."),
+    (of(NETWORK, res_blocks=0), "generators.pig.model.network.res_blocks: must be above 0, got 0."),
+    (of(NETWORK, head_channels=0), "generators.pig.model.network.head_channels: must be above 0, got 0."),
+    (of(NETWORK, norm_groups=0), "generators.pig.model.network.norm_groups: must be above 0, got 0."),
+    (of(NETWORK, patch=0), "generators.pig.model.network.patch: must be above 0, got 0."),
     (
         of(MODEL, image_size=50),
         "generators.pig.model.image_size: must be a multiple of 8 for a network of 3 levels and patch 2, got 50.",
     ),
-    (of(MODEL, image_size=0), "generators.pig.model.image_size must be at least 1, not 0."),
+    (of(MODEL, image_size=0), "generators.pig.model.image_size: must be above 0, got 0."),
     (
         put("generators", "segguided", "model", "image_size", value=50),
         "generators.segguided.model.image_size: must be a multiple of 8 for a network of 3 levels and patch 2, got 50.",
     ),
     # Noise schedule and steps of sampling
     (of(SCHEDULE, timesteps=1), "generators.pig.model.schedule.timesteps: must be at least 2, got 1."),
-    (of(SCHEDULE, beta_1=0.0), "generators.pig.model.schedule.beta_1 must be above 0, not 0.0."),
+    (of(SCHEDULE, beta_1=0.0), "generators.pig.model.schedule.beta_1: must be between 0 and 1, got 0.0."),
     (
         of(SCHEDULE, beta_1=0.03),
         "generators.pig.model.schedule.beta_1: must be at most beta_T, 0.02, since the noise grows with t; got 0.03.",
@@ -124,11 +131,11 @@ REFUSALS: list[tuple[Change, str]] = [
     ),
     (
         put("generators", "pig", "sampling", "steps", value=0),
-        "generators.pig.sampling.steps must be at least 1, not 0.",
+        "generators.pig.sampling.steps: must be above 0, got 0.",
     ),
     (
         put("generators", "ddim", "sampling", "steps", value=0),
-        "generators.ddim.sampling.steps must be at least 1, not 0.",
+        "generators.ddim.sampling.steps: must be above 0, got 0.",
     ),
     (
         put("generators", "ddim", "sampling", "steps", value=129),  # of DDPM's model
@@ -156,21 +163,30 @@ REFUSALS: list[tuple[Change, str]] = [
         "generators.autoencoder.model.adversarial.batch_size: must be at least 2, for two images at a time (accumulate "
         "1): the discriminator has batch normalisation.",
     ),
-    (of(ENCODER, image_size=0), "generators.autoencoder.model.image_size must be at least 1, not 0."),
-    (of(ENCODER, channels=[0, 8]), "generators.autoencoder.model.channels[0] must be at least 1, not 0."),
-    (of(ENCODER, channels=[]), "generators.autoencoder.model.channels must not be empty."),
-    (of(ENCODER, latent_channels=0), "generators.autoencoder.model.latent_channels must be at least 1, not 0."),
-    (of(ENCODER, res_blocks=0), "generators.autoencoder.model.res_blocks must be at least 1, not 0."),
-    (of(ENCODER, norm_groups=0), "generators.autoencoder.model.norm_groups must be at least 1, not 0."),
+    (of(ENCODER, image_size=0), "generators.autoencoder.model.image_size: must be above 0, got 0."),
+    (of(ENCODER, channels=[0, 8]), "generators.autoencoder.model.channels: must be above 0, got (0, 8)."),
+    (
+        of(ENCODER, channels=[]),
+        "generators.autoencoder.model.channels: needs a value for each level, and at least one.",
+    ),
+    (of(ENCODER, latent_channels=0), "generators.autoencoder.model.latent_channels: must be above 0, got 0."),
+    (of(ENCODER, res_blocks=0), "generators.autoencoder.model.res_blocks: must be above 0, got 0."),
+    (of(ENCODER, norm_groups=0), "generators.autoencoder.model.norm_groups: must be above 0, got 0."),
     (
         of(ENCODER, discriminator_channels=0),
-        "generators.autoencoder.model.discriminator_channels must be at least 1, not 0.",
+        "generators.autoencoder.model.discriminator_channels: must be above 0, got 0.",
     ),
     (
         of(ENCODER, perceptual_weights="no.safetensors"),
         "generators.autoencoder.model.perceptual_weights: there is no file 'no.safetensors'; save torchvision's "
         "resnet50 as safetensors there, or set it to null to train without a perceptual loss.",
     ),
+    (of(ENCODER, kl_weight=-1), "generators.autoencoder.model.kl_weight: must be 0 or more, got -1.0."),
+    (
+        of(ENCODER, adversarial_weight=-1),
+        "generators.autoencoder.model.adversarial_weight: must be 0 or more, got -1.0.",
+    ),
+    (of(ENCODER, perceptual_weight=-1), "generators.autoencoder.model.perceptual_weight: must be 0 or more, got -1.0."),
     # What a model is built on
     (
         put("generators", "ldm", "model", "network", "patch", value=8),
@@ -187,7 +203,7 @@ REFUSALS: list[tuple[Change, str]] = [
     ),
     (
         put("generators", "controlnet", "model", "embedding_channels", value=[16, 0, 4]),
-        "generators.controlnet.model.embedding_channels[1] must be at least 1, not 0.",
+        "generators.controlnet.model.embedding_channels: must be above 0, got (16, 0, 4).",
     ),
     (
         without("generators", "ldm", "needs"),
@@ -213,7 +229,7 @@ REFUSALS: list[tuple[Change, str]] = [
     ),
     (
         put("generators", "ddim", "model_of", value="pig"),
-        "generators.ddim.model_of: names 'pig' of class pig.paired_diffusion.PairedDiffusion, whose model "
+        "generators.ddim.model_of: names 'pig' of class pig.methods.pig.PIG, whose model "
         "baselines.ddim.DDIM cannot read.",
     ),
     (
@@ -236,7 +252,7 @@ REFUSALS: list[tuple[Change, str]] = [
         "segmentation.training.accumulate: must be 1, since batch normalisation and the Dice loss are of the whole "
         "batch; got 2.",
     ),
-    (of(SEGMENTATION, encoder_depth=6), "segmentation.encoder_depth must be at most 5, not 6."),
+    (of(SEGMENTATION, encoder_depth=6), "segmentation.encoder_depth: must be 3, 4 or 5, got 6."),
     (
         of(SEGMENTATION, image_size=50),
         "segmentation.image_size: must be a multiple of 8 for encoder_depth 3, got 50.",
@@ -249,20 +265,22 @@ REFUSALS: list[tuple[Change, str]] = [
         of(SEGMENTATION, encoder_weights="imagnet"),
         "segmentation.encoder_weights: 'resnet34' has imagenet, or null; got 'imagnet'.",
     ),
-    (of(SEGMENTATION, real_share=1.5), "segmentation.real_share must be below 1, not 1.5."),
+    (of(SEGMENTATION, real_share=1.5), "segmentation.real_share: must be null or in [0, 1), got 1.5."),
     (
         of(SEGMENTATION, real_share=0.05),
         "segmentation.real_share: 0.05 of a batch of 8 is 0 real and 8 synthetic pairs; choose a share that leaves "
         "some of both, or a larger batch.",
     ),
+    # Preprocessing
+    (put("preprocessing", "size", value=0), "preprocessing.size: must be above 0, got 0."),
     # Phantom
     (of(PHANTOM, patients=0), "dataset.phantom.patients: must be 1 or more when there are no normal_patients, got 0."),
-    (of(PHANTOM, patients=-1), "dataset.phantom.patients must be at least 0, not -1."),
+    (of(PHANTOM, patients=-1), "dataset.phantom.patients: must be 0 or more, got -1."),
     (of(PHANTOM, patients=10000), "dataset.phantom.patients: must be at most 9999, got 10000."),
-    (of(PHANTOM, normal_patients=-1), "dataset.phantom.normal_patients must be at least 0, not -1."),
-    (of(PHANTOM, seed=-1), "dataset.phantom.seed must be at least 0, not -1."),
+    (of(PHANTOM, normal_patients=-1), "dataset.phantom.normal_patients: must be 0 or more, got -1."),
+    (of(PHANTOM, seed=-1), "dataset.phantom.seed: must be 0 or more, got -1."),
     (of(PHANTOM, views=["CC", "ML"]), "dataset.phantom.views: must be CC, MLO or both, each once, got ('CC', 'ML')."),
-    (of(PHANTOM, slices_per_view=0), "dataset.phantom.slices_per_view must be at least 1, not 0."),
+    (of(PHANTOM, slices_per_view=0), "dataset.phantom.slices_per_view: must be 1 or more, or null for all, got 0."),
     (of(PHANTOM, spacing_mm=3.0), "dataset.phantom.spacing_mm: must be between 0.1 and 2 mm, got 3.0."),
     (of(PHANTOM, geometry="fuji"), "dataset.phantom.geometry: must be one of hologic, ge, siemens, got 'fuji'."),
     (
@@ -279,8 +297,8 @@ REFUSALS: list[tuple[Change, str]] = [
         "dataset.phantom.diameter_mm: must be between diameter_min_mm and diameter_max_mm, got 5.0.",
     ),
     (of(PHANTOM, diameter_sigma=3.0), "dataset.phantom.diameter_sigma: must be between 0 and 2, got 3.0."),
-    (of(PHANTOM, two_masses=2.0), "dataset.phantom.two_masses must be at most 1, not 2.0."),
-    (of(PHANTOM, photons_per_mm2=0.0), "dataset.phantom.photons_per_mm2 must be above 0, not 0.0."),
+    (of(PHANTOM, two_masses=2.0), "dataset.phantom.two_masses: must be between 0 and 1, got 2.0."),
+    (of(PHANTOM, photons_per_mm2=0.0), "dataset.phantom.photons_per_mm2: must be positive, got 0.0."),
     # Classes
     (
         put("generators", "mine", value={"class": "nowhere.Mine", "model": {}}),
@@ -329,13 +347,16 @@ def test_the_studies_pass(overlays: list[str]) -> None:
 SOURCES = [
     ROOT / name
     for name in (
-        "pig/model_settings.py",
-        "pig/paired_settings.py",
-        "pig/segmentation_settings.py",
-        "pig/settings.py",
+        "pig/data/settings.py",
+        "pig/diffusion/settings.py",
+        "pig/training/settings.py",
+        "pig/methods/settings.py",
+        "pig/methods/pig_settings.py",
+        "pig/evaluation/settings.py",
+        "pig/system/settings.py",
         "pig/data/phantom/settings.py",
         "baselines/settings.py",
-        "workflow/settings.py",
+        "pig/study/settings.py",
     )
 ]
 
@@ -357,9 +378,10 @@ def refusals(file: Path) -> Iterator[str]:
                 yield rf"\S*{pattern(key)}: {pattern(sentence)}"
             case ast.Call(func=ast.Name(id="need"), args=[key, _, wanted]):
                 yield rf"\S*{pattern(key)}: must be {pattern(wanted)}, got .*"
-            case ast.Call(func=ast.Name(id="not_positive"), args=[_, *names]):
+            case ast.Call(func=ast.Name(id="not_positive" | "negative" as bound), args=[_, *names]):
+                least = "above 0" if bound == "not_positive" else "0 or more"
                 for name in names:
-                    yield rf"\S*{pattern(name)}: must be above 0, got .*"
+                    yield rf"\S*{pattern(name)}: must be {least}, got .*"
 
 
 def test_the_table_has_every_refusal_of_every_dataclass() -> None:
@@ -370,21 +392,20 @@ def test_the_table_has_every_refusal_of_every_dataclass() -> None:
 
 
 def test_every_dataclass_of_settings_is_in_a_file_that_is_looked_through() -> None:
-    """Those whose refusals are all the schema's, and the layouts' own, which refuse types alone, are not."""
+    """The layouts' own, which refuse types alone, are not."""
     elsewhere = {
         str(file.relative_to(ROOT))
         for package in ("pig", "baselines")
         for file in (ROOT / package).rglob("*.py")
         if "__post_init__" in file.read_text() and file not in SOURCES
     }
-    assert elsewhere == {"pig/data/volume.py", "pig/diffusion/schedule.py"}
+    assert elsewhere == {"pig/diffusion/schedule.py"}
 
 
-def test_preprocessing_is_refused_by_the_schema() -> None:
-    config = study()
-    config["preprocessing"] = {"size": 0, **dict.fromkeys(("fit", "anatomy", "window", "colour", "empty_masks"), "x")}
-    places = [line.split(" ")[1] for line in lines(config)]
-    assert places == [f"preprocessing.{key}" for key in ("anatomy", "colour", "empty_masks", "fit", "size", "window")]
+def test_choices_are_refused_by_the_schema() -> None:
+    config, choices = study(), ("anatomy", "aspect", "colour", "empty_masks", "window")
+    config["preprocessing"] = {"size": 8, **dict.fromkeys(choices, "x")}
+    assert [line.split(" ")[1] for line in lines(config)] == [f"preprocessing.{key}" for key in choices]
 
 
 # All at once, and what is not refused.
@@ -393,7 +414,7 @@ def test_preprocessing_is_refused_by_the_schema() -> None:
 def test_one_step_and_plateau_after_a_warm_up_are_no_errors() -> None:
     config = study()
     config["generators"]["pig"]["sampling"]["steps"] = 1
-    config["generators"]["pig"]["model"]["training"] |= {"schedule": "plateau", "warmup_steps": 100}
+    config["generators"]["pig"]["model"]["training"] |= {"learning_rate_schedule": "plateau", "warmup_steps": 100}
     assert lines(config) == []
 
 
@@ -434,7 +455,7 @@ def test_subclasses_may_stand_for_what_is_needed(tmp_path: Path, monkeypatch: py
 
 OWN = """
 from dataclasses import dataclass
-from pig.settings import refuse
+from pig.system.settings import refuse
 
 @dataclass(frozen=True)
 class Model:

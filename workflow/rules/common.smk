@@ -5,17 +5,16 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from pig.config import check_config
-from pig.errors import UserError
-from pig.gpus import gpu_count
-from pig.source import module_of, source_hash
-from workflow import memory
-from workflow.listed import state_of_folder, state_of_manifest
-from workflow.machine import gpu_warning, use_own_commands
-from workflow.plan import write_plan
-from workflow.records import find_records, keep_records, refuse_unknown
-from workflow.settings import settings_errors
-from workflow.storage import see_new_folders
+from pig.study import memory
+from pig.study.config import check_config
+from pig.study.listed import state_of_folder, state_of_manifest
+from pig.study.plan import write_plan
+from pig.study.records import find_records, keep_records, refuse_unknown
+from pig.study.settings import settings_errors
+from pig.study.snakemake import fill_gaps, gpu_warning
+from pig.system.errors import UserError
+from pig.system.gpus import gpu_count
+from pig.system.source import module_of, source_hash
 
 try:
     # A job's process reads the same files again: its numbers become the same, and the rest is known to be right.
@@ -25,8 +24,7 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None  # which Snakemake prints without a traceback
 
-use_own_commands()
-see_new_folders()
+fill_gaps()
 
 GENERATORS = config["generators"]
 FOLDS = range(config["folds"]["count"])
@@ -225,5 +223,5 @@ def galleries():
 
 def strips():
     """The progressive strips, which only PIG has."""
-    paired = [name for name in SAMPLED if GENERATORS[name]["class"] == "pig.paired_diffusion.PairedDiffusion"]
-    return [f"results/figures/progress_{name}.png" for name in paired]
+    paired = [name for name in SAMPLED if GENERATORS[name]["class"] == "pig.methods.pig.PIG"]
+    return [f"results/figures/strip_{name}.png" for name in paired]

@@ -5,7 +5,7 @@
 
 
 localrules:
-    check,
+    verdict,
 
 
 rule phantom:
@@ -68,7 +68,7 @@ if IMPORTED:
 
 # A report on the data. Errors stop in the next rule, since Snakemake deletes what a failed job has written. Its code is
 # that which decides on errors: another layout of the page is no reason to train again.
-rule report_data:
+rule check:
     input:
         data=DATA,
     output:
@@ -76,9 +76,9 @@ rule report_data:
         "results/data/check.csv",
         errors="results/data/errors.json",
     log:
-        "results/logs/report_data.log",
+        "results/logs/check.log",
     benchmark:
-        "results/benchmarks/report_data.tsv"
+        "results/benchmarks/check.tsv"
     conda:
         "../../environment.yml"
     threads: 8
@@ -93,21 +93,21 @@ rule report_data:
         folder=subpath(output.errors, parent=True),
         files=FILES,
         code=source_hash("pig.data.preprocess"),
-        events="results/events/report_data",
+        events="results/events/check",
     shell:
         "pig check --go-on --manifest={params.manifest:q} --settings {params.settings:q} --folds {params.folds}"
         " --seed {params.seed} --out {params.folder:q} --threads {threads} --events {params.events:q} &> {log:q}"
 
 
-rule check:
+rule verdict:
     input:
-        errors=rules.report_data.output.errors,
+        errors=rules.check.output.errors,
     output:
         "results/data/checked",
     log:
-        "results/logs/check.log",
+        "results/logs/verdict.log",
     benchmark:
-        "results/benchmarks/check.tsv"
+        "results/benchmarks/verdict.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -151,7 +151,7 @@ rule folds:
     input:
         store=rules.preprocess.output,
         # The phantom needs no check. The check stands here, because whatever repeats it also deals the folds again.
-        checked=rules.check.output if OWN_DATA else [],
+        checked=rules.verdict.output if OWN_DATA else [],
     output:
         table="results/data/folds.csv",
         checksum="results/data/folds.csv.sha256",

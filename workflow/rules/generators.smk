@@ -33,7 +33,7 @@ rule fit:
             "--need", [f"{role}={part}" for role, part in zip(parts(wildcards.generator, wildcards.fold), input.parts)]
         ),
         work="results/work/models/{generator}/fold{fold}",
-        code=lambda wildcards: source_hash("pig.fitting", *code_of(wildcards.generator)),
+        code=lambda wildcards: source_hash("pig.steps.fit", *code_of(wildcards.generator)),
         events="results/events/fit/{generator}/fold{fold}",
     shell:
         "pig fit --store {input.store:q} --folds {input.folds:q} --fold {wildcards.fold} --name {wildcards.generator}"

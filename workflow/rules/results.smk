@@ -37,7 +37,7 @@ rule fid:
             ]
         ),
         cache="results/work/fid",
-        code=source_hash("pig.metrics.fid"),
+        code=source_hash("pig.steps.fid"),
     shell:
         "pig fid --store {input.store:q} --folds {input.folds:q} --fold {wildcards.fold} --count {params.pairs}"
         " --synthetic {input.synthetic:q} --features {params.features} {params.weights:q} --cache {params.cache:q}"
@@ -64,7 +64,7 @@ rule table1:
     params:
         labels=lambda wildcards: LABELS_OF_TABLE1,
         rows=lambda wildcards, input: rows_of_table1(input),
-        code=source_hash("pig.reporting.tables"),
+        code=source_hash("pig.steps.table1"),
     shell:
         "pig table1 {params.rows:q} --out {output.csv:q} --threads {threads} &> {log:q}"
 
@@ -92,7 +92,7 @@ rule table2:
         rows=lambda wildcards, input: rows_of_table2(input),
         folds=len(FOLDS),
         seeds=SEEDS,
-        code=source_hash("pig.reporting.tables"),
+        code=source_hash("pig.steps.table2"),
     shell:
         "pig table2 {params.rows:q} --folds {params.folds} --seeds {params.seeds} --out {output.csv:q}"
         " --threads {threads} &> {log:q}"
@@ -118,21 +118,21 @@ rule gallery:
     params:
         fold=FIGURE_FOLD,
         label=lambda wildcards: label(wildcards.generator),
-        code=source_hash("pig.reporting.figures"),
+        code=source_hash("pig.steps.gallery"),
     shell:
         "pig gallery --store {input.store:q} --folds {input.folds:q} --fold {params.fold} --synthetic {input.synthetic:q}"
         " --label={params.label:q} --out {output:q} --threads {threads} &> {log:q}"
 
 
-rule progress:
+rule strip:
     input:
         model=lambda wildcards: model(wildcards.generator, FIGURE_FOLD),
     output:
-        "results/figures/progress_{generator}.png",
+        "results/figures/strip_{generator}.png",
     log:
-        "results/logs/progress_{generator}.log",
+        "results/logs/strip_{generator}.log",
     benchmark:
-        "results/benchmarks/progress_{generator}.tsv"
+        "results/benchmarks/strip_{generator}.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -143,9 +143,9 @@ rule progress:
     params:
         sampling=lambda wildcards: as_json(GENERATORS[wildcards.generator]["sampling"]),
         seed=config["seed"],
-        code=lambda wildcards: source_hash("pig.reporting.figures", *code_of(wildcards.generator)),
+        code=lambda wildcards: source_hash("pig.steps.strip", *code_of(wildcards.generator)),
     shell:
-        "pig progress --model {input.model:q} --sampling {params.sampling:q} --seed {params.seed} --out {output:q}"
+        "pig strip --model {input.model:q} --sampling {params.sampling:q} --seed {params.seed} --out {output:q}"
         " --threads {threads} &> {log:q}"
 
 

@@ -30,7 +30,7 @@ rule segment:
         ),
         work="results/work/segmentation/{arm}/fold{fold}/seed{seed}",
         folder=subpath(output.slices, parent=True),
-        code=source_hash("pig.segmentation"),
+        code=source_hash("pig.steps.segment"),
         events="results/events/segment/{arm}/fold{fold}/seed{seed}",
     shell:
         "pig segment --store {input.store:q} --folds {input.folds:q} --fold {wildcards.fold} --seed {wildcards.seed}"

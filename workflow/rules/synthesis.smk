@@ -26,7 +26,7 @@ rule synthesise:
         first=first,
         last=last,
         batch=config["synthesis"]["batch_size"],
-        code=lambda wildcards: source_hash("pig.synthesis", *code_of(wildcards.generator)),
+        code=lambda wildcards: source_hash("pig.steps.synthesise", *code_of(wildcards.generator)),
         events="results/events/synthesise/{generator}/fold{fold}/shard{shard}",
     shell:
         "pig synthesise --model {input.model:q} --name {wildcards.generator} --class {params.path:q}"

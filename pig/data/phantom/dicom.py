@@ -12,9 +12,9 @@ from pig.data.phantom.patient import Patient, make_patient
 from pig.data.phantom.population import open_folder, patient_names, patient_seed, run
 from pig.data.phantom.settings import SLICE_MM, PhantomSettings
 from pig.data.phantom.view import View
-from pig.errors import UserError
-from pig.files import atomic_path, read_json, write_json
-from pig.progress import track
+from pig.system.errors import UserError
+from pig.system.files import atomic_path, read_json, write_json
+from pig.system.progress import track
 
 COLLECTION = "Breast-Cancer-Screening-DBT"
 TABLES = {

@@ -19,7 +19,7 @@ from pig.data.phantom.settings import (
 )
 from pig.data.phantom.tissue import Tissue, make_tissue
 from pig.data.phantom.view import View, scan
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 # Each use of chance has a stream of its own, so that a change in one leaves the others as they were.
 _ANATOMY, _VIEW, _MASS, _PLACE, _NOISE = range(5)

@@ -13,10 +13,10 @@ import numpy as np
 
 from pig.data.phantom.patient import make_patient
 from pig.data.phantom.settings import PhantomSettings
-from pig.errors import UserError
-from pig.files import atomic_path, locked, read_json, write_json
-from pig.processes import process_pool
-from pig.progress import track
+from pig.system.errors import UserError
+from pig.system.files import atomic_path, locked, read_json, write_json
+from pig.system.processes import process_pool
+from pig.system.progress import track
 
 VERSION = 1  # raised with every change of the pictures, so that no folder mixes two of them
 

@@ -11,10 +11,10 @@ import numpy as np
 from pig.data.phantom import statistics
 from pig.data.phantom.patient import make_patient
 from pig.data.phantom.settings import DENSITY_CLASSES, GEOMETRIES, PhantomSettings
-from pig.errors import UserError
-from pig.files import atomic_path, read_json, write_json
-from pig.progress import track
-from pig.settings import parse
+from pig.system.errors import UserError
+from pig.system.files import atomic_path, read_json, write_json
+from pig.system.progress import track
+from pig.system.settings import parse
 
 SLABS_MM = (1, 2, 4, 8, 16)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pig.settings import Error, refuse
+from pig.system.settings import Error, refuse
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from pig.data.phantom.envelope import Array, Envelope
 from pig.data.phantom.settings import ADIPOSE, BLOOD, GLANDULAR, LIGAMENT, MUSCLE, SKIN, SLICE_MM
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 WARP_MM = 2.5  # standard deviation of the displacement of the ligaments
 LOBULES = 0.35  # how much the lobules between the ligaments differ, in standard deviations of the field

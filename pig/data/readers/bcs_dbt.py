@@ -17,9 +17,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pig.data.manifest import read_table
-from pig.data.readers.case import Case, Pair, gather, inside
 from pig.data.readers.dicom import display, read_frames, read_header, series_of
-from pig.errors import UserError
+from pig.data.readers.volume import Pair, Volume, gather, inside
+from pig.system.errors import UserError
 
 KEY = ["PatientID", "StudyUID", "View"]
 COLUMNS = {
@@ -55,8 +55,8 @@ class Box(NamedTuple):
     height: int
 
 
-def cases(root: Path, settings: Settings) -> list[Case]:
-    """Return one case per volume with boxes, sorted by patient, study and view.
+def volumes(root: Path, settings: Settings) -> list[Volume]:
+    """Return one volume for each with boxes, sorted by patient, study and view.
 
     Raises:
         UserError: a table is missing or lacks columns, or a volume is not found. All are listed.
@@ -92,7 +92,7 @@ def cases(root: Path, settings: Settings) -> list[Case]:
         sides = [group[name].astype(int) for name in ("Slice", "X", "Y", "Width", "Height")]
         places = [Box(*values) for values in zip(*sides, strict=True)]
         depth = int(group["VolumeSlices"].iloc[0])
-        found.append(Case(name, partial(load, path, places, depth, row, settings)))
+        found.append(Volume(name, partial(load, path, places, depth, row, settings)))
     return gather(root, faults, found, "boxes")
 
 

@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pig.data.manifest import read_table
-from pig.data.readers.case import Case, Pair, gather
 from pig.data.readers.dicom import display, read_frames, read_header
+from pig.data.readers.volume import Pair, Volume, gather
 from pig.data.resize import resize_mask
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 COLUMNS = (
     "patient_id", "breast_density", "left_or_right_breast", "image_view", "abnormality_id", "mass_shape",
@@ -28,8 +28,8 @@ class Settings:
     """Nothing to set: masses of both parts, training and test, which share no patient with each other."""
 
 
-def cases(root: Path, settings: Settings) -> list[Case]:
-    """Return one case per mammogram with masses, in the order of the tables.
+def volumes(root: Path, settings: Settings) -> list[Volume]:
+    """Return one volume per mammogram with masses, in the order of the tables.
 
     Paths in the tables are not those on a disk. Only their first part is used, the name of a folder: each download
     keeps it somewhere below the root.
@@ -65,7 +65,7 @@ def cases(root: Path, settings: Settings) -> list[Case]:
             "mask_source": "outline",
         }
         load_it = partial(load, folders[str(name)], [folders[lesion] for lesion in lesions], row)
-        found.append(Case(str(name), load_it))
+        found.append(Volume(str(name), load_it))
     return gather(root, faults, found, "mammograms")
 
 
@@ -88,7 +88,7 @@ def load(image_files: list[Path], lesions: list[list[Path]], row: dict[str, Any]
 def _mask(files: list[Path], shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Return the mask of one lesion as {0, 1} ``shape``.
 
-    Mask and cropped image lie side by side and change places from case to case: the mask is the one with two values.
+    Mask and cropped image lie side by side and change places from one to the next: the mask is the one with two values.
     """
     masks = []
     for path in files:

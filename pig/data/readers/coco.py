@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pig.data.images import size_of
-from pig.data.readers.case import Case, Pair, Patients, gather, inside
-from pig.errors import UserError
-from pig.files import read_json
+from pig.data.readers.volume import Pair, Patients, Volume, gather, inside
+from pig.system.errors import UserError
+from pig.system.files import read_json
 
 BEYOND = 2  # pixels that a polygon may lie outside of its image
 
@@ -35,8 +35,8 @@ class Settings:
     categories: tuple[str, ...] = ()
 
 
-def cases(root: Path, settings: Settings) -> list[Case]:
-    """Return one case per image, in the order of the file; outlines of one image are united.
+def volumes(root: Path, settings: Settings) -> list[Volume]:
+    """Return one volume per image, in the order of the file; outlines of one image are united.
 
     Raises:
         UserError: the file is no COCO, names images twice or not at all, or an image tells no patient. All are listed.
@@ -75,7 +75,7 @@ def cases(root: Path, settings: Settings) -> list[Case]:
             faults.append(str(error))
             continue
         size = record["height"], record["width"]
-        found.append(Case(name, partial(load, image, outlines[record["id"]], size, row)))
+        found.append(Volume(name, partial(load, image, outlines[record["id"]], size, row)))
     return gather(path, faults, found, "images")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pig.data.images import refuse_giant
-from pig.errors import UserError
+from pig.system.errors import UserError
 
 # It logs the traceback of each decoder that fails, beside the error that it raises in the end.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)

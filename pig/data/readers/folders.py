@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from pig.data.readers.case import Case, Patients, folder_of, gather
 from pig.data.readers.slices import ENDINGS, NIFTI, ending_of, read_pairs
-from pig.errors import UserError
+from pig.data.readers.volume import Patients, Volume, folder_of, gather
+from pig.system.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Settings:
     axis: int = 2
 
 
-def cases(root: Path, settings: Settings) -> list[Case]:
-    """Return one case per pair, sorted by name.
+def volumes(root: Path, settings: Settings) -> list[Volume]:
+    """Return one volume per pair of files, sorted by name.
 
     Raises:
         UserError: a folder is missing, a file has no partner or two, or a name tells no patient. All are listed.
@@ -54,7 +54,7 @@ def cases(root: Path, settings: Settings) -> list[Case]:
         except UserError as error:
             faults.append(str(error))
             continue
-        found.append(Case(stem, partial(read_pairs, image, mask, row, settings.labels, settings.axis)))
+        found.append(Volume(stem, partial(read_pairs, image, mask, row, settings.labels, settings.axis)))
     return gather(root, faults, found, f"files with the ending {', '.join(ENDINGS)}")
 
 

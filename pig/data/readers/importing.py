@@ -16,16 +16,16 @@ from pig.data.images import read_plain, size_of
 from pig.data.manifest import spellings
 from pig.data.pseudonyms import pseudonymise
 from pig.data.readers import bcs_dbt, cbis_ddsm, coco, folders, inbreast, nnunet, t_synth, table
-from pig.data.readers.case import Case, Pair
-from pig.errors import UserError
-from pig.files import atomic_directory, write_json
-from pig.processes import process_pool
-from pig.progress import track
-from pig.settings import Error, SettingsError, parse, refuse
+from pig.data.readers.volume import Pair, Volume
+from pig.system.errors import UserError
+from pig.system.files import atomic_directory, write_json
+from pig.system.processes import process_pool
+from pig.system.progress import track
+from pig.system.settings import Error, SettingsError, parse, refuse
 
 logger = logging.getLogger("pig")
 
-# Each has a dataclass `Settings` and `cases(root, settings) -> list[Case]`.
+# Each has a dataclass `Settings` and `volumes(root, settings) -> list[Volume]`.
 SOURCES = {
     "manifest": table,
     "folders": folders,
@@ -52,7 +52,7 @@ class Import:
 
 
 class Written(NamedTuple):
-    """What became of a case: the rows of its pairs, how many had no lesion, or what is wrong."""
+    """What became of a volume: the rows of its pairs, how many had no lesion, or what is wrong."""
 
     rows: list[dict[str, Any]]
     without_lesion: int
@@ -95,7 +95,7 @@ def import_data(
         settings: those of the reader, and those of ``Import``.
         out: a folder with ``manifest.csv``, ``masks/`` (PNG, 0 and 255), ``images/`` (PNG of 8 or 16 bits, where the
             source has no image files of its own) and ``import.json``; replaced, if it exists, once all is written.
-        jobs: processes; each holds one case in memory. The result is the same for any number.
+        jobs: processes; each holds one volume in memory. The result is the same for any number.
         salt: None, or of pseudonyms (see ``pig.data.pseudonyms``): then nothing in ``out`` names a patient, and images
             that are files are copied, pixels alone.
 
@@ -110,15 +110,15 @@ def import_data(
     root = Path(root).absolute()
     if not root.exists():
         raise UserError(f"{root} does not exist; give the place where the data set lies.")
-    cases = SOURCES[source].cases(root, own)
+    volumes = SOURCES[source].volumes(root, own)
     with atomic_directory(out) as folder:
         rows, without_lesion, faults = [], 0, []
-        written_cases = _write(cases, folder, common, jobs, copy=salt is not None)
-        for case, written in zip(cases, track(written_cases, "import", len(cases)), strict=True):
+        written_volumes = _write(volumes, folder, common, jobs, copy=salt is not None)
+        for volume, written in zip(volumes, track(written_volumes, "import", len(volumes)), strict=True):
             rows += written.rows
             without_lesion += written.without_lesion
             if written.fault:
-                faults.append(f"{case.name}: {written.fault}")
+                faults.append(f"{volume.name}: {written.fault}")
         _refuse(root, rows, faults, without_lesion, common)
         _report(rows, faults, without_lesion, common)
         table = pd.DataFrame(rows)
@@ -141,26 +141,26 @@ def import_data(
     return Path(out) / "manifest.csv"
 
 
-def _write(cases: list[Case], folder: Path, common: Import, jobs: int, copy: bool) -> Iterable[Written]:
+def _write(volumes: list[Volume], folder: Path, common: Import, jobs: int, copy: bool) -> Iterable[Written]:
     for name in ("images", "masks"):
         (folder / name).mkdir()
-    write = partial(write_case, folder=folder, keep=common.without_lesion == "keep", copy=copy)
+    write = partial(write_volume, folder=folder, keep=common.without_lesion == "keep", copy=copy)
     if jobs <= 1:
-        yield from map(write, range(len(cases)), cases)
+        yield from map(write, range(len(volumes)), volumes)
         return
     with process_pool(jobs) as pool:
-        yield from pool.map(write, range(len(cases)), cases)
+        yield from pool.map(write, range(len(volumes)), volumes)
 
 
-def write_case(number: int, case: Case, folder: Path, keep: bool, copy: bool) -> Written:
-    """Write the masks of one case, and the images that are not files, or all if ``copy``.
+def write_volume(number: int, volume: Volume, folder: Path, keep: bool, copy: bool) -> Written:
+    """Write the masks of one volume, and the images that are not files, or all if ``copy``.
 
     File names are numbers, so that they hold neither a patient's name nor a letter that a file system lacks.
     """
     rows: list[dict[str, Any]] = []
     without_lesion = 0
     try:
-        for position, pair in enumerate(case.load()):
+        for position, pair in enumerate(volume.load()):
             _check(pair)
             if not pair.mask.any():
                 without_lesion += 1

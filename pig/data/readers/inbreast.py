@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pig.data.readers.case import Case, Pair, folder_of, gather
 from pig.data.readers.dicom import display, read_frames, read_header
-from pig.errors import UserError
+from pig.data.readers.volume import Pair, Volume, folder_of, gather
+from pig.system.errors import UserError
 
 NAME = re.compile(r"^(?P<image>\d+)_(?P<patient>[0-9a-fA-F]+)_MG_(?P<side>[LR])_(?P<view>[A-Z]+)_ANON\.dcm$")
 BEYOND = 2  # pixels that a contour may lie outside of its image
@@ -31,8 +31,8 @@ class Settings:
     findings: tuple[str, ...] = ("mass",)
 
 
-def cases(root: Path, settings: Settings) -> list[Case]:
-    """Return one case per image, sorted by name; an image without XML has no findings.
+def volumes(root: Path, settings: Settings) -> list[Volume]:
+    """Return one volume per image, sorted by name; an image without XML has no findings.
 
     Raises:
         UserError: a folder is missing, or a file has another name than INbreast gives. All are listed.
@@ -55,7 +55,7 @@ def cases(root: Path, settings: Settings) -> list[Case]:
             "density": densities.get(match["image"]),
         }
         xml = outlines / f"{match['image']}.xml"
-        found.append(Case(path.name, partial(load, path, xml if xml.is_file() else None, row, findings)))
+        found.append(Volume(path.name, partial(load, path, xml if xml.is_file() else None, row, findings)))
     return gather(root, faults, found, "AllDICOMs/*.dcm")
 
 

@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pig.data.readers.case import Case, Patients, folder_of, gather
 from pig.data.readers.slices import ENDINGS, read_pairs
-from pig.errors import UserError
-from pig.files import read_json
+from pig.data.readers.volume import Patients, Volume, folder_of, gather
+from pig.system.errors import UserError
+from pig.system.files import read_json
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Settings:
     axis: int = 2
 
 
-def cases(root: Path, settings: Settings) -> list[Case]:
-    """Return one case per training case, sorted by name.
+def volumes(root: Path, settings: Settings) -> list[Volume]:
+    """Return one volume per training case, sorted by name.
 
     Raises:
         UserError: dataset.json or a folder is missing or says what cannot be, a case lacks a file, or its name tells
@@ -55,7 +55,7 @@ def cases(root: Path, settings: Settings) -> list[Case]:
             faults.append(str(error))
             continue
         image, mask = images / f"{name}{channel}", labels / f"{name}{ending}"
-        found.append(Case(name, partial(read_pairs, image, mask, row, values, settings.axis)))
+        found.append(Volume(name, partial(read_pairs, image, mask, row, values, settings.axis)))
     return gather(root, faults, found, f"training cases *{channel}")
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pig.data.images import read_labels, refuse_giant
-from pig.data.readers.case import Pair, lesion_of, to_uint16
-from pig.errors import UserError
+from pig.data.readers.volume import Pair, lesion_of, to_uint16
+from pig.system.errors import UserError
 
 NIFTI = (".nii", ".nii.gz")
 FLAT = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
@@ -28,7 +28,7 @@ def read_pairs(image: Path, mask: Path, row: dict[str, Any], labels: tuple[int, 
         image: a two-dimensional file, which stays where it is, or NIfTI.
         mask: of the same kind.
         row: columns of the manifest; a volume's slices get ``slice_index`` beside.
-        labels: see ``pig.data.readers.case.lesion_of``.
+        labels: see ``pig.data.readers.volume.lesion_of``.
         axis: 0, 1 or 2: what counts the slices of a volume.
 
     Raises:

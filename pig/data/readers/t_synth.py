@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pig.data.images import refuse_giant
-from pig.data.readers.case import Case, Pair, gather, to_uint16
-from pig.errors import UserError
+from pig.data.readers.volume import Pair, Volume, gather, to_uint16
+from pig.system.errors import UserError
 
 FOLDER = re.compile(r"^D2_(?P<size>[^_]+)_(?P<density>[A-Za-z]+)\.(?P<id>\d+)$")
 MASS = 200  # the label of mass in the phantoms
@@ -28,8 +28,8 @@ class Settings:
     slice_mm: float = 1.0
 
 
-def cases(root: Path, settings: Settings) -> list[Case]:
-    """Return one case per volume with a lesion, that is, with a ``.loc`` file; sorted by path.
+def volumes(root: Path, settings: Settings) -> list[Volume]:
+    """Return one volume for each with a lesion, that is, with a ``.loc`` file; sorted by path.
 
     Raises:
         UserError: a volume is not in a folder D2_SIZE_DENSITY.NUMBER, or lacks its header or labels. All are listed.
@@ -58,7 +58,7 @@ def cases(root: Path, settings: Settings) -> list[Case]:
             "spacing_mm": settings.spacing_mm,
             "mask_source": "phantom",
         }
-        found.append(Case(str(path.relative_to(root)), partial(load, path, header, labels, row)))
+        found.append(Volume(str(path.relative_to(root)), partial(load, path, header, labels, row)))
     return gather(root, faults, found, "reconstruction*.raw with a .loc beside")
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from pig.data.manifest import REQUIRED, check_manifest, read_table, row_number
-from pig.data.readers.case import Case
 from pig.data.readers.slices import read_pairs
-from pig.errors import UserError
+from pig.data.readers.volume import Volume
+from pig.system.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Settings:
     axis: int = 2
 
 
-def cases(root: Path, settings: Settings) -> list[Case]:
-    """Return one case per row of the CSV or Parquet table ``root``.
+def volumes(root: Path, settings: Settings) -> list[Volume]:
+    """Return one volume per row of the CSV or Parquet table ``root``.
 
     Raises:
         UserError: the table has faults, see ``pig.data.manifest.read_manifest``.
@@ -49,5 +49,5 @@ def cases(root: Path, settings: Settings) -> list[Case]:
     found = []
     for index, (image, mask, row) in enumerate(zip(table["image_path"], table["mask_path"], rows, strict=True)):
         load = partial(read_pairs, Path(image), Path(mask), row, settings.labels, settings.axis)
-        found.append(Case(f"row {row_number(index)}", load))
+        found.append(Volume(f"row {row_number(index)}", load))
     return found

@@ -1,0 +1,151 @@
+"""What a reader gives: volumes, each read by itself into pairs."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pig.data.manifest import leaves
+from pig.system.errors import UserError
+
+
+class Pair(NamedTuple):
+    """An image with its mask.
+
+    Attributes:
+        image: grey, uint8 or uint16 [H, W]; or the path of an image file, which stays where it is.
+        mask: [H, W]; what is not 0 is lesion.
+        row: the columns of its row in the manifest: ``patient_id`` and whatever else is known.
+    """
+
+    image: NDArray[Any] | Path
+    mask: NDArray[Any]
+    row: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Volume:
+    """What is read at once; an image is a volume of one slice.
+
+    Attributes:
+        name: for messages.
+        load: gives its pairs, one after the other; raises UserError. Can be sent to another process.
+    """
+
+    name: str
+    load: Callable[[], Iterable[Pair]]
+
+
+class Patients:
+    """A regular expression, given by the user, that finds the patient in a name."""
+
+    def __init__(self, pattern: str, where: str) -> None:
+        """Take the pattern and its place in the settings.
+
+        Raises:
+            UserError: the pattern is empty, no regular expression, or has no group, or several and none ``patient``.
+        """
+        help_text = "a regular expression with one group around the patient, such as '(.+)_[0-9]+'"
+        try:
+            self._pattern = re.compile(pattern)
+        except re.error as error:
+            raise UserError(f"{where}: {pattern!r} is no regular expression ({error}); give {help_text}.") from None
+        named = "patient" in self._pattern.groupindex
+        if not named and self._pattern.groups != 1:
+            raise UserError(f"{where}: {pattern!r} has {self._pattern.groups} groups; give {help_text}.")
+        self._group: str | int = "patient" if named else 1
+
+    def find(self, name: str) -> str:
+        """Return the patient of ``name``.
+
+        Raises:
+            UserError: the pattern is not in ``name``, or its group is empty, or begins or ends with a space.
+        """
+        match = self._pattern.search(name)
+        found = match[self._group] if match else None
+        if not found or found != found.strip():
+            raise UserError(f"no patient in {name!r}: the pattern {self._pattern.pattern!r} finds {found!r}")
+        return found
+
+
+def inside(root: Path, relative: str) -> Path:
+    """Return ``root / relative``, a path that a data set itself names.
+
+    Raises:
+        UserError: it is absolute, or leads out of ``root`` by ".." or through a link.
+    """
+    if Path(relative).is_absolute() or leaves(root, relative):
+        raise UserError(f"{relative} leaves the folder {root}")
+    return root / relative
+
+
+def folder_of(root: Path, name: str, what: str) -> Path:
+    """Return the folder ``name`` of ``root``.
+
+    Raises:
+        UserError: there is none.
+    """
+    folder = root / name
+    if not folder.is_dir():
+        raise UserError(f"{folder}, the folder of {what}, does not exist; check the root and the settings.")
+    return folder
+
+
+def gather(root: Path, faults: list[str], volumes: list[Volume], what: str) -> list[Volume]:
+    """Return ``volumes``, or raise what stands against them: all ``faults`` at once, or that there is nothing.
+
+    Raises:
+        UserError: there are faults or no volumes.
+    """
+    if faults:
+        raise UserError("\n  ".join([f"{root} has {len(faults)} error{'s' * (len(faults) > 1)}:", *faults]))
+    if not volumes:
+        raise UserError(f"{root} holds no {what}; check the root and the settings.")
+    return volumes
+
+
+def lesion_of(values: NDArray[Any], labels: tuple[int, ...], name: str | Path) -> NDArray[np.bool_]:
+    """Return where a label map shows the lesion.
+
+    Args:
+        values: [H, W] or [X, Y, Z]; bool, whole numbers, or floating-point numbers that are whole.
+        labels: the values of the lesion; empty: the only one beside 0.
+        name: for messages.
+
+    Raises:
+        UserError: values are not whole numbers, or several and none chosen.
+    """
+    if not np.isfinite(values).all() or (values.dtype.kind == "f" and (values != np.rint(values)).any()):
+        raise UserError(f"{name} holds values that are no whole numbers; a mask has labels such as 0 and 1")
+    if labels:
+        return np.asarray(np.isin(values, labels))
+    lesion: NDArray[np.bool_] = np.asarray(values != 0)
+    found = values[lesion]
+    if found.size and (found != found[0]).any():
+        shown = ", ".join(f"{value:g}" for value in np.unique(values)[:6].astype(float))
+        raise UserError(f"{name} has several labels ({shown}); say in the setting 'labels' which are the lesion")
+    return lesion
+
+
+def to_uint16(values: NDArray[Any], name: str | Path) -> tuple[NDArray[Any], dict[str, float]]:
+    """Return grey values as uint8 or uint16, and how they were scaled.
+
+    8- and 16-bit unsigned values stay as they are, as does any integer that fits. All else is scaled linearly, the
+    smallest value to 0 and the largest to 65535; the two are returned as ``grey_low`` and ``grey_high``.
+
+    Raises:
+        UserError: a value is not finite.
+    """
+    if values.dtype in (np.uint8, np.uint16):
+        return values, {}
+    if not np.isfinite(values).all():
+        raise UserError(f"{name} holds NaN or infinite values; replace them, and mask what they mark")
+    low, high = float(values.min()), float(values.max())
+    if values.dtype.kind in "iu" and low >= 0 and high < 2**16:
+        return values.astype(np.uint16), {}
+    scaled = (values.astype(np.float64) - low) * (65535 / (high - low or 1))
+    return np.rint(scaled).astype(np.uint16), {"grey_low": low, "grey_high": high}

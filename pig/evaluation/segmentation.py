@@ -1,0 +1,232 @@
+"""The downstream task: a U-Net learns lesions from real and synthetic pairs, and is tested on real ones.
+
+Every arm of a study gets the same number of steps, the same batch size, the same first weights for a seed and
+fold, and its last (averaged) weights: nothing is chosen by looking at the test patients.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from pig.data.shards import Synthetic, refuse_leak
+from pig.data.store import PairDataset
+from pig.evaluation.overlap import confusion_counts
+from pig.evaluation.segmenter import build_network
+from pig.evaluation.settings import SegmentationSettings, share_errors
+from pig.methods.model_folder import save_weights
+from pig.system.device import pick_device
+from pig.system.errors import UserError
+from pig.system.files import atomic_directory, sha256, write_sealed
+from pig.system.progress import track
+from pig.system.run_record import run_record
+from pig.system.seeds import seed_of
+from pig.system.settings import refuse
+from pig.training.batches import Pool, shuffled
+from pig.training.checkpoint import remove_checkpoints
+from pig.training.loop import train
+from pig.training.run import TrainingRun, fingerprint
+
+
+class JoinedPools:
+    """The pairs of several pools, one after another."""
+
+    def __init__(self, *parts: Pool) -> None:
+        self.parts = parts
+        self.ends = np.cumsum([len(part) for part in parts])
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def batch(self, positions: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return images and masks in the order of ``positions``."""
+        owner = np.searchsorted(self.ends, positions, side="right")
+        drawn = []
+        for index in np.unique(owner):
+            first = self.ends[index] - len(self.parts[index])
+            drawn.append(self.parts[index].batch(positions[owner == index] - first))
+        back = torch.from_numpy(np.argsort(np.argsort(owner, kind="stable")))
+        images, masks = (torch.cat(tensors)[back] for tensors in zip(*drawn, strict=True))
+        return images, masks
+
+
+def check_no_leak(provenance: Iterable[Mapping[str, Any]], test_patients: Sequence[str], fold: int) -> None:
+    """Refuse synthetic pairs whose generator may have seen what they are to be tested on.
+
+    Args:
+        provenance: of each shard: at least ``generator``, ``fold`` and ``patients`` (those it learnt from).
+        test_patients: the patients of the test fold.
+        fold: the fold that is tested.
+
+    Raises:
+        UserError: a shard is of another fold, names a patient of the test fold, or does not say what its
+            generator saw.
+    """
+    for shard in provenance:
+        name = f"the synthetic pairs of generator '{shard.get('generator', '?')}'"
+        if "fold" not in shard or not shard.get("patients"):
+            raise UserError(
+                f"{name} do not record the fold and the patients that their generator learnt from, so that a "
+                "leak cannot be ruled out; draw them again with 'pig synthesise'."
+            )
+        if shard["fold"] != fold:
+            raise UserError(
+                f"{name} are of fold {shard['fold']}, but fold {fold} is tested; give those of fold {fold}."
+            )
+        refuse_leak(shard["patients"], test_patients, name)
+
+
+def mixed_batches(
+    real: int, synthetic: int, batch_size: int, real_share: float, seed: int
+) -> Callable[[int], np.ndarray]:
+    """Return ``order(step)``: each batch with the same number of real pairs, the others synthetic.
+
+    Real and synthetic pairs go through seeded epochs of their own. Positions 0 to ``real - 1`` are real ones.
+
+    Raises:
+        UserError: ``batch_size`` has no room for the share.
+    """
+    refuse(share_errors(real_share, batch_size))
+    from_real = round(real_share * batch_size)
+    synthetic_order = shuffled(synthetic, batch_size - from_real, seed_of(seed, "synthetic"))
+    if from_real == 0:
+        return lambda step: real + synthetic_order(step)
+    real_order = shuffled(real, from_real, seed_of(seed, "real"))
+    return lambda step: np.concatenate([real_order(step), real + synthetic_order(step)])
+
+
+def dice_bce(logits: Tensor, masks: Tensor) -> Tensor:
+    """Return soft Dice loss + binary cross-entropy, a scalar.
+
+    segmentation-models-pytorch's ``DiceLoss`` pools the pixels of the whole batch, and is 0 for a batch
+    without any lesion, whatever was predicted there: such a batch teaches through the cross-entropy alone.
+
+    Args:
+        logits: [N, 1, H, W].
+        masks: float32 [N, 1, H, W] in {0, 1}.
+    """
+    from segmentation_models_pytorch.losses import DiceLoss
+
+    logits = logits.float()  # bfloat16 under autocast
+    dice: Tensor = DiceLoss("binary")(logits, masks)
+    return dice + nn.functional.binary_cross_entropy_with_logits(logits, masks)
+
+
+@torch.inference_mode()
+def count_pixels(network: nn.Module, pairs: Pool, batch_size: int) -> pd.DataFrame:
+    """Segment all ``pairs`` in float32, at threshold 0.5, and count pixels at the size of ``pairs``.
+
+    Returns:
+        One row per pair, in their order; columns tp, fp, fn, tn.
+    """
+    device = pick_device()
+    network.to(device).eval()
+    counts = []
+    starts = range(0, len(pairs), batch_size)
+    for start in track(starts, "test", len(starts), size=batch_size):
+        images, masks = pairs.batch(np.arange(start, min(start + batch_size, len(pairs))))
+        found = torch.sigmoid(network(images.to(device)))[:, 0] >= 0.5
+        counts.append(confusion_counts(found.cpu().numpy(), masks[:, 0].numpy() >= 0.5))
+    return pd.concat(counts, ignore_index=True)
+
+
+def run_arm(
+    *,
+    train_pairs: PairDataset,
+    synthetic: Synthetic | None,
+    test_pairs: PairDataset,
+    settings: SegmentationSettings,
+    fold: int,
+    seed: int,
+    work: Path,
+    out: Path,
+) -> None:
+    """Train one arm on one fold with one seed, and write its counts on the test patients.
+
+    Args:
+        train_pairs: real pairs of the fold's training patients.
+        synthetic: pairs of a generator of this fold, or None for real data alone.
+        test_pairs: real pairs of the fold's test patients.
+        settings: network and training.
+        fold: whose patients are tested on.
+        seed: of the first weights and of the order of the pairs.
+        work: folder of rolling checkpoints, from which an interrupted training goes on; they are removed at the end.
+        out: folder to be written: ``model.safetensors``, ``record.json`` and ``slices.csv`` with the columns
+            fold, seed, patient_id, slice, tp, fp, fn, tn; ``slice`` is the row of the store, and the counts
+            are of pixels at ``settings.image_size``.
+
+    Raises:
+        UserError: a test patient is among the training pairs; the synthetic ones may leak, have no masks, or were
+            learnt from other data; or a real lesion, also one to be tested on, vanishes at ``settings.image_size``.
+    """
+    provenance = [] if synthetic is None else synthetic.provenance
+    refuse_leak(train_pairs.patients, test_pairs.patients, "the set of real training pairs")
+    check_no_leak(provenance, test_pairs.patients, fold)
+    for shard in provenance:
+        if shard.get("data", train_pairs.store.fingerprint) != train_pairs.store.fingerprint:
+            raise UserError(
+                f"the synthetic pairs of generator '{shard['generator']}' were learnt from other data than those of "
+                f"{train_pairs.store.path}; train the generator on these, and draw the pairs again."
+            )
+
+    # Real pairs come first in the pool; without synthetic ones it is theirs alone.
+    real, tested_pairs = train_pairs.at(settings.image_size), test_pairs.at(settings.image_size)
+    pool, order = JoinedPools(real), None
+    if synthetic is not None:
+        made = synthetic.pool(settings.image_size)
+        pool = JoinedPools(real, made)
+        if settings.real_share is not None:
+            order = mixed_batches(
+                len(real),
+                len(made),
+                settings.training.batch_size,
+                settings.real_share,
+                seed_of(seed, fold, "segmentation", "order"),
+            )
+
+    network = build_network(settings, seed_of(seed, fold, "segmentation", "weights"))
+    started = time.monotonic()  # all that is slow to import is in
+
+    def loss(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
+        return dice_bce(network(images), masks)
+
+    mark = fingerprint(
+        ["pig.evaluation.segmentation"],
+        data=train_pairs.store.fingerprint,
+        rows=train_pairs.rows.tolist(),
+        settings=dataclasses.asdict(settings),
+        seed=seed,
+        synthetic=len(pool) - len(real),
+        provenance=provenance,
+    )
+    run = TrainingRun(work, fold, seed, mark)
+    trained = train(
+        {"segmentation": network}, {"segmentation": loss}, pool, settings.training, run, "segmentation", order
+    )["segmentation"]
+    counts = count_pixels(trained, tested_pairs, settings.training.batch_size)
+
+    patients = test_pairs.store.manifest["patient_id"].to_numpy()[test_pairs.rows]
+    tested = {"fold": fold, "seed": seed, "patient_id": patients, "slice": test_pairs.rows}
+    with atomic_directory(out) as folder:
+        pd.DataFrame(tested).join(counts).to_csv(folder / "slices.csv", index=False)
+        save_weights(folder, model=trained)
+        record = run_record(
+            started,
+            fold=fold,
+            seed=seed,
+            settings=dataclasses.asdict(settings),
+            real_pairs=len(real),
+            synthetic_pairs=len(pool) - len(real),
+            train_patients=train_pairs.patients,
+            test_patients=test_pairs.patients,
+            synthetic=[{key: shard[key] for key in shard if key != "patients"} for shard in provenance],
+            sha256=sha256(folder / "model.safetensors"),
+        )
+        write_sealed(folder / "record.json", record)
+    remove_checkpoints(work, mark)

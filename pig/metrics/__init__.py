@@ -1,1 +1,0 @@
-"""Measures: the overlap of masks and the Frechet distance between sets of images."""

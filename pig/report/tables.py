@@ -1,0 +1,251 @@
+"""The paper's two tables, and every score behind the second one, from ``slices.csv`` and FID files."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pig.evaluation.overlap import COUNTS, METRICS, overlap_scores
+from pig.system.errors import UserError
+from pig.system.files import atomic_path, read_sealed
+
+SLICE_COLUMNS = ("fold", "seed", "patient_id", "slice", *COUNTS)
+TITLES = {"dice": "Dice", "iou": "IoU", "precision": "Precision", "recall": "Recall"}
+AVERAGINGS = ("per slice", "per patient", "pooled")
+
+
+def read_slices(paths: Sequence[str | Path]) -> pd.DataFrame:
+    """Read the ``slices.csv`` of one arm: every fold and seed of it.
+
+    Returns:
+        Their rows, with the column ``path`` of the file each came from.
+
+    Raises:
+        UserError: a file is missing or broken, holds an impossible count, or holds a slice twice.
+    """
+    if not paths:
+        raise UserError("no slices.csv given; run the segmentations of this arm first.")
+    frames = []
+    for path in map(Path, paths):
+        try:
+            frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        except FileNotFoundError:
+            raise UserError(f"{path} does not exist; run its segmentation first.") from None
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+            raise UserError(f"{path} is not a readable CSV ({error}); run its segmentation again.") from None
+        if tuple(frame.columns) != SLICE_COLUMNS:
+            raise UserError(
+                f"{path} has the columns {', '.join(frame.columns)}, expected {', '.join(SLICE_COLUMNS)}; "
+                "run its segmentation again."
+            )
+        if frame.empty:
+            raise UserError(f"{path} has no rows; look at folds.csv and run its segmentation again.")
+        for column in ("fold", "seed", "slice", *COUNTS):
+            bad = ~frame[column].str.fullmatch("[0-9]+")
+            if bad.any():
+                row = int(np.flatnonzero(bad)[0])
+                raise UserError(
+                    f"{path}, line {row + 2}: {column} is '{frame[column].iloc[row]}', expected a whole number, 0 or "
+                    "more; run its segmentation again."
+                )
+            frame[column] = frame[column].astype(np.int64)
+        frames.append(frame.assign(path=str(path)))
+    rows = pd.concat(frames, ignore_index=True)
+    twice = rows.duplicated(["fold", "seed", "slice"])
+    if twice.any():
+        first = rows[twice].iloc[0]
+        raise UserError(
+            f"{first.path}: slice {first.slice} of fold {first.fold}, seed {first.seed} is there twice; give "
+            "each fold and seed of an arm once."
+        )
+    return rows
+
+
+def read_arms(arms: Mapping[str, Sequence[str | Path]]) -> dict[str, pd.DataFrame]:
+    """Read the slices of all arms and see that they can be compared.
+
+    Args:
+        arms: label -> its ``slices.csv`` files.
+
+    Raises:
+        UserError: what :func:`read_slices` raises; an arm lacks a fold or seed that another has; or two arms
+            were tested on different slices, true masks or image sizes.
+    """
+    if not arms:
+        raise UserError("table 2 has no rows; name at least one arm.")
+    read = {label: read_slices(paths) for label, paths in arms.items()}
+    reference_label, reference = next(iter(read.items()))
+    for label, rows in read.items():
+        runs, reference_runs = (set(zip(r.fold, r.seed, strict=True)) for r in (rows, reference))
+        if runs != reference_runs:
+            fold, seed = min(runs ^ reference_runs)
+            has, lacks = (label, reference_label) if (fold, seed) in runs else (reference_label, label)
+            raise UserError(
+                f"arm '{lacks}' lacks the slices.csv of fold {fold}, seed {seed}, which arm '{has}' has; "
+                "give every arm the same folds and seeds."
+            )
+        ours, theirs = (_tested(r) for r in (rows, reference))
+        if not ours.equals(theirs):
+            fold, seed = min(run for run in runs if not ours.loc[run].equals(theirs.loc[run]))
+            path = rows.path[(rows.fold == fold) & (rows.seed == seed)].iloc[0]
+            other = reference.path[(reference.fold == fold) & (reference.seed == seed)].iloc[0]
+            raise UserError(
+                f"{path} and {other} were tested on different slices, true masks or image sizes; run both "
+                "segmentations again on the same data, folds and segmentation.image_size."
+            )
+    return read
+
+
+def _tested(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what was tested on: slices, their patients, lesion and total pixels, by fold and seed."""
+    return (
+        rows.assign(lesion=rows.tp + rows.fn, pixels=rows[list(COUNTS)].sum(axis=1))
+        .set_index(["fold", "seed"])[["slice", "patient_id", "lesion", "pixels"]]
+        .set_index("slice", append=True)
+        .sort_index()
+    )
+
+
+def score_runs(rows: pd.DataFrame, averaging: str) -> pd.DataFrame:
+    """Return the scores of each fold and seed, as fractions.
+
+    Args:
+        rows: of one arm, from :func:`read_slices`.
+        averaging: ``"per slice"`` averages the scores of slices, as the paper's Table 2 must have done (its
+            Dice and IoU cannot come from pooled pixels); ``"per patient"`` scores the summed counts of each
+            patient and averages these; ``"pooled"`` scores the summed counts of the fold.
+
+    Returns:
+        Index fold, seed; columns dice, iou, precision, recall.
+    """
+    keys = {"per slice": ["slice"], "per patient": ["patient_id"], "pooled": []}[averaging]
+    counts = rows.groupby(["fold", "seed", *keys])[list(COUNTS)].sum()
+    return overlap_scores(counts).groupby(["fold", "seed"]).mean()
+
+
+def table2(arms: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the paper's Table 2, in percent.
+
+    Scores are averaged over slices within each fold and seed, then over seeds, then over folds. The standard
+    deviation is that of a sample (n - 1) over folds; with one fold it is NaN, written as an empty cell.
+
+    Args:
+        arms: label -> rows, in the order of the table, from :func:`read_arms`.
+    """
+    lines = []
+    for label, rows in arms.items():
+        folds = 100 * score_runs(rows, "per slice").groupby("fold").mean()
+        mean, deviation = folds.mean(), folds.std(ddof=1)
+        lines.append(
+            {"Dataset": label}
+            | {f"{TITLES[m]} (%)": mean[m] for m in METRICS}
+            | {f"{TITLES[m]} SD": deviation[m] for m in METRICS}
+        )
+    return pd.DataFrame(lines)
+
+
+def scores(arms: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return every score of every run under each way of averaging.
+
+    Returns:
+        Columns arm, fold, seed, averaging, metric, value (a fraction in [0, 1]).
+    """
+    parts = []
+    for label, rows in arms.items():
+        for averaging in AVERAGINGS:
+            long = score_runs(rows, averaging).reset_index().melt(["fold", "seed"], list(METRICS), "metric")
+            parts.append(long.assign(arm=label, averaging=averaging))
+    return pd.concat(parts, ignore_index=True)[["arm", "fold", "seed", "averaging", "metric", "value"]]
+
+
+def table1(methods: Mapping[str, Sequence[str | Path]]) -> pd.DataFrame:
+    """Return the paper's Table 1; the feature extractor stands in the name of the column.
+
+    Args:
+        methods: label -> JSON files, one a fold, each with ``fid``, ``features``, ``fold`` and ``generated``
+            (the number of generated images).
+
+    Returns:
+        Columns ``Method``, ``FID (<features>)``; with several folds that is their mean, and ``FID SD`` is the
+        standard deviation of a sample (n - 1) over folds.
+
+    Raises:
+        UserError: a file is missing or broken, or the files differ in features, number of images or folds, so
+            that their FIDs do not compare.
+    """
+    if not any(methods.values()):
+        raise UserError("table 1 has no rows; name at least one generator.")
+    results = pd.DataFrame(
+        [_read_fid(Path(path)) | {"label": label} for label, paths in methods.items() for path in paths]
+    )
+    reference = results.iloc[0]
+    for column in ("features", "generated"):
+        other = results[results[column] != reference[column]]
+        if len(other):
+            raise UserError(
+                f"{reference.path} has {column} {reference[column]} and {other.path.iloc[0]} has "
+                f"{other[column].iloc[0]}: such FIDs do not compare; give every method the same."
+            )
+    folds = {label: results.fold[results.label == label].tolist() for label in methods}
+    expected = sorted(set(folds[reference.label]))
+    for label, own in folds.items():
+        if sorted(own) != expected:
+            raise UserError(
+                f"FID of '{label}' is of folds {own}, but the table of folds {expected}; give every method "
+                "the same folds, each once."
+            )
+    by_method = results.groupby("label", sort=False).fid
+    table = pd.DataFrame({"Method": list(methods), f"FID ({reference.features})": by_method.mean().to_list()})
+    return table.assign(**{"FID SD": by_method.std().to_list()}) if len(expected) > 1 else table
+
+
+def _read_fid(path: Path) -> dict[str, Any]:
+    result = read_sealed(path, "delete it and run 'pig fid' for it again.")
+    return {key: result[key] for key in ("fid", "features", "fold", "generated")} | {"path": str(path)}
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write ``table`` with two decimals as CSV to ``path``, and as Markdown and LaTeX (booktabs) beside it.
+
+    A NaN becomes an empty cell.
+    """
+    path = Path(path)
+    text = table.copy()
+    for column in text.select_dtypes("number"):
+        text[column] = ["" if np.isnan(value) else f"{value:.2f}" for value in table[column]]
+    first, *others = text.columns
+    align = ("left", *("right" for _ in others))
+    escaped = text.assign(**{first: text[first].str.replace("|", r"\|")})
+    contents = {
+        ".md": escaped.to_markdown(index=False, disable_numparse=True, colalign=align) + "\n",
+        ".tex": text.to_latex(index=False, escape=True, column_format="l" + "r" * len(others)),
+        ".csv": text.to_csv(index=False),
+    }
+    for suffix, content in contents.items():
+        with atomic_path(path.with_suffix(suffix)) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+
+
+def write_table1(rows: Sequence[tuple[str, str | Path]], path: str | Path) -> None:
+    """Write :func:`table1` of (label, FID file) rows, where a label comes once for each fold."""
+    methods: dict[str, list[str | Path]] = {}
+    for label, file in rows:
+        methods.setdefault(label, []).append(file)
+    write_table(table1(methods), path)
+
+
+def write_table2(rows: Sequence[tuple[str, Sequence[str | Path]]], path: str | Path) -> None:
+    """Write :func:`table2` of (label, ``slices.csv`` files) rows, and :func:`scores` beside it as scores.csv.
+
+    Raises:
+        UserError: as :func:`read_arms`; or a label comes twice.
+    """
+    labels = [label for label, _ in rows]
+    if twice := sorted({label for label in labels if labels.count(label) > 1}):
+        raise UserError(f"table 2 has two rows '{twice[0]}'; give each arm a label of its own.")
+    arms = read_arms(dict(rows))
+    write_table(table2(arms), path)
+    with atomic_path(Path(path).with_name("scores.csv")) as temporary:
+        scores(arms).to_csv(temporary, index=False)

@@ -1,1 +1,0 @@
-"""From raw counts and images to tables and figures."""

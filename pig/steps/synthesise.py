@@ -1,0 +1,110 @@
+"""Pairs from a trained generator, drawn shard by shard, and what a shard records; ``pig.data.shards`` reads them."""
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pig.data.folds import read_folds, split
+from pig.data.shards import refuse_leak
+from pig.data.store import PairDataset, Store, to_uint16
+from pig.methods.base import check_pairs
+from pig.methods.model_folder import load_generator, own_sampling, read_description
+from pig.system.errors import UserError
+from pig.system.files import atomic_path
+from pig.system.progress import track
+from pig.system.run_record import run_record
+from pig.system.seeds import seed_of
+
+logger = logging.getLogger("pig")
+
+
+def synthesise(
+    *,
+    model: Path,
+    name: str,
+    cls: str,
+    sampling: Mapping[str, Any] | None,
+    seed: int,
+    store: Path,
+    folds: Path,
+    first: int,
+    last: int,
+    batch_size: int,
+    out: Path,
+) -> None:
+    """Draw the pairs of the global indices ``first <= i < last`` and write them as one shard.
+
+    Batches lie on a grid of ``batch_size`` from index 0, whatever the shard, so that a pair is the same in every
+    division into shards. A conditional generator gets masks of the fold's training patients, in turn, in an order
+    that depends on seed and fold alone: the same masks for each such generator. ``sampling`` None stands for what
+    the model records, as in :func:`pig.methods.model_folder.load_generator`.
+
+    Raises:
+        UserError: the model is not whole, is of other data, saw a test patient of its fold, or draws no proper pairs.
+    """
+    if not 0 <= first < last:
+        raise UserError(f"a shard needs 0 <= first < last, got {first} and {last}.")
+    description = read_description(model)
+    opened = Store.open(store)
+    if description["data"] != opened.fingerprint:
+        raise UserError(f"model {model} was trained on other data than those of {store}; train it on these first.")
+    train_pairs, test_pairs = split(opened, read_folds(folds), description["fold"])
+    refuse_leak(description["patients"], test_pairs.patients, f"model {model}")
+    sampling = own_sampling(description, cls) if sampling is None else sampling
+    generator = load_generator(model, sampling, cls, name, seed)
+    started = time.monotonic()  # all that is slow to import is in
+    order = np.random.default_rng(seed_of(seed, description["fold"], "masks")).permutation(len(train_pairs))
+    if generator.takes_masks:
+        train_pairs = train_pairs.at(generator.image_size)
+
+    images, masks = [], []
+    starts = range(first - first % batch_size, last, batch_size)
+    for start in track(starts, f"{name} {first}..{last}", len(starts), size=batch_size):
+        indices = range(start, start + batch_size)
+        given = _masks_for(indices, train_pairs, order) if generator.takes_masks else None
+        pairs = generator.sample(indices, given)
+        check_pairs(pairs, generator, batch_size)
+        wanted = slice(max(first - start, 0), last - start)
+        images.append(to_uint16(pairs.images[wanted, 0].detach().float().cpu()))
+        if pairs.masks is not None:
+            masks.append(pairs.masks[wanted, 0].bool().cpu().numpy().astype(np.uint8))
+
+    empty = sum(int((~m.any((1, 2))).sum()) for m in masks)
+    if empty:
+        logger.warning("%d of %d masks of %s are empty; they are kept, as drawn.", empty, last - first, name)
+    provenance = {
+        "generator": name,
+        "class": cls,
+        "fold": description["fold"],
+        "seed": seed,
+        "first": first,
+        "last": last,
+        "patients": description["patients"],
+        "data": description["data"],
+        "masks_from": "training" if generator.takes_masks else "model" if masks else None,
+        "empty_masks": empty,
+        "sampling": dict(sampling),
+        "model_files": description["files"],
+        "record": run_record(started),
+    }
+    arrays = {
+        "images": np.concatenate(images),
+        "first": np.array(first),
+        "provenance": np.array(json.dumps(provenance)),
+    }
+    if masks:
+        arrays["masks"] = np.concatenate(masks)
+    with atomic_path(out) as temporary:
+        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
+
+
+def _masks_for(indices: range, pairs: PairDataset, order: NDArray[np.int64]) -> Tensor:
+    """Return the training masks of these pairs, round-robin over ``order``."""
+    return pairs.batch(order[np.array(indices) % len(order)])[1]

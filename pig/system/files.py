@@ -1,0 +1,205 @@
+"""Files that are either finished or absent: written under a temporary name, synced, then renamed."""
+
+import errno
+import fcntl
+import glob
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pig.system.errors import UserError
+
+UMASK = os.umask(0)
+os.umask(UMASK)
+
+
+def _publish(file: Path) -> None:
+    """Sync a finished file, readable to whom the user's umask lets read (safetensors makes its files private)."""
+    file.chmod(0o666 & ~UMASK)
+    _sync(file)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+HOST = socket.gethostname()
+OWNER = re.compile(r"\.(?P<host>.+)\.(?P<process>\d+)\.[0-9a-f]{8}")
+FOREIGN_SECONDS = 7 * 24 * 3600  # after which what a process of another machine has left is taken for dead
+
+
+def _temporary(path: Path) -> Path:
+    """Return a hidden name beside ``path`` that says who writes there.
+
+    It keeps the suffix, because writers such as ``np.savez`` and PIL choose by it.
+    """
+    return path.with_name(f".{path.stem}.{HOST}.{os.getpid()}.{uuid.uuid4().hex[:8]}{path.suffix}")
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes that were killed while they wrote ``path`` have left beside it."""
+    for leftover in path.parent.glob(f".{glob.escape(path.stem)}.*{glob.escape(path.suffix)}"):
+        middle = leftover.name.removeprefix(f".{path.stem}").removesuffix(path.suffix)
+        if (owner := OWNER.fullmatch(middle)) and not _lives(leftover, owner["host"], int(owner["process"])):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+
+
+def _lives(leftover: Path, host: str, process: int) -> bool:
+    if host != HOST:
+        return time.time() - leftover.stat().st_mtime < FOREIGN_SECONDS
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Return whether an error means that a disk, or the user's share of it, is full.
+
+    Libraries that write by themselves (safetensors, torch) say so in words alone.
+    """
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn the error of a full disk into a sentence."""
+    try:
+        yield
+    except Exception as error:
+        if not disk_is_full(error):
+            raise
+        raise UserError(
+            f"{path} cannot be written: the disk is full. Make room there and give the same command again; what is "
+            "finished stays, and this file is not left half-written."
+        ) from error
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that becomes ``path`` when the block ends without an error.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    path = Path(path)
+    temporary = _temporary(path)
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        try:
+            yield temporary
+            _publish(temporary)
+            temporary.replace(path)
+            _sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_directory(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path`` that takes its place when the block ends without an error.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    path = Path(path)
+    temporary = _temporary(path)
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        temporary.mkdir()
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _publish(file)
+            if path.exists():
+                shutil.rmtree(path)
+            temporary.replace(path)
+            _sync(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a work folder; the system releases it however the process ends.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder} is in use by another run; wait for it, or stop it first.") from None
+        yield
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write ``content`` as indented JSON, atomically; NaN and infinity are refused, since JSON has neither."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; run the step that makes it first.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not readable JSON ({error}); delete it and run its step again.") from None
+
+
+def write_sealed(path: str | Path, content: dict[str, Any]) -> None:
+    """Write ``content`` as JSON with its SHA-256 under ``seal``, for :func:`read_sealed`."""
+    write_json(path, content | {"seal": seal(content)})
+
+
+def read_sealed(path: str | Path, fix: str) -> dict[str, Any]:
+    """Return what :func:`write_sealed` wrote; results are computed from it, so that a changed value must not pass.
+
+    Raises:
+        UserError: the file is missing, is not JSON, or is not as it was written; ``fix`` ends that sentence.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or content.pop("seal", None) != seal(content):
+        raise UserError(f"{path} is damaged, or was changed after it was written; {fix}")
+    return content
+
+
+def seal(content: dict[str, Any]) -> str:
+    """Return the SHA-256 of ``content`` as JSON, which keeps the order of its keys, in hexadecimal."""
+    return hashlib.sha256(json.dumps(content, allow_nan=False).encode()).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
