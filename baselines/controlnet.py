@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from baselines.ldm import LatentPool, UnconditionalLDM, draw_latents
 from baselines.settings import ControlModel as Model
-from baselines.settings import UniformSampling as Sampling
+from baselines.settings import FewStepSampling as Sampling
 from pig.data.store import PairDataset
 from pig.diffusion.losses import diffusion_loss
 from pig.diffusion.sampling import sample_images
@@ -107,8 +107,7 @@ class ControlNet(OnTrainedPart):
             in_autocast(lambda x_t, t: self.steered(x_t, masks, t)),
             self.base.schedule,
             self.identity.noise("image", indices, self.base.autoencoder.latent_shape, device).draw(),
-            steps=self.sampling.steps,
+            self.sampling,
             prediction=self.base.model.prediction,
-            clip=self.sampling.clip,
         )
         return Pairs(self.base.autoencoder.decode(latents), masks > 0.5)

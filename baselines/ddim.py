@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from baselines.ddpm import DDPM
-from baselines.settings import UniformSampling as Sampling
+from baselines.settings import FewStepSampling as Sampling
 from pig.diffusion.sampling import sample_images
 from pig.diffusion.schedule import check_steps
 from pig.methods.base import Pairs
@@ -33,8 +33,7 @@ class DDIM(DDPM):
             network,
             self.schedule,
             x_T,
-            steps=self.uniform.steps,
+            self.uniform,
             prediction=self.model.prediction,
-            clip=self.uniform.clip,
         )
         return Pairs(images.clamp(-1, 1))

@@ -13,7 +13,7 @@ from torch import Tensor
 from baselines.settings import AncestralSampling as Sampling
 from pig.data.store import PairDataset
 from pig.diffusion.losses import diffusion_loss
-from pig.diffusion.sampling import sample_images
+from pig.diffusion.sampling import sample_ancestrally
 from pig.diffusion.schedule import build_schedule
 from pig.methods.base import Identity, Pairs
 from pig.methods.saved import SavedNetworks
@@ -65,13 +65,12 @@ class DDPM(SavedNetworks):
         """Draw the images of these indices, cut to [-1, 1]."""
         shape = (1, self.model.image_size, self.model.image_size)
         noise = self.identity.noise("image", indices, shape, pick_device())
-        images = sample_images(
+        images = sample_ancestrally(
             in_autocast(self.network),
             self.schedule,
             noise.draw(),
-            steps=self.schedule.timesteps,
+            noise.draw,
             prediction=self.model.prediction,
             clip=self.sampling.clip,
-            ancestral_noise=noise.draw,
         )
         return Pairs(images.clamp(-1, 1))

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from baselines.autoencoder import Autoencoder
+from baselines.settings import FewStepSampling as Sampling
 from baselines.settings import LatentModel as Model
-from baselines.settings import UniformSampling as Sampling
 from pig.data.store import PairDataset
 from pig.diffusion.draws import noise_like
 from pig.diffusion.losses import diffusion_loss
@@ -114,9 +114,8 @@ class LDM(OnTrainedPart):
             in_autocast(lambda x_t, t: self.network(x_t, *condition, t)),
             self.schedule,
             self.identity.noise("image", indices, self.autoencoder.latent_shape, device).draw(),
-            steps=self.sampling.steps,
+            self.sampling,
             prediction=self.model.prediction,
-            clip=self.sampling.clip,
         )
         return Pairs(self.autoencoder.decode(latents), masks > 0.5 if self.takes_masks else None)
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from baselines.settings import FewStepSampling as Sampling
 from baselines.settings import MaskedImageModel as Model
-from baselines.settings import UniformSampling as Sampling
 from pig.data.store import PairDataset
 from pig.diffusion.draws import uniform
 from pig.diffusion.losses import diffusion_loss
@@ -76,8 +76,7 @@ class SegGuidedDif(SavedNetworks):
             network,
             self.schedule,
             self.identity.noise("image", indices, shape, device).draw(),
-            steps=self.sampling.steps,
+            self.sampling,
             prediction=self.model.prediction,
-            clip=self.sampling.clip,
         )
         return Pairs(images.clamp(-1, 1), condition > 0.5)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pig.diffusion.settings import Prediction, ScheduleSettings, steps_errors
+from pig.diffusion.settings import Prediction, SamplingSettings, ScheduleSettings, steps_errors
 from pig.methods.settings import ImageModel, NetworkSettings, norm_errors
 from pig.system.settings import Error, negative, not_positive, refuse
 from pig.training.settings import TrainingSettings
@@ -163,14 +163,8 @@ class AncestralSampling:
 
 
 @dataclass(frozen=True)
-class UniformSampling:
-    """In evenly spaced steps, sigma = 0; Song et al. do not clip x0_hat."""
-
-    steps: int = 256
-    clip: bool = False
-
-    def __post_init__(self) -> None:
-        refuse(not_positive(self, "steps"), self)
+class FewStepSampling(SamplingSettings):
+    """In a choice of the T steps; Song et al. do not clip x0_hat."""
 
     def model_errors(self, model: Any, parts: Mapping[str, Any]) -> Iterator[Error]:
         """Yield what does not fit the model that is drawn from; a ControlNet's schedule is that of its base."""

@@ -88,9 +88,8 @@ class PIG(SavedNetworks):
             self.schedule,
             x_T,
             y_T,
-            steps=self.sampling.steps,
+            self.sampling,
             prediction=self.model.prediction,
-            clip=self.sampling.clip,
             binarised=self.sampling.binarise,
         )
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pig.diffusion.settings import steps_errors
+from pig.diffusion.settings import SamplingSettings, steps_errors
 from pig.methods.settings import ImageModel
-from pig.system.settings import Error, not_positive, refuse
+from pig.system.settings import Error
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,10 @@ class Model(ImageModel):
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """How pairs are drawn; the defaults are the paper's. ``binarise`` shows the denoiser binary masks."""
+class Sampling(SamplingSettings):
+    """How pairs are drawn. ``binarise`` shows the denoiser binary masks, as the official code's settings do."""
 
-    steps: int = 256
-    clip: bool = False
     binarise: bool = False
-
-    def __post_init__(self) -> None:
-        refuse(not_positive(self, "steps"), self)
 
     def model_errors(self, model: Model, parts: Mapping[str, Any]) -> Iterator[Error]:
         """Yield what does not fit the model that is drawn from."""

@@ -17,7 +17,9 @@ from baselines.ddim import DDIM
 from baselines.ddpm import DDPM
 from baselines.ldm import LDM, UnconditionalLDM
 from baselines.segguided import SegGuidedDif
+from pig.diffusion.sampling import sample_images
 from pig.diffusion.schedule import NoiseSchedule
+from pig.diffusion.settings import SamplingSettings
 from pig.methods.base import Identity
 from pig.methods.pig import PIG
 
@@ -184,10 +186,42 @@ def test_a_step_is_ddims_and_clips_if_asked(method: str, clip: bool, masks: Tens
     shape = autoencoder.latent_shape if method in ("ldm", "controlnet") else (1, SIZE, SIZE)
     (x_T,) = noise("image", shape)
     assert torch.equal(spy.seen[0][0], x_T)
-    (t, t_next), *_ = generator_schedule(generator).uniform_steps(4)
+    (t, t_next), *_ = generator_schedule(generator).visits(4)
     expected, _ = expected_second(generator_schedule(generator), x_T, 1.0 if clip else 2.0, t, t_next)
     assert torch.allclose(spy.seen[1][0], expected.float(), atol=1e-5)
     assert pairs.images.abs().max() <= 1
+
+
+@pytest.mark.parametrize("spacing", ["trailing", "edm"])
+@pytest.mark.parametrize("method", METHODS)
+def test_solver_and_spacing_are_the_settings(
+    method: str, spacing: str, masks: Tensor, autoencoder: Autoencoder
+) -> None:
+    spy = Spy(lambda x_t, *more: torch.tanh(x_t))
+    generator, _ = draw(method, spy, masks, autoencoder, solver="dpmpp_2m", spacing=spacing)
+    schedule = generator_schedule(generator)
+    visits = schedule.visits(4, spacing)
+    assert [int(seen[-1][0]) for seen in spy.seen] == [t for t, _ in visits]
+    (x_T,) = noise("image", spy.seen[0][0].shape[1:])
+    settings = SamplingSettings(4, "dpmpp_2m", spacing)  # type: ignore[arg-type]
+    again = Spy(lambda x_t, *more: torch.tanh(x_t))
+    sample_images(again, schedule, x_T, settings, prediction="x0")
+    for seen, by_hand in zip(spy.seen, again.seen, strict=True):
+        assert torch.allclose(seen[0], by_hand[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("spacing", ["trailing", "edm"])
+def test_pigs_solver_and_spacing_are_the_settings(spacing: str) -> None:
+    guider, denoiser = (Spy(lambda x_t, *more, k=k: torch.tanh(k * x_t)) for k in (1.0, 0.5))
+    generator = pig(guider, denoiser, solver="dpmpp_2m", spacing=spacing)
+    states = [*generator.steps(INDICES)]
+    assert [state.t for state in states] == [t for t, _ in generator.schedule.visits(len(states), spacing)]
+    x_T, y_T = noise("mask")[0], noise("image")[0]
+    settings = SamplingSettings(len(states), "dpmpp_2m", spacing)  # type: ignore[arg-type]
+    for part, network, start in ((3, guider, x_T), (4, denoiser, y_T)):
+        drawn = sample_images(lambda x_t, t, of=network: of.answer(x_t), generator.schedule, start, settings,
+                              prediction="x0")  # fmt: skip
+        assert torch.allclose(states[-1][part], drawn, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["pig", "ddpm", "ddim", "segguided"])

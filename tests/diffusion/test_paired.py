@@ -9,6 +9,7 @@ import pig
 from pig.diffusion.draws import sample_timesteps
 from pig.diffusion.losses import denoiser_loss, diffusion_loss, guider_loss
 from pig.diffusion.sampling import binarise, denoise_pairs
+from pig.diffusion.settings import SamplingSettings
 
 SCHEDULE = pig.NoiseSchedule.linear(1024)
 
@@ -60,7 +61,7 @@ def test_the_denoiser_sees_the_estimate_of_this_step_and_the_old_image():
         seen.append((y_t, x_0_hat, int(t[0])))
         return torch.zeros_like(y_t)
 
-    states = list(denoise_pairs(toy_guider, denoiser, SCHEDULE, x_T, y_T, steps=4))
+    states = list(denoise_pairs(toy_guider, denoiser, SCHEDULE, x_T, y_T, SamplingSettings(4), prediction="epsilon"))
     assert [t for _, _, t in seen] == [state.t for state in states] == [769, 513, 257, 1]
     assert torch.equal(seen[0][0], y_T)
     for before, (y_t, x_0_hat, _), after in zip([None, *states], seen, states, strict=False):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import pig
 from pig.diffusion.sampling import sample_images
 from pig.diffusion.schedule import NoiseSchedule
+from pig.diffusion.settings import SamplingSettings
 
 
 def test_alpha_bar_is_the_product_of_the_paper():
@@ -49,16 +50,16 @@ def test_many_small_steps_make_the_one_large_step():
 
 
 def test_256_steps_visit_the_official_timesteps():
-    pairs = pig.NoiseSchedule.linear(1024).uniform_steps(256)
+    pairs = pig.NoiseSchedule.linear(1024).visits(256)
     assert [t - 1 for t, _ in pairs] == list(range(1020, -1, -4))
     assert pairs[0] == (1021, 1017)
     assert pairs[-1] == (1, 0)
 
 
 @given(timesteps=st.integers(1, 2000), data=st.data())
-def test_uniform_steps_go_down_to_the_clean_image(timesteps, data):
+def test_visits_go_down_to_the_clean_image(timesteps, data):
     steps = data.draw(st.integers(1, timesteps))
-    pairs = NoiseSchedule.linear(timesteps, 1e-5, 1e-3).uniform_steps(steps)
+    pairs = NoiseSchedule.linear(timesteps, 1e-5, 1e-3).visits(steps)
     visited = [t for t, _ in pairs]
     assert len(pairs) == steps
     assert all(1 <= t <= timesteps for t in visited)
@@ -68,7 +69,7 @@ def test_uniform_steps_go_down_to_the_clean_image(timesteps, data):
 
 @pytest.mark.parametrize("timesteps", [1, 16, 1024])
 def test_a_single_step_starts_from_noise(timesteps):
-    assert NoiseSchedule.linear(timesteps).uniform_steps(1) == [(timesteps, 0)]
+    assert NoiseSchedule.linear(timesteps).visits(1) == [(timesteps, 0)]
 
 
 def test_a_single_step_of_a_network_that_knows_the_noise_gives_the_image():
@@ -83,7 +84,7 @@ def test_a_single_step_of_a_network_that_knows_the_noise_gives_the_image():
         seen.append(t.tolist())
         return eps
 
-    drawn = sample_images(knowing, schedule, x_T, steps=1, prediction="epsilon", clip=False)
+    drawn = sample_images(knowing, schedule, x_T, SamplingSettings(1), prediction="epsilon")
     assert seen == [[16, 16, 16]]
     assert torch.allclose(drawn, x_0, atol=1e-5)
 
@@ -97,7 +98,7 @@ def test_a_t_outside_the_schedule_is_refused(t):
 @pytest.mark.parametrize("steps", [0, 1025])
 def test_too_few_or_too_many_steps_are_refused(steps):
     with pytest.raises(ValueError, match="1..1024"):
-        pig.NoiseSchedule.linear(1024).uniform_steps(steps)
+        pig.NoiseSchedule.linear(1024).visits(steps)
 
 
 @pytest.mark.parametrize("betas", [(0.0, 0.02), (1e-4, 1.0)])

@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pig.diffusion.prediction import split, target
-from pig.diffusion.sampling import ddpm_step, sample_images
+from pig.diffusion.sampling import sample_images
 from pig.diffusion.schedule import NoiseSchedule
+from pig.diffusion.settings import SamplingSettings
+from pig.diffusion.solvers import AncestralStep, Level
 
 SCHEDULE = NoiseSchedule.linear(1024)
 PREDICTIONS = ["epsilon", "v", "x0"]
@@ -30,6 +32,11 @@ def test_a_true_prediction_gives_back_x0_and_eps(prediction, t, seed):
     assert torch.allclose(eps_hat, eps, atol=1e-6)
 
 
+def ancestral(x_t, x0_hat, alpha_bar, alpha_bar_next, noise):
+    (drawn,) = AncestralStep(lambda: (noise,))((x_t,), [(x0_hat, None)], Level(alpha_bar, alpha_bar_next))
+    return drawn
+
+
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_clipping_keeps_x_t(prediction):
     rng = torch.Generator().manual_seed(1)
@@ -47,9 +54,9 @@ def test_ddim_with_the_true_noise_recovers_the_image(steps):
     rng = torch.Generator().manual_seed(2)
     x_0 = torch.rand(3, 1, 8, 8, generator=rng) * 2 - 1
     eps = torch.randn(3, 1, 8, 8, generator=rng)
-    start = SCHEDULE.uniform_steps(steps)[0][0]
+    start = SCHEDULE.visits(steps)[0][0]
     x_T = SCHEDULE.add_noise(x_0, eps, torch.full((3,), start))
-    drawn = sample_images(lambda x_t, t: eps, SCHEDULE, x_T, steps=steps, prediction="epsilon", clip=False)
+    drawn = sample_images(lambda x_t, t: eps, SCHEDULE, x_T, SamplingSettings(steps), prediction="epsilon")
     tolerance = 2e-6 / float(SCHEDULE.alpha_bar(start)) ** 0.5  # Eq. 6 divides the rounding of x_T by it
     assert torch.allclose(drawn, x_0, atol=tolerance)
 
@@ -58,7 +65,7 @@ def test_ddim_with_the_true_noise_recovers_the_image(steps):
 @pytest.mark.parametrize("steps", [16, 256])
 def test_agrees_with_the_ddim_of_diffusers(prediction, theirs, steps):
     x_T = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(3))
-    ours = sample_images(toy_network, SCHEDULE, x_T, steps=steps, prediction=prediction, clip=False)
+    ours = sample_images(toy_network, SCHEDULE, x_T, SamplingSettings(steps), prediction=prediction)
     scheduler = DDIMScheduler(1024, 1e-4, 0.02, clip_sample=False, prediction_type=theirs)
     scheduler.set_timesteps(steps)
     x_t = x_T
@@ -71,7 +78,7 @@ def test_agrees_with_the_ddim_of_diffusers(prediction, theirs, steps):
 def test_agrees_with_the_ddpm_of_diffusers(t):
     x_t, x0_hat = torch.randn(2, 2, 1, 8, 8, generator=torch.Generator().manual_seed(4))
     noise = torch.randn(x_t.shape, generator=torch.Generator().manual_seed(5))
-    ours = ddpm_step(x_t, x0_hat, SCHEDULE.alpha_bar(t), SCHEDULE.alpha_bar(t - 1), noise)
+    ours = ancestral(x_t, x0_hat, SCHEDULE.alpha_bar(t), SCHEDULE.alpha_bar(t - 1), noise)
     scheduler = DDPMScheduler(1024, 1e-4, 0.02, clip_sample=False, prediction_type="sample")  # fixed_small
     scheduler.alphas_cumprod = SCHEDULE.alpha_bar(torch.arange(1, 1025))  # its own are float32
     theirs = scheduler.step(x0_hat, t - 1, x_t, generator=torch.Generator().manual_seed(5)).prev_sample
@@ -87,4 +94,4 @@ def test_the_posterior_has_song_s_variance_at_eta_one(t, t_next):
     x_t = alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * eps
     sigma = ((1 - following) / (1 - alpha_bar) * (1 - alpha_bar / following)).sqrt()
     by_song = following.sqrt() * x_0 + (1 - following - sigma**2).sqrt() * eps + sigma * noise
-    assert torch.allclose(by_song, ddpm_step(x_t, x_0, alpha_bar, following, noise), atol=1e-10)
+    assert torch.allclose(by_song, ancestral(x_t, x_0, alpha_bar, following, noise), atol=1e-10)

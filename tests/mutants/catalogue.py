@@ -30,6 +30,7 @@ LOSSES, NUMBER = "tests/behaviour/test_losses.py", "tests/behaviour/test_one_num
 SEEDS, LEARNS = "tests/behaviour/test_seeds_and_folds.py", "tests/behaviour/test_segmentation_learns.py"
 
 PIG, LOSSES_OF, AUTOENCODER = "pig/methods/pig.py", "pig/diffusion/losses.py", "baselines/autoencoder.py"
+SAMPLING = "pig/diffusion/sampling.py"
 LDM, CONTROLNET, SEGGUIDED = "baselines/ldm.py", "baselines/controlnet.py", "baselines/segguided.py"
 OPTIMISER, LOOP, SEGMENTATION = "pig/training/optimiser.py", "pig/training/loop.py", "pig/evaluation/segmentation.py"
 
@@ -52,7 +53,17 @@ MUTANTS = [
     Mutant("the image begins from the mask's noise", PIG,
            'y_T = self.identity.noise("image"', 'y_T = self.identity.noise("mask"', DRAWING),
     Mutant("masks are cut at 0.9", PIG, "state.x_next > 0)", "state.x_next > 0.9)", DRAWING),
-    Mutant("PIG does not clip", PIG, "clip=self.sampling.clip,", "clip=False,", DRAWING),
+    Mutant("PIG's masks are not clipped", SAMPLING,
+           "guider(x_t, y_t, t), x_t, alpha_bar, sampling.clip)",
+           "guider(x_t, y_t, t), x_t, alpha_bar, False)", DRAWING),
+    Mutant("PIG's images are not clipped", SAMPLING,
+           "denoiser(y_t, condition, t), y_t, alpha_bar, sampling.clip)",
+           "denoiser(y_t, condition, t), y_t, alpha_bar, False)", DRAWING),
+    Mutant("PIG's solver is DDIM whatever is set", SAMPLING,
+           "(x_T, y_T), visits, RULES[sampling.solver]()", '(x_T, y_T), visits, RULES["ddim"]()', DRAWING),
+    Mutant("the second order looks ahead the wrong way", "pig/diffusion/solvers.py",
+           "(1 + weight) * x0 - weight * older", "(1 - weight) * x0 + weight * older",
+           "tests/diffusion/test_solvers.py"),
     # The other diffusions
     Mutant("antithetic timesteps are ignored", "pig/diffusion/draws.py",
            "    if not antithetic:", "    if True:", INPUTS),
@@ -60,21 +71,27 @@ MUTANTS = [
            "            ancestral_noise=noise.draw,\n", "", DRAWING),
     Mutant("DDPM does not clip", "baselines/ddpm.py",
            "clip=self.sampling.clip,", "clip=False,", DRAWING),
-    Mutant("DDIM does not clip", "baselines/ddim.py", "clip=self.uniform.clip", "clip=False", DRAWING),
+    Mutant("images are not clipped", SAMPLING,
+           "_of_images(network, prediction, sampling.clip)", "_of_images(network, prediction, False)", DRAWING),
+    Mutant("the solver is DDIM whatever is set", SAMPLING,
+           "(x_T,), visits, RULES[sampling.solver]()", '(x_T,), visits, RULES["ddim"]()', DRAWING),
+    Mutant("DDIM draws with settings of its own", "baselines/ddim.py",
+           "            self.uniform,\n", "            Sampling(),\n", DRAWING),
     Mutant("SegGuidedDif learns inverted masks", SEGGUIDED,
            "lambda x_t, t: self.network(x_t, masks, t),", "lambda x_t, t: self.network(x_t, 1 - masks, t),", INPUTS),
     Mutant("ablation drops no mask", SEGGUIDED, "if model.ablate_masks:", "if False:", INPUTS),
     Mutant("SegGuidedDif draws without its mask", SEGGUIDED,
            "self.network(x_t, condition, t))", "self.network(x_t, 0 * condition, t))", DRAWING),
-    Mutant("SegGuidedDif does not clip", SEGGUIDED,
-           "clip=self.sampling.clip,", "clip=False,", DRAWING),
+    Mutant("SegGuidedDif draws with settings of its own", SEGGUIDED,
+           "            self.sampling,\n", "            Sampling(),\n", DRAWING),
     Mutant("LDM learns latents that are not scaled", LDM,
            "return scale * (mean", "return (mean", INPUTS),
     Mutant("LDM learns the mean of the latents, not draws", LDM,
            "mean + sigma * noise_like(mean, rng)", "mean", INPUTS),
     Mutant("LDM draws without its mask", LDM,
            "masks = masks.to(device)", "masks = 0 * masks.to(device)", DRAWING),
-    Mutant("LDM does not clip", LDM, "clip=self.sampling.clip,", "clip=False,", DRAWING),
+    Mutant("LDM draws with settings of its own", LDM,
+           "            self.sampling,\n", "            Sampling(),\n", DRAWING),
     Mutant("ControlNet learns without its mask", CONTROLNET,
            "lambda x_t, t: self.steered(x_t, masks, t),\n                self.base",
            "lambda x_t, t: self.steered(x_t, 0 * masks, t),\n                self.base", INPUTS),
