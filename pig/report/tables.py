@@ -1,6 +1,6 @@
 """The paper's two tables, and every score behind the second one, from ``slices.csv`` and FID files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from pig.evaluation.overlap import COUNTS, METRICS, overlap_scores
+from pig.evaluation.statistics import compare
+from pig.report.reading import reading
 from pig.system.errors import UserError
 from pig.system.files import atomic_path, read_sealed
 
@@ -206,10 +208,10 @@ def _read_fid(path: Path) -> dict[str, Any]:
     return {key: result[key] for key in ("fid", "features", "fold", "generated")} | {"path": str(path)}
 
 
-def write_table(table: pd.DataFrame, path: str | Path) -> None:
+def write_table(table: pd.DataFrame, path: str | Path, notes: Iterable[str] = ()) -> None:
     """Write ``table`` with two decimals as CSV to ``path``, and as Markdown and LaTeX (booktabs) beside it.
 
-    A NaN becomes an empty cell.
+    A NaN becomes an empty cell. ``notes`` follow the Markdown as a list.
     """
     path = Path(path)
     text = table.copy()
@@ -219,13 +221,18 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
     align = ("left", *("right" for _ in others))
     escaped = text.assign(**{first: text[first].str.replace("|", r"\|")})
     contents = {
-        ".md": escaped.to_markdown(index=False, disable_numparse=True, colalign=align) + "\n",
+        ".md": escaped.to_markdown(index=False, disable_numparse=True, colalign=align) + "\n" + _listed(notes),
         ".tex": text.to_latex(index=False, escape=True, column_format="l" + "r" * len(others)),
         ".csv": text.to_csv(index=False),
     }
     for suffix, content in contents.items():
         with atomic_path(path.with_suffix(suffix)) as temporary:
             temporary.write_text(content, encoding="utf-8")
+
+
+def _listed(notes: Iterable[str]) -> str:
+    lines = [f"- {note}\n" for note in notes]
+    return "".join(["\n", *lines]) if lines else ""
 
 
 def write_table1(rows: Sequence[tuple[str, str | Path]], path: str | Path) -> None:
@@ -237,7 +244,10 @@ def write_table1(rows: Sequence[tuple[str, str | Path]], path: str | Path) -> No
 
 
 def write_table2(rows: Sequence[tuple[str, Sequence[str | Path]]], path: str | Path) -> None:
-    """Write :func:`table2` of (label, ``slices.csv`` files) rows, and :func:`scores` beside it as scores.csv.
+    """Write :func:`table2` of (label, ``slices.csv`` files) rows, and beside it what it rests on.
+
+    That is :func:`scores` as scores.csv, and :func:`pig.evaluation.statistics.compare` as comparisons.csv; the reading
+    of the latter stands under the Markdown.
 
     Raises:
         UserError: as :func:`read_arms`; or a label comes twice.
@@ -246,6 +256,8 @@ def write_table2(rows: Sequence[tuple[str, Sequence[str | Path]]], path: str | P
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise UserError(f"table 2 has two rows '{twice[0]}'; give each arm a label of its own.")
     arms = read_arms(dict(rows))
-    write_table(table2(arms), path)
-    with atomic_path(Path(path).with_name("scores.csv")) as temporary:
-        scores(arms).to_csv(temporary, index=False)
+    comparisons = compare(arms)
+    write_table(table2(arms), path, reading(comparisons))
+    for name, table in (("scores.csv", scores(arms)), ("comparisons.csv", comparisons)):
+        with atomic_path(Path(path).with_name(name)) as temporary:
+            table.to_csv(temporary, index=False)

@@ -7,7 +7,9 @@ from pig.report.tables import write_table2
 
 
 def table2(*, rows: Sequence[tuple[str, Path]], folds: int, seeds: Sequence[int], out: Path) -> None:
-    """Write the table as CSV to ``out``, as Markdown and LaTeX beside it, and every score as ``scores.csv``.
+    """Write the table as CSV to ``out``, as Markdown and LaTeX beside it, and what it rests on.
+
+    That is every score, as ``scores.csv``, and which differences are more than noise, as ``comparisons.csv``.
 
     Args:
         rows: label and folder of each arm, with ``fold<k>/seed<s>/slices.csv`` in it.

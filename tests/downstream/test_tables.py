@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pig.report.reading import reading
 from pig.report.tables import (
     SLICE_COLUMNS,
     read_arms,
@@ -117,11 +118,23 @@ def test_table2_is_written_in_three_forms_with_the_scores(arm: list[Path], tmp_p
         "Precision (%)",
         "Recall (%)",
     ]
-    assert markdown[3].startswith("| +PIG_1024 |") and len({len(line) for line in markdown}) == 1
+    assert markdown[3].startswith("| +PIG_1024 |") and len({len(line) for line in markdown[:4]}) == 1
+    assert markdown[4] == ""
+    assert markdown[5].startswith(
+        "- The smallest difference in Dice to Phantom that 2 folds can show (80 % power, 5 %) is 0.0"
+    )
+    assert markdown[6:] == [
+        "- +PIG_1024: +0.0 points of Dice a patient; 95 % interval +0.0 to +0.0 over folds, +0.0 to +0.0 given the "
+        "trained networks: not shown to differ from Phantom."
+    ]
     latex = out.with_suffix(".tex").read_text()
     assert r"+PIG\_1024 & 66.96" in latex and r"Dice (\%)" in latex and latex.count(r"\\") == 3
     assert pd.read_csv(out.with_name("scores.csv")).arm.tolist() == ["Phantom"] * 48 + ["+PIG_1024"] * 48
-    assert sorted(file.name for file in out.parent.iterdir()) == ["scores.csv", "table2.csv", "table2.md", "table2.tex"]
+    comparisons = pd.read_csv(out.with_name("comparisons.csv"))
+    assert comparisons.metric.tolist() == ["dice", "iou", "precision", "recall"]
+    assert (comparisons.patients == 3).all() and (comparisons.difference == 0).all() and (comparisons.p == 1).all()
+    names = ["comparisons.csv", "scores.csv", "table2.csv", "table2.md", "table2.tex"]
+    assert sorted(file.name for file in out.parent.iterdir()) == names
 
 
 def test_markdown_keeps_digits_as_they_are(tmp_path: Path) -> None:
@@ -263,3 +276,31 @@ def test_fid_files_that_are_damaged_or_incomplete_are_named(tmp_path: Path) -> N
         table1({})
     with pytest.raises(UserError, match="no rows"):
         read_arms({})
+
+
+def test_the_reading_rests_on_the_interval_over_folds() -> None:
+    def row(arm: str, difference: float, low_folds: float, high_folds: float) -> dict[str, object]:
+        return {
+            "metric": "dice", "arm": arm, "against": "Real", "folds": 5, "difference": difference, "low": 0.01,
+            "high": 0.09, "low_folds": low_folds, "high_folds": high_folds, "smallest_visible": abs(difference) / 2,
+        }  # fmt: skip
+
+    rows = [row("+a", 0.06, 0.02, 0.1), row("+b", 0.05, -0.01, 0.11), row("+c", -0.04, -0.07, -0.01)]
+    other = {**row("+a", 0.5, 0.4, 0.6), "against": "+b"}
+    head, *sentences = reading(pd.DataFrame([*rows, other, {**other, "metric": "iou"}]))
+    assert head == (
+        "The smallest difference in Dice to Real that 5 folds can show (80 % power, 5 %) is 2.0 to 3.0 points."
+    )
+    assert sentences == [
+        "+a: +6.0 points of Dice a patient; 95 % interval +2.0 to +10.0 over folds, +1.0 to +9.0 given the trained "
+        "networks: shown to be better than Real.",
+        "+b: +5.0 points of Dice a patient; 95 % interval -1.0 to +11.0 over folds, +1.0 to +9.0 given the trained "
+        "networks: not shown to differ from Real.",
+        "+c: -4.0 points of Dice a patient; 95 % interval -7.0 to -1.0 over folds, +1.0 to +9.0 given the trained "
+        "networks: shown to be worse than Real.",
+    ]
+    one_fold = pd.DataFrame([{**rows[0], "folds": 1}])
+    assert list(reading(one_fold)) == [
+        "With one fold nothing can be said of how far these differences would hold with other patients."
+    ]
+    assert list(reading(pd.DataFrame(columns=list(rows[0])))) == []

@@ -31,6 +31,7 @@ SEEDS, LEARNS = "tests/behaviour/test_seeds_and_folds.py", "tests/behaviour/test
 
 PIG, LOSSES_OF, AUTOENCODER = "pig/methods/pig.py", "pig/diffusion/losses.py", "baselines/autoencoder.py"
 SAMPLING = "pig/diffusion/sampling.py"
+STATISTICS, COMPARED = "pig/evaluation/statistics.py", "tests/downstream/test_statistics.py"
 LDM, CONTROLNET, SEGGUIDED = "baselines/ldm.py", "baselines/controlnet.py", "baselines/segguided.py"
 OPTIMISER, LOOP, SEGMENTATION = "pig/training/optimiser.py", "pig/training/loop.py", "pig/evaluation/segmentation.py"
 
@@ -148,6 +149,12 @@ MUTANTS = [
            "if settings.real_share is not None:", "if False:", LEARNS),
     Mutant("first weights of a segmentation do not depend on the seed", SEGMENTATION,
            'seed_of(seed, fold, "segmentation", "weights")', 'seed_of(fold, "segmentation", "weights")', LEARNS),
+    # Statistics
+    Mutant("all p values are multiplied alike", STATISTICS, "(len(p) - k) * p[index]", "len(p) * p[index]", COMPARED),
+    Mutant("an arm's loss is its gain", STATISTICS, "table[arm] - table[rival]", "table[rival] - table[arm]", COMPARED),
+    Mutant("folds are taken for patients", STATISTICS,
+           "of_patients.to_numpy(np.float64), of_folds.to_numpy(np.float64)",
+           "of_patients.to_numpy(np.float64), of_patients.to_numpy(np.float64)", COMPARED),
     # The picture does not tell the answer
     Mutant("the crop is widened to include the mask", "pig/data/volume.py",
            "geometry = _geometry(sources, blank, flipped, settings)",

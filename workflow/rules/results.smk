@@ -77,6 +77,7 @@ rule table2:
         md="results/table2.md",
         tex="results/table2.tex",
         scores="results/scores.csv",
+        comparisons="results/comparisons.csv",
     log:
         "results/logs/table2.log",
     benchmark:

@@ -1,0 +1,176 @@
+"""Intervals, tests and corrections against closed forms, by hand, and over repeated simulations."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from pig.evaluation import statistics
+from pig.evaluation.statistics import (
+    bootstrap_interval,
+    compare,
+    false_claim_risk,
+    holm,
+    patient_scores,
+    permutation_p,
+    probability_of_best,
+    smallest_visible,
+    t_interval,
+)
+
+
+def arm(dice: dict[tuple[int, str], list[float]], seed: int = 0) -> pd.DataFrame:
+    """The slices of an arm: (fold, patient) -> Dice of each slice, from 100 pixels of lesion, all found in part."""
+    rows, number = [], 0
+    for (fold, patient), values in dice.items():
+        for value in values:
+            tp = round(100 * value / (2 - value))  # Dice = 2 tp / (tp + 100) without false positives
+            rows.append((fold, seed, patient, number, tp, 0, 100 - tp, 900))
+            number += 1
+    return pd.DataFrame(rows, columns=["fold", "seed", "patient_id", "slice", "tp", "fp", "fn", "tn"])
+
+
+def study(gain: float, spread: float, rng: np.random.Generator, patients: int = 40) -> dict[str, pd.DataFrame]:
+    base = rng.uniform(0.3, 0.6, patients)
+    names = {(i % 5, f"p{i}"): i for i in range(patients)}
+    changed = base + gain + spread * rng.standard_normal(patients)
+    return {
+        "real": arm({key: [base[i]] for key, i in names.items()}),
+        "+a": arm({key: [float(np.clip(changed[i], 0, 1))] for key, i in names.items()}),
+    }
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "RESAMPLES", 499)
+
+
+def test_a_patients_score_is_of_its_summed_counts_averaged_over_seeds() -> None:
+    rows = pd.DataFrame(
+        [
+            (0, 0, "a", 0, 2, 0, 2, 6), (0, 0, "a", 1, 0, 4, 0, 6),  # 2 tp 4, fp 4, fn 2: 4/10
+            (0, 1, "a", 0, 4, 0, 0, 6), (0, 1, "a", 1, 0, 0, 0, 10),  # 1
+            (1, 0, "b", 2, 1, 1, 1, 7), (1, 1, "b", 2, 1, 1, 1, 7),  # 1/2
+        ],
+        columns=["fold", "seed", "patient_id", "slice", "tp", "fp", "fn", "tn"],
+    )  # fmt: skip
+    scores = patient_scores(rows)
+    assert scores.dice.to_dict() == {(0, "a"): pytest.approx(0.7), (1, "b"): pytest.approx(0.5)}
+    assert scores.precision[0, "a"] == pytest.approx((2 / 6 + 1) / 2)
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.4, 0.9]) == pytest.approx([0.8, 0.9])
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_keeps_the_order_and_lowers_nothing(p: list[float]) -> None:
+    adjusted = holm(p)
+    assert all(0 <= before <= after <= 1 for before, after in zip(p, adjusted, strict=True))
+    order = np.argsort(p, kind="stable")
+    assert (np.diff(np.array(adjusted)[order]) >= -1e-12).all()
+
+
+def test_the_interval_of_folds_is_students() -> None:
+    means = np.array([0.01, 0.03, 0.02, 0.06, -0.01])
+    theirs = stats.ttest_1samp(means, 0).confidence_interval(0.95)
+    assert t_interval(means)[:2] == pytest.approx((theirs.low, theirs.high))
+    assert all(map(math.isnan, t_interval(means[:1])[:2]))
+    assert math.isnan(smallest_visible(means[:1]))
+
+
+def test_what_the_folds_can_see_is_seen_in_four_studies_of_five() -> None:
+    rng = np.random.default_rng(0)
+    means = rng.normal(0, 0.02, 20)
+    delta = smallest_visible(means) / (means.std(ddof=1) / 0.02)  # at the true deviation
+    seen = [stats.ttest_1samp(rng.normal(delta, 0.02, 20), 0).pvalue < 0.05 for _ in range(2000)]
+    assert np.mean(seen) == pytest.approx(0.8, abs=0.03)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_interval_of_patients_covers_the_truth() -> None:
+    """On skewed differences of 60 patients; 95 % are claimed."""
+    rng = np.random.default_rng(1)
+    covered = 0
+    for trial in range(300):
+        differences = rng.exponential(0.05, 60) - 0.03
+        low, high, method = bootstrap_interval(differences, trial)
+        assert method == "BCa"
+        covered += low <= 0.02 <= high
+    assert 0.90 < covered / 300 < 0.985
+
+
+def test_where_all_differences_are_equal_the_interval_is_that_point() -> None:
+    assert bootstrap_interval(np.full(10, 0.5), 0) == (0.5, 0.5, "percentile")
+    assert bootstrap_interval(np.full(10, 0.04), 0)[:2] == pytest.approx((0.04, 0.04))
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_null_is_found_as_often_as_claimed() -> None:
+    rng = np.random.default_rng(2)
+    found = np.mean([permutation_p(rng.normal(0, 1, 30) ** 3, trial) <= 0.05 for trial in range(400)])
+    assert 0.025 < found < 0.08
+
+
+def test_a_difference_is_found_and_its_sign_does_not_matter() -> None:
+    differences = np.random.default_rng(3).normal(0.05, 0.05, 40)
+    assert permutation_p(differences, 0) < 0.01
+    assert permutation_p(-differences, 0) == pytest.approx(permutation_p(differences, 0), abs=0.002)
+
+
+def test_the_risk_of_a_false_claim_is_students() -> None:
+    differences = np.random.default_rng(4).normal(0.01, 0.05, 25)
+    one_sided = stats.ttest_1samp(differences, 0, alternative="greater" if differences.mean() > 0 else "less").pvalue
+    assert false_claim_risk(differences) == pytest.approx(one_sided)
+    assert false_claim_risk(np.zeros(5)) == 0.5
+    assert false_claim_risk(np.full(5, 0.1)) == 0
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_probability_of_best_adds_up() -> None:
+    rng = np.random.default_rng(5)
+    scores = rng.uniform(0.4, 0.6, (50, 1)) + np.array([0.0, 0.1, 0.1, 0.05])
+    assert probability_of_best(scores, 0) == pytest.approx([0, 0.5, 0.5, 0])
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_gain_is_told_from_noise() -> None:
+    rng = np.random.default_rng(6)
+    clear, nothing = (compare(study(gain, 0.05, rng)) for gain in (0.1, 0.0))
+    (row,) = clear[clear.metric == "dice"].to_dict("records")
+    assert (row["arm"], row["against"], row["patients"], row["folds"]) == ("+a", "real", 40, 5)
+    assert row["low"] < row["difference"] < row["high"]
+    assert row["low_folds"] < row["difference"] < row["high_folds"]
+    assert row["low"] > 0.05
+    assert row["difference"] == pytest.approx(0.1, abs=0.03)
+    assert row["p"] == row["p_holm"] < 0.01
+    assert row["best"] == 1
+    assert row["false_claim"] < 1e-6
+    (row,) = nothing[nothing.metric == "dice"].to_dict("records")
+    assert row["low"] < 0 < row["high"]
+    assert row["p"] > 0.05
+    assert row["smallest_visible"] > abs(row["difference"])
+
+
+@pytest.mark.usefixtures("quick")
+def test_each_arm_is_held_against_real_data_and_the_best_other_arm() -> None:
+    arms = {
+        label: arm({(i % 2, f"p{i}"): [0.4 + gain + 0.01 * i] for i in range(8)})
+        for label, gain in (("real", 0.0), ("+a", 0.1), ("+b", 0.3), ("+c", 0.2))
+    }
+    found = compare(arms)
+    assert set(found.metric) == {"dice", "iou", "precision", "recall"}
+    dice = found[found.metric == "dice"]
+    assert list(zip(dice.arm, dice.against, strict=True)) == [
+        ("+a", "real"), ("+b", "real"), ("+c", "real"), ("+a", "+b"), ("+b", "+c"), ("+c", "+b"),
+    ]  # fmt: skip
+    assert dice.difference.tolist() == pytest.approx([0.1, 0.3, 0.2, -0.2, 0.1, -0.1], abs=0.01)
+    assert dice.p_holm[:3].tolist() == pytest.approx(holm(dice.p[:3].tolist()))
+    assert compare(arms).equals(found)  # the same each time
+    assert compare({label: arms[label] for label in ("real", "+a")})["against"].unique().tolist() == ["real"]
