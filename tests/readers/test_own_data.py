@@ -110,6 +110,9 @@ def test_bad_files_are_listed_at_once_or_skipped(tmp_path: Path, caplog: pytest.
     assert len(read_manifest(chosen)) == 2
 
 
+LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # the affine of voxels that are stored as they are shown
+
+
 @pytest.mark.parametrize("dtype", [np.int16, np.float32, np.uint8])
 @pytest.mark.parametrize("axis", [0, 2])
 def test_nifti_slices(tmp_path: Path, dtype: type, axis: int) -> None:
@@ -118,7 +121,7 @@ def test_nifti_slices(tmp_path: Path, dtype: type, axis: int) -> None:
     truth[2:4, 1:3, 1:3] = 1
     for name, voxels in (("images", volume), ("masks", truth)):
         (tmp_path / "in" / name).mkdir(parents=True)
-        nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "in" / name / "p1.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(voxels, LPS), tmp_path / "in" / name / "p1.nii.gz")
     settings = {"patient": "^(p1)", "axis": axis}
     table = read_manifest(import_data("folders", tmp_path / "in", settings, tmp_path / "out"))
     indices = [2, 3] if axis == 0 else [1, 2]

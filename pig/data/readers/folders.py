@@ -20,7 +20,7 @@ class Settings:
         masks: folder below the root.
         mask_suffix: what a mask has behind the stem of its image ("_segmentation").
         labels: the values of the lesion in the masks; empty: the only one beside 0.
-        axis: what counts the slices of a NIfTI volume.
+        axis: what counts the slices of a NIfTI volume, turned to LPS: 0 sagittal, 1 coronal, 2 axial.
     """
 
     patient: str

@@ -20,7 +20,7 @@ class Settings:
         patient: a regular expression with one group, searched in the name of a case; nnU-Net knows no patients.
         labels: names of the labels that are the lesion; empty: the only one beside background.
         channel: the input channel that is the image.
-        axis: what counts the slices of a NIfTI volume.
+        axis: what counts the slices of a NIfTI volume, turned to LPS: 0 sagittal, 1 coronal, 2 axial.
     """
 
     patient: str
