@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from pig.system.errors import UserError
 
@@ -14,6 +14,7 @@ GREY_LEVELS = 2**16
 GREY_MODES = ("L", "I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow's names for 8, 16 and (checked) 32 bits
 PIXELS_AT_MOST = 178_956_970  # of an image, twice Pillow's MAX_IMAGE_PIXELS: a damaged size could ask for any memory
 VOXELS_AT_MOST = 2**29  # of a volume
+PHOTOMETRIC = 262  # TIFF's tag; 0: the least value is white
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601
 
 
@@ -117,21 +118,61 @@ def size_of(path: str | Path) -> tuple[int, int]:
     """
     try:
         with Image.open(path) as file:
-            return file.height, file.width
+            size = file.height, file.width
+            return size[::-1] if file.format != "TIFF" and _orientation(file) > 4 else size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} cannot be read ({error}); copy it again") from None
+
+
+def orientation_of(path: str | Path) -> int:
+    """Return how an image file says that its pixels are to be turned: 1, as stored, to 8 (EXIF 2.3, tag 274).
+
+    All that reads pixels here turns them so, as viewers and annotation tools do, whatever the format.
+
+    Raises:
+        UserError: the file is not a readable image.
+    """
+    try:
+        with Image.open(path) as file:
+            return _orientation(file)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path} cannot be read ({error}); copy it again") from None
+
+
+def refuse_other_turn(image: str | Path, mask: str | Path) -> None:
+    """Raise a UserError if an image and its mask say differently how their pixels are to be turned."""
+    of_image, of_mask = orientation_of(image), orientation_of(mask)
+    if of_image != of_mask:
+        raise UserError(
+            f"{image} says that its pixels are to be turned (EXIF orientation {of_image}), and {mask} does not say the "
+            f"same ({of_mask}), so that it is not known how one lies on the other; save both as they are to be seen, "
+            "without that tag"
+        )
+
+
+def _orientation(file: Image.Image) -> int:
+    said = file.getexif().get(ExifTags.Base.Orientation, 1)
+    return said if said in range(1, 9) else 1
 
 
 def _decode(path: str | Path, palette: bool = False) -> tuple[str, NDArray[Any]]:
     """Return Pillow's name of the pixel type, and the pixels; of a palette its entries, if ``palette``, or colours."""
     try:
-        with Image.open(path) as file:
+        # Opened here: given a path, Pillow 13.0 maps an uncompressed TIFF into memory, and garbles one that is to be
+        # turned by a quarter.
+        with Path(path).open("rb") as raw, Image.open(raw) as file:
             # Pillow gives colours of 16 bits as 8 without a word; only the name of the raw data tells.
             deep = file.mode.startswith("RGB") and any(";16" in str(tile.args) for tile in file.tile)
+            white_is_zero = file.format == "TIFF" and file.tag_v2.get(PHOTOMETRIC) == 0  # type: ignore[attr-defined]
             file.load()
-            frames, mode, pixels = getattr(file, "n_frames", 1), file.mode, np.asarray(file)
-            if mode == "P" and not palette:
-                mode, pixels = "RGB", np.asarray(file.convert("RGB"))
+            frames = getattr(file, "n_frames", 1)
+            turned = file.format != "TIFF" and _orientation(file) > 1  # of a TIFF Pillow turns the pixels by itself
+            shown = ImageOps.exif_transpose(file) if turned else file
+            mode, pixels = shown.mode, np.asarray(shown)
+            if mode == "P":
+                mode, pixels = ("P", _entries(shown)) if palette else ("RGB", np.asarray(shown.convert("RGB")))
+            if white_is_zero and mode.startswith("I;16"):  # of 8 bits Pillow inverts them by itself
+                pixels = np.uint16(GREY_LEVELS - 1) - pixels
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} cannot be read ({error}); it may be cut short: copy it again") from None
     if frames > 1:
@@ -139,3 +180,19 @@ def _decode(path: str | Path, palette: bool = False) -> tuple[str, NDArray[Any]]
     if deep:
         raise UserError(f"{path} has colours of 16 bits; save it as 16-bit grey or 8-bit colour")
     return mode, pixels
+
+
+def _entries(file: Image.Image) -> NDArray[Any]:
+    """Return the pixels of a palette image as its entries, or as grey values where these run the other way.
+
+    Entry 0 is background, unless all colours are grey and another entry is darker: a mask of black and white whose
+    palette begins with white would be inverted.
+    """
+    pixels: NDArray[Any] = np.asarray(file)
+    greys = np.array(file.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    entries = np.union1d(np.unique(pixels), np.arange(min(2, len(greys))))
+    entries = entries[entries < len(greys)]
+    grey = (greys[entries] == greys[entries][:, :1]).all()
+    if grey and (greys[entries, 0] < greys[0, 0]).any():
+        pixels = greys[pixels, 0]
+    return pixels

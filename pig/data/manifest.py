@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import unicodedata
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -89,13 +90,14 @@ def leaves(folder: Path, relative: str) -> bool:
 def spellings(patients: Sequence[str]) -> list[tuple[int, int]]:
     """Return (position, earlier position) for each new spelling of a patient who was spelled otherwise before.
 
-    Two spellings differ in upper and lower case, in spaces, or in how Unicode composes a letter. The two would be
-    dealt into folds as two patients.
+    Two spellings differ in upper and lower case, in spaces, in how Unicode composes a letter, or in the point that a
+    spreadsheet adds to a number (12 and 12.0). The two would be dealt into folds as two patients.
     """
     found = []
     first: dict[str, int] = {}
     for position, patient in enumerate(patients):
         key = " ".join(unicodedata.normalize("NFKC", patient).casefold().split())
+        key = re.sub(r"^(\d+)\.0+$", r"\1", key)
         earlier = first.setdefault(key, position)
         if key and patient.strip() != patients[earlier].strip():
             found.append((position, earlier))

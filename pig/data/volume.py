@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from pig.data.breast import orient
 from pig.data.geometry import Geometry
-from pig.data.images import GREY_LEVELS, as_mask, read_grey, read_labels
+from pig.data.images import GREY_LEVELS, as_mask, read_grey, read_labels, refuse_other_turn
 from pig.data.resize import resize_image, resize_mask
 from pig.data.settings import PreprocessSettings
 from pig.system.errors import UserError
 
 WINDOW = (0.005, 0.995)  # shares of the pixels that are not blank
+DARK = 1 / 8  # of the pixel type's range: an image that does not reach it is shown nearly black without a window
 UNSEEN = 0.1  # share of a lesion that may lie where the image is blanked or cut off: outlines drawn by hand stick out
 
 
@@ -59,6 +60,9 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look
         image, mask, wrong = _read_pair(item, settings, look)
         if not wrong and slices and image.shape != slices[0][0].shape:
             wrong = [f"{item.image_path} is {_size(image)}, other slices of its volume {_size(slices[0][0])}"]
+        if not wrong and slices and image.dtype != slices[0][0].dtype:
+            kinds = f"{image.dtype}, other slices of its volume {slices[0][0].dtype}"
+            wrong = [f"{item.image_path} is read as {kinds}; save all of them alike, in grey of 8 or of 16 bits"]
         if not wrong:
             slices.append((image, mask))
         faults += [(item.row, fault) for fault in wrong]
@@ -89,6 +93,13 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look
     shape = (len(slices), size, size)
     images, masks = np.empty(shape, np.uint16), np.empty(shape, np.uint8)
     warnings: list[tuple[int, str]] = []
+    greatest = max(int(image.max()) for image in sources)
+    if settings.window == "full" and greatest < DARK * high:
+        sentence = (
+            f"with preprocessing.window full, the greatest grey value of its volume, {greatest} of {high}, is nearly "
+            "black; are 12 bits stored as 16? Set window to percentile, or scale the images"
+        )
+        warnings.append((volume[0].row, sentence))
     for position, (image, mask) in enumerate(zip(sources, lesions, strict=True)):
         images[position] = np.rint(resize_image(_padded(grey[image[cut]], geometry), size, size))
         masks[position] = resize_mask(_padded(mask[cut], geometry), size, size)
@@ -198,6 +209,11 @@ def _read_pair(
             )
     except UserError as error:
         faults.append(str(error))
+    if image.size and mask.size:
+        try:
+            refuse_other_turn(item.image_path, item.mask_path)
+        except UserError as error:
+            faults.append(str(error))
     if image.size and mask.size and image.shape != mask.shape:
         faults.append(f"{item.mask_path} is {_size(mask)}, its image {_size(image)}; they must match")
     return image, mask, faults

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pig.data.images import read_plain, size_of
+from pig.data.images import orientation_of, read_plain, size_of
 from pig.data.manifest import spellings
 from pig.data.pseudonyms import pseudonymise
 from pig.data.readers import bcs_dbt, cbis_ddsm, coco, folders, inbreast, nnunet, t_synth, table
@@ -170,9 +170,10 @@ def write_volume(number: int, volume: Volume, folder: Path, keep: bool, copy: bo
             mask_path, image_path = f"masks/{name}", f"images/{name}"
             _save(np.where(pair.mask, np.uint8(255), np.uint8(0)), folder / mask_path)
             if isinstance(pair.image, Path):
-                if copy:
+                turned = orientation_of(pair.image) > 1  # the mask that is written here does not say so
+                if copy or turned:
                     _save(read_plain(pair.image), folder / image_path)
-                image_path = str(pair.image)
+                image_path = image_path if turned and not copy else str(pair.image)
             else:
                 _save(pair.image, folder / image_path)
             rows.append({"image_path": image_path, "mask_path": mask_path, **pair.row})

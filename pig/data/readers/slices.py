@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pig.data.images import read_labels
+from pig.data.images import read_labels, refuse_other_turn
 from pig.data.readers.nifti import read_nifti, refuse_other_grid
 from pig.data.readers.volume import Pair, lesion_of, to_uint16
 
@@ -34,6 +34,7 @@ def read_pairs(image: Path, mask: Path, row: dict[str, Any], labels: tuple[int, 
         UserError: a file cannot be read, or the two do not match.
     """
     if ending_of(image) not in NIFTI:
+        refuse_other_turn(image, mask)
         yield Pair(image, lesion_of(read_labels(mask), labels, mask), row)
         return
     volume, truth = read_nifti(image), read_nifti(mask)
