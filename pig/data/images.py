@@ -15,6 +15,7 @@ GREY_MODES = ("L", "I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow's names for
 PIXELS_AT_MOST = 178_956_970  # of an image, twice Pillow's MAX_IMAGE_PIXELS: a damaged size could ask for any memory
 VOXELS_AT_MOST = 2**29  # of a volume
 PHOTOMETRIC = 262  # TIFF's tag; 0: the least value is white
+BLURRED_VALUES, NEAR_END = 8, 0.15  # a blurred mask has as many values at least; share of their range near an end
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601
 
 
@@ -98,8 +99,31 @@ def as_mask(pixels: NDArray[Any], path: str | Path) -> NDArray[np.uint8]:
     if not (pixels[lesion] == pixels.max()).all():
         values = np.unique(pixels)
         shown = ", ".join(map(str, values[:6])) + (", ..." if len(values) > 6 else "")
+        if threshold := threshold_for(pixels):
+            raise UserError(
+                f"{path} has {len(values)} values that crowd around {values[0]} and {values[-1]}, as of a mask saved "
+                "as JPEG or interpolated; import the data with a threshold (dataset.import: {from: manifest, "
+                f"threshold: {threshold:g}, ...}})"
+            )
         raise UserError(f"{path} has {len(values)} values ({shown}); a mask has 0 and one other")
     return np.asarray(lesion, np.uint8)
+
+
+def threshold_for(values: NDArray[Any]) -> float | None:
+    """Return the middle of the values of a blurred mask, or None if they look like labels.
+
+    A mask that was saved as JPEG, interpolated or anti-aliased has many values, most of them near the two ends, and so
+    most of those that are not near the lower end near the upper one. A map of many labels has not.
+    """
+    low, high = float(values.min()), float(values.max())
+    if low == high or values.dtype.kind == "b":
+        return None
+    whole = values.dtype.kind != "f" or bool((values == np.rint(values)).all())
+    if whole and len(np.unique(values)) < BLURRED_VALUES:
+        return None
+    margin = NEAR_END * (high - low)
+    above = values[values > low + margin]
+    return (low + high) / 2 if (above >= high - margin).mean() > 0.5 else None
 
 
 def refuse_giant(path: str | Path, *shape: int) -> None:

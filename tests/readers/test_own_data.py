@@ -106,7 +106,9 @@ def test_bad_files_are_listed_at_once_or_skipped(tmp_path: Path, caplog: pytest.
     assert len(caplog.messages) == 3
     assert len(read_manifest(manifest)) == 1
     assert len(list((tmp_path / "out/masks").iterdir())) == 1
-    chosen = import_data("folders", tmp_path, {**settings, "faults": "skip", "labels": [255]}, tmp_path / "out")
+    chosen = import_data(
+        "folders", tmp_path, {**settings, "faults": "skip", "labels": [255], "background": [0, 1]}, tmp_path / "out"
+    )
     assert len(read_manifest(chosen)) == 2
 
 
@@ -141,7 +143,7 @@ def test_nifti_slices(tmp_path: Path, dtype: type, axis: int) -> None:
     [
         (np.full((4, 4, 2), np.nan, np.float32), np.ones((4, 4, 2), np.uint8), "NaN or infinite"),
         (np.ones((4, 4, 2), np.uint8), np.full((4, 4, 2), 0.5, np.float32), "no whole numbers"),
-        (np.ones((4, 4, 2), np.uint8), np.full((4, 4, 2), np.nan, np.float32), "no whole numbers"),
+        (np.ones((4, 4, 2), np.uint8), np.full((4, 4, 2), np.nan, np.float32), "NaN or infinite"),
         (np.ones((4, 4, 2), np.uint8), np.zeros((4, 4, 2), np.uint8), "gives no pairs: .* 2 have no lesion"),
         (np.ones((4, 4, 2), np.uint8), np.ones((4, 4, 3), np.uint8), "4 x 4 x 3 voxels, its image 4 x 4 x 2"),
     ],

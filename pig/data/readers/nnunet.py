@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pig.data.readers.labels import Labels
 from pig.data.readers.slices import ENDINGS, read_pairs
 from pig.data.readers.volume import Patients, Volume, folder_of, gather
 from pig.system.errors import UserError
@@ -59,8 +60,8 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     return gather(root, faults, found, f"training cases *{channel}")
 
 
-def _endings_and_values(path: Path, description: Any, names: tuple[str, ...]) -> tuple[str, tuple[int, ...]]:
-    """Return the ending of the files and the values of the lesion that dataset.json gives."""
+def _endings_and_values(path: Path, description: Any, names: tuple[str, ...]) -> tuple[str, Labels]:
+    """Return the ending of the files, and what dataset.json says of the values of the labels."""
     if not isinstance(description, dict) or not isinstance(description.get("labels"), Mapping):
         raise UserError(f"{path} gives no labels; this is not nnU-Net v2 raw data.")
     if "dataset" in description:
@@ -77,4 +78,7 @@ def _endings_and_values(path: Path, description: Any, names: tuple[str, ...]) ->
         raise UserError(f"{path} has no label {', '.join(unknown)}; it has {', '.join(labels)}.")
     if not names and len(labels) != 1:
         raise UserError(f"{path} has the labels {', '.join(labels)}; say in import.nnunet.labels which are the lesion.")
-    return ending, tuple(sorted({value for name in names or labels for value in labels[name]}))
+    lesion = {value for name in names or labels for value in labels[name]}
+    others = {value for values in labels.values() for value in values} - lesion
+    background = {description["labels"].get("background", 0), *others}
+    return ending, Labels(tuple(sorted(lesion)), tuple(sorted(background)), description["labels"].get("ignore"))

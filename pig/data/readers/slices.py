@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from pig.data.images import read_labels, refuse_other_turn
+from pig.data.readers.labels import Labels, lesion_of
 from pig.data.readers.nifti import read_nifti, refuse_other_grid
-from pig.data.readers.volume import Pair, lesion_of, to_uint16
+from pig.data.readers.volume import Pair, to_uint16
 
 NIFTI = (".nii", ".nii.gz")
 FLAT = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
@@ -20,14 +21,14 @@ def ending_of(path: Path) -> str | None:
     return next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), None)
 
 
-def read_pairs(image: Path, mask: Path, row: dict[str, Any], labels: tuple[int, ...], axis: int) -> Iterator[Pair]:
+def read_pairs(image: Path, mask: Path, row: dict[str, Any], labels: Labels, axis: int) -> Iterator[Pair]:
     """Read one image or volume and its label map.
 
     Args:
         image: a two-dimensional file, which stays where it is, or NIfTI.
         mask: of the same kind.
         row: columns of the manifest; a volume's slices get ``slice_index`` beside.
-        labels: see ``pig.data.readers.volume.lesion_of``.
+        labels: what the values of the mask mean.
         axis: 0, 1 or 2: what counts the slices of a volume, turned to LPS: 2 gives axial slices.
 
     Raises:

@@ -7,9 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from pig.data.manifest import REQUIRED, check_manifest, read_table, row_number
+from pig.data.readers.labels import Labels
 from pig.data.readers.slices import read_pairs
 from pig.data.readers.volume import Volume
 from pig.system.errors import UserError
+from pig.system.settings import refuse
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,9 @@ class Settings:
         image_path: name of the column of the images.
         mask_path: name of the column of the masks.
         patient_id: name of the column of the patients.
-        labels: the values of the lesion in the masks; empty: the only one beside 0.
+        labels: the values of the lesion in the masks; empty: the only one that is not background.
+        background: the values of what is not lesion. A value that is neither is an error.
+        threshold: for masks with more grey values than labels (JPEG, interpolated): values from here on are lesion.
         axis: what counts the slices of a NIfTI volume.
     """
 
@@ -28,7 +32,13 @@ class Settings:
     mask_path: str = "mask_path"
     patient_id: str = "patient_id"
     labels: tuple[int, ...] = ()
+    background: tuple[int, ...] = (0,)
+    threshold: float | None = None
     axis: int = 2
+
+    def __post_init__(self) -> None:
+        both = self.threshold is not None and self.labels
+        refuse([("threshold", "is of no use beside labels; give one of the two.")] if both else [], self)
 
 
 def volumes(root: Path, settings: Settings) -> list[Volume]:
@@ -46,8 +56,9 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     more = table.drop(columns=["image_path", "mask_path"]).astype(object)
     records = more.where(pd.notna(more), None).to_dict("records")
     rows = [{str(key): value for key, value in record.items()} for record in records]
+    labels = Labels(settings.labels, settings.background, threshold=settings.threshold)
     found = []
     for index, (image, mask, row) in enumerate(zip(table["image_path"], table["mask_path"], rows, strict=True)):
-        load = partial(read_pairs, Path(image), Path(mask), row, settings.labels, settings.axis)
+        load = partial(read_pairs, Path(image), Path(mask), row, labels, settings.axis)
         found.append(Volume(f"row {row_number(index)}", load))
     return found

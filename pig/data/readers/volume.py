@@ -108,29 +108,6 @@ def gather(root: Path, faults: list[str], volumes: list[Volume], what: str) -> l
     return volumes
 
 
-def lesion_of(values: NDArray[Any], labels: tuple[int, ...], name: str | Path) -> NDArray[np.bool_]:
-    """Return where a label map shows the lesion.
-
-    Args:
-        values: [H, W] or [X, Y, Z]; bool, whole numbers, or floating-point numbers that are whole.
-        labels: the values of the lesion; empty: the only one beside 0.
-        name: for messages.
-
-    Raises:
-        UserError: values are not whole numbers, or several and none chosen.
-    """
-    if not np.isfinite(values).all() or (values.dtype.kind == "f" and (values != np.rint(values)).any()):
-        raise UserError(f"{name} holds values that are no whole numbers; a mask has labels such as 0 and 1")
-    if labels:
-        return np.asarray(np.isin(values, labels))
-    lesion: NDArray[np.bool_] = np.asarray(values != 0)
-    found = values[lesion]
-    if found.size and (found != found[0]).any():
-        shown = ", ".join(f"{value:g}" for value in np.unique(values)[:6].astype(float))
-        raise UserError(f"{name} has several labels ({shown}); say in the setting 'labels' which are the lesion")
-    return lesion
-
-
 def to_uint16(values: NDArray[Any], name: str | Path) -> tuple[NDArray[Any], dict[str, float]]:
     """Return grey values as uint8 or uint16, and how they were scaled.
 

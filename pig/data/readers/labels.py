@@ -1,0 +1,80 @@
+"""Which pixels of a label map are lesion; a value that nobody has announced is a fault, not background."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pig.data.images import threshold_for
+from pig.system.errors import UserError
+
+SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the values of a label map mean.
+
+    Attributes:
+        lesion: the values of the lesion; empty: the only one that is not background.
+        background: the values of what is not lesion.
+        ignore: a value of pixels of which nothing is known, as nnU-Net has; None: there is none.
+        threshold: values from here on are lesion, whatever they are: for masks with more grey values than labels;
+            None: values are labels.
+    """
+
+    lesion: tuple[int, ...] = ()
+    background: tuple[int, ...] = (0,)
+    ignore: int | None = None
+    threshold: float | None = None
+
+
+def lesion_of(values: NDArray[Any], labels: Labels, name: str | Path) -> NDArray[np.bool_]:
+    """Return where a label map shows the lesion.
+
+    Args:
+        values: [H, W] or [X, Y, Z]; bool, whole numbers, or floating-point numbers that are whole.
+        labels: what they mean.
+        name: for messages.
+
+    Raises:
+        UserError: a value is not finite, not whole, to be ignored, or neither lesion nor background; or several may be
+            the lesion. With a threshold the first alone.
+    """
+    if not np.isfinite(values).all():
+        raise UserError(f"{name} holds NaN or infinite values; a mask has labels such as 0 and 1")
+    if labels.threshold is not None:
+        return np.asarray(values >= labels.threshold)
+    found = np.unique(values)
+    if threshold := threshold_for(values):
+        raise UserError(
+            f"{name} has {len(found)} values that crowd around {found[0]:g} and {found[-1]:g}, as of a mask that was "
+            f"saved as JPEG or interpolated; set threshold: {threshold:g}, and what is not below it is lesion"
+        )
+    if found.dtype.kind == "f" and (found != np.rint(found)).any():
+        raise UserError(f"{name} holds values that are no whole numbers; a mask has labels such as 0 and 1")
+    if labels.ignore is not None and labels.ignore in found:
+        raise UserError(
+            f"{name} has pixels of the label ignore ({labels.ignore}), of which it is not known whether they are "
+            "lesion; leave the pair out, or decide and save them as one or the other"
+        )
+    rest = [value for value in found.astype(float).tolist() if value not in labels.background]
+    if not labels.lesion:
+        if len(rest) > 1:
+            raise UserError(
+                f"{name} has several labels ({_list(found)}); say in the setting 'labels' which are the lesion"
+            )
+        return np.asarray(np.isin(values, rest))
+    if strange := [value for value in rest if value not in labels.lesion]:
+        raise UserError(
+            f"{name} has the values {_list(strange)}, which are neither among labels ({_list(labels.lesion)}) nor "
+            f"background ({_list(labels.background)}); add them to one of the two"
+        )
+    return np.asarray(np.isin(values, labels.lesion))
+
+
+def _list(values: Any) -> str:
+    more = ", ..." if len(values) > SHOWN else ""
+    return ", ".join(f"{value:g}" for value in np.asarray(values, float)[:SHOWN]) + more
