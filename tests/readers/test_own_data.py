@@ -244,6 +244,32 @@ def test_polygons_and_run_lengths_are_united(tmp_path: Path) -> None:
         assert (read_mask(table["mask_path"][0]) == expected).all()
 
 
+def test_two_categories_of_one_name_are_one_lesion(tmp_path: Path) -> None:
+    """As files have that were merged from several exports."""
+    polygon = [[6, 10, 14, 10, 14, 18, 6, 18]]
+    categories = [{"id": 3, "name": "mass"}, {"id": "m", "name": "mass"}, {"id": 5, "name": "cyst"}]
+    annotations = [{"id": 1, "image_id": 7, "category_id": "m", "segmentation": polygon}]
+    root = write_coco(tmp_path / "in", [], categories=categories, annotations=annotations)
+    settings = {**COCO, "categories": ["mass"]}
+    table = read_manifest(import_data("coco", root, settings, tmp_path / "out"))
+    assert (read_mask(table["mask_path"][0]) == SQUARE).all()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_a_json_file_is_read_in_any_unicode_encoding(tmp_path: Path, encoding: str) -> None:
+    root = write_coco(tmp_path / "in", [[[6, 10, 14, 10, 14, 18, 6, 18]]], info={"description": "Aufnahmen für \u00fc"})
+    (root / "coco.json").write_bytes((root / "coco.json").read_text().encode(encoding))
+    table = read_manifest(import_data("coco", root, COCO, tmp_path / "out"))
+    assert (read_mask(table["mask_path"][0]) == SQUARE).all()
+
+
+def test_a_users_json_is_never_to_be_deleted(tmp_path: Path) -> None:
+    root = write_coco(tmp_path / "in", [])
+    (root / "coco.json").write_text("{")
+    with pytest.raises(UserError, match=r"coco.json is not readable JSON .*; correct it, or export it again\.$"):
+        import_data("coco", root, COCO, tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("outlines", "more", "message"),
     [
@@ -253,6 +279,22 @@ def test_polygons_and_run_lengths_are_united(tmp_path: Path) -> None:
         ([], {"name": "../p1_1.png", "patient": None}, "leaves the folder"),
         ([], {"name": "/p1_1.png"}, "leaves the folder"),
         ([], {"annotations": [{"id": 4, "image_id": 8, "category_id": 3}]}, "annotation 4 is of an image"),
+        ([], {"annotations": [{"id": 4, "image_id": "7", "category_id": 3}]}, r"not listed \(image_id '7'\)"),
+        ([], {"annotations": [{"id": 4, "image_id": 7, "category_id": "3"}]}, r"not listed \(category_id '3'\)"),
+        (
+            [],
+            {"annotations": [{"id": 4, "image_id": 7, "category_id": 9}]},
+            "annotation 4 is of a category that is not",
+        ),
+        ([], {"annotations": [{"id": 4, "image_id": [7], "category_id": 3}]}, "annotation 4 is of an image"),
+        ([], {"annotations": [5]}, "an annotation is 5, not a record"),
+        ([], {"images": [None]}, "an image is None, not a record"),
+        ([], {"images": [{"id": {}, "file_name": "p1_1.png"}]}, "not a record with a number or text as id"),
+        ([], {"categories": [{"id": [1], "name": "mass"}]}, "a category is .* not a record with a number or text"),
+        ([[]], {}, "annotation 0: an outline that is neither polygons"),
+        ([None], {}, "annotation 0: an outline that is neither polygons"),
+        ([[[6, 10, 6.1, 10, 6.1, 10.1]]], {}, "annotation 0 draws no pixel; correct or remove it"),
+        ([{"counts": [384], "size": [24, 16]}], {}, "annotation 0 draws no pixel"),
         ([], {"categories": []}, "has the categories "),
         ([], {"images": 3}, "lacks the lists"),
     ],

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pig.data.images import size_of
-from pig.data.readers.volume import Pair, Patients, Volume, gather, inside
+from pig.data.readers.volume import OF_A_USER, Pair, Patients, Volume, gather, inside
 from pig.system.errors import UserError
 from pig.system.files import read_json
 
@@ -42,17 +42,19 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
         UserError: the file is no COCO, names images twice or not at all, or an image tells no patient. All are listed.
     """
     path = root / settings.annotations
-    content = read_json(path)
+    content = read_json(path, OF_A_USER)
     if not isinstance(content, dict) or any(
         not isinstance(content.get(key), list) for key in ("images", "annotations", "categories")
     ):
         raise UserError(f"{path} lacks the lists images, annotations and categories; this is not COCO.")
-    wanted = _categories(path, content["categories"], settings.categories)
+    known, wanted = _categories(path, content["categories"], settings.categories)
     patients = Patients(settings.patient, "import.coco.patient")
     faults: list[str] = []
-    outlines: dict[Any, list[Any]] = {}
+    outlines: dict[Any, list[tuple[Any, Any]]] = {}  # of each image: id of the annotation, and what it draws
     for record in content["images"]:
-        if missing := [key for key in ("id", "file_name", "height", "width") if key not in record]:
+        if not isinstance(record, dict) or not _is_id(record.get("id", 0)):
+            faults.append(f"an image is {str(record)[:80]}, not a record with a number or text as id")
+        elif missing := [key for key in ("id", "file_name", "height", "width") if key not in record]:
             faults.append(f"an image {record.get('file_name', '')} has no {', '.join(missing)}")
         elif any(type(record[key]) is not int or record[key] < 1 for key in ("height", "width")):
             faults.append(f"image {record['file_name']} has height {record['height']!r} and width {record['width']!r}")
@@ -61,10 +63,16 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
         else:
             outlines[record["id"]] = []
     for annotation in content["annotations"]:
-        if annotation.get("image_id") not in outlines:
-            faults.append(f"annotation {annotation.get('id')} is of an image that is not listed")
-        elif annotation.get("category_id") in wanted:
-            outlines[annotation["image_id"]].append(annotation.get("segmentation"))
+        if not isinstance(annotation, dict):
+            faults.append(f"an annotation is {str(annotation)[:80]}, not a record")
+            continue
+        name, of, category = (annotation.get(key) for key in ("id", "image_id", "category_id"))
+        if not _is_id(of) or of not in outlines:
+            faults.append(f"annotation {name} is of an image that is not listed (image_id {of!r})")
+        elif not _is_id(category) or category not in known:
+            faults.append(f"annotation {name} is of a category that is not listed (category_id {category!r})")
+        elif category in wanted:
+            outlines[of].append((name, annotation.get("segmentation")))
     found = []
     for record in content["images"] if not faults else []:
         name, key = str(record["file_name"]), str(record.get(settings.patient_key, ""))
@@ -79,28 +87,43 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     return gather(path, faults, found, "images")
 
 
-def _categories(path: Path, records: list[dict[str, Any]], names: tuple[str, ...]) -> set[Any]:
-    ids = {str(record.get("name")): record.get("id") for record in records}
+def _is_id(value: Any) -> bool:
+    return type(value) in (int, str)
+
+
+def _categories(path: Path, records: list[Any], names: tuple[str, ...]) -> tuple[set[Any], set[Any]]:
+    """Return the ids of all categories, and of those that are the lesion; several categories may have one name."""
+    ids: dict[str, set[Any]] = {}
+    for record in records:
+        if not isinstance(record, dict) or not _is_id(record.get("id")):
+            raise UserError(f"{path}: a category is {str(record)[:80]}, not a record with a number or text as id.")
+        ids.setdefault(str(record.get("name")), set()).add(record["id"])
     if unknown := [name for name in names if name not in ids]:
         raise UserError(f"{path} has no category {', '.join(unknown)}; it has {', '.join(ids)}.")
     if not names and len(ids) != 1:
         raise UserError(f"{path} has the categories {', '.join(ids)}; say in import.coco.categories which are lesions.")
-    return {ids[name] for name in names or ids}
+    return set().union(*ids.values()), set().union(*(ids[name] for name in names or ids))
 
 
-def load(image: Path, outlines: list[Any], size: tuple[int, int], row: dict[str, Any]) -> list[Pair]:
+def load(image: Path, outlines: list[tuple[Any, Any]], size: tuple[int, int], row: dict[str, Any]) -> list[Pair]:
     """Return the pair of one image; pixels are drawn by COCO's own library.
 
     Raises:
-        UserError: the image is of another size than the file says, or an outline is neither polygons nor run lengths,
-            is of another size, or does not lie on the image.
+        UserError: the image is of another size than the file says, or an annotation is neither polygons nor run
+            lengths, is of another size, does not lie on the image, or draws nothing.
     """
     if (there := size_of(image)) != size:
         said, is_ = (f"{width} x {height}" for height, width in (size, there))
         raise UserError(f"its record says {said} pixels, and the image has {is_}; correct width and height")
     mask = np.zeros(size, bool)
-    for outline in outlines:
-        mask |= _draw(outline, size)
+    for name, outline in outlines:
+        try:
+            drawn = _draw(outline, size)
+        except UserError as error:
+            raise UserError(f"annotation {name}: {error}") from None
+        if not drawn.any():
+            raise UserError(f"annotation {name} draws no pixel; correct or remove it")
+        mask |= drawn
     return [Pair(image, mask, row)]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pig.data.readers.labels import Labels
 from pig.data.readers.slices import ENDINGS, read_pairs
-from pig.data.readers.volume import Patients, Volume, folder_of, gather
+from pig.data.readers.volume import OF_A_USER, Patients, Volume, folder_of, gather
 from pig.system.errors import UserError
 from pig.system.files import read_json
 
@@ -37,7 +37,7 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
         UserError: dataset.json or a folder is missing or says what cannot be, a case lacks a file, or its name tells
             no patient. All are listed.
     """
-    description = read_json(root / "dataset.json")
+    description = read_json(root / "dataset.json", OF_A_USER)
     ending, values = _endings_and_values(root / "dataset.json", description, settings.labels)
     patients = Patients(settings.patient, "import.nnunet.patient")
     images, labels = folder_of(root, "imagesTr", "images"), folder_of(root, "labelsTr", "labels")

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from pig.data.manifest import leaves
 from pig.system.errors import UserError
 
+OF_A_USER = "correct it, or export it again."  # what to do about a file that no step of ours has written
+
 
 class Pair(NamedTuple):
     """An image with its mask.
