@@ -139,6 +139,31 @@ def test_an_nnunet_data_set_by_hand(tmp_path: Path, store: Store) -> None:
     assert (pixels(out / "labelsTr/pig_f1_000002.png") == np.load(shards[1])["masks"][2]).all()
 
 
+def test_what_was_exported_comes_back_with_its_patients_and_without_what_was_generated(
+    tmp_path: Path, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    from pig.data.manifest import read_manifest
+    from pig.data.readers import import_data
+
+    shards = [shard(tmp_path / "a.npz", 0), shard(tmp_path / "b.npz", 1)]
+    out = export_nnunet(shards, store, FOLDS, tmp_path / "raw", number=7, name="Test", count=3)
+    settings = {"patient": "^(.+)$", "without_lesion": "keep"}
+    table = read_manifest(import_data("nnunet", out, settings, tmp_path / "imported"))
+    assert len(table) == len(PATIENTS)
+    assert "6 cases that a generator drew (cases.csv) are left out" in caplog.text
+    cases = pd.read_csv(out / "cases.csv").set_index("case")
+    assert table["patient_id"].tolist() == cases.loc[table["volume_id"], "patient"].tolist()
+    assert table["patient_id"].nunique() == 5
+
+
+def test_exported_png_files_are_no_real_data(tmp_path: Path) -> None:
+    from pig.data.readers import import_data
+
+    export_png([shard(tmp_path / "a.npz", 0)], tmp_path / "out")
+    with pytest.raises(UserError, match=r"out holds pairs that a generator drew \(provenance.json\)"):
+        import_data("folders", tmp_path / "out", {"patient": "(.)"}, tmp_path / "imported")
+
+
 def test_generated_pairs_get_the_size_of_the_store(tmp_path: Path, store: Store) -> None:
     path = shard(tmp_path / "a.npz", 0, size=SIZE // 2)
     out = export_nnunet([path], store, FOLDS, tmp_path / "raw", number=7, name="Test")

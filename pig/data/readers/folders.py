@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pig.data.readers.labels import Labels
 from pig.data.readers.slices import ENDINGS, NIFTI, ending_of, read_pairs
-from pig.data.readers.volume import Patients, Volume, folder_of, gather
+from pig.data.readers.volume import Patients, Volume, folder_of, gather, is_export
 from pig.system.errors import UserError
 from pig.system.settings import refuse
 
@@ -48,6 +48,11 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     Raises:
         UserError: a folder is missing, a file has no partner or two, or a name tells no patient. All are listed.
     """
+    if is_export(root):
+        raise UserError(
+            f"{root} holds pairs that a generator drew (provenance.json): they belong to no patient, and must not be "
+            "tested on; give the real data."
+        )
     patients = Patients(settings.patient, "import.folders.patient")
     faults: list[str] = []
     images = _stems(folder_of(root, settings.images, "images"), "", faults)

@@ -1,16 +1,20 @@
 """nnU-Net v2 raw data: imagesTr/CASE_0000.png, labelsTr/CASE.png, dataset.json."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pig.data.manifest import read_table
 from pig.data.readers.labels import Labels
 from pig.data.readers.slices import ENDINGS, read_pairs
-from pig.data.readers.volume import OF_A_USER, Patients, Volume, folder_of, gather
+from pig.data.readers.volume import OF_A_USER, Patients, Volume, folder_of, gather, is_export
 from pig.system.errors import UserError
 from pig.system.files import read_json
+
+logger = logging.getLogger("pig")
 
 
 @dataclass(frozen=True)
@@ -49,15 +53,32 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     want = {path.name.removesuffix(ending) for path in labels.iterdir() if path.name.endswith(ending)}
     faults += [f"{labels / name}{ending} has no image {name}{channel}" for name in sorted(want - have)]
     faults += [f"{images / name}{channel} has no label {name}{ending}" for name in sorted(have - want)]
+    own = _exported(root) if is_export(root) else {}
+    if own:
+        drawn = {name for name in have if own.get(name) is None}
+        logger.warning(
+            "%d cases that a generator drew (cases.csv) are left out: they belong to no patient.", len(drawn)
+        )
+        have -= drawn
     for name in sorted(have & want):
         try:
-            row = {"patient_id": patients.find(name), "volume_id": name}
+            row = {"patient_id": own.get(name) or patients.find(name), "volume_id": name}
         except UserError as error:
             faults.append(str(error))
             continue
         image, mask = images / f"{name}{channel}", labels / f"{name}{ending}"
         found.append(Volume(name, partial(read_pairs, image, mask, row, values, settings.axis)))
     return gather(root, faults, found, f"training cases *{channel}")
+
+
+def _exported(root: Path) -> dict[str, str | None]:
+    """Return the patient of each case of a data set that ``pig export`` has written; None: a generator drew it."""
+    path = root / "cases.csv"
+    table = read_table(path, text=("case", "patient"))
+    if missing := {"case", "patient"} - {*table}:
+        raise UserError(f"{path} lacks the column {', '.join(sorted(missing))}; export the data again.")
+    patients = table["patient"].astype(object).where(table["patient"].notna(), None)
+    return dict(zip(table["case"], patients, strict=True))
 
 
 def _endings_and_values(path: Path, description: Any, names: tuple[str, ...]) -> tuple[str, Labels]:

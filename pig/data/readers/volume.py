@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pig.data.manifest import leaves
 from pig.system.errors import UserError
+from pig.system.files import read_json
 
 OF_A_USER = "correct it, or export it again."  # what to do about a file that no step of ours has written
 
@@ -95,6 +96,15 @@ def folder_of(root: Path, name: str, what: str) -> Path:
     if not folder.is_dir():
         raise UserError(f"{folder}, the folder of {what}, does not exist; check the root and the settings.")
     return folder
+
+
+def is_export(root: Path) -> bool:
+    """Return whether a folder is one that ``pig export`` has written, with pairs that a generator drew."""
+    written = root / "provenance.json"
+    if not written.is_file():
+        return False
+    content = read_json(written, OF_A_USER)
+    return isinstance(content, list) and all(isinstance(entry, dict) and "generator" in entry for entry in content)
 
 
 def gather(root: Path, faults: list[str], volumes: list[Volume], what: str) -> list[Volume]:
