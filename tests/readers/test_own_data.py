@@ -98,7 +98,7 @@ def test_bad_files_are_listed_at_once_or_skipped(tmp_path: Path, caplog: pytest.
     lines = str(caught.value).splitlines()
     assert "has 3 errors" in lines[0]
     assert "a_1.png cannot be read" in lines[1]
-    assert "the mask is 16 x 23 pixels, its image 16 x 24" in lines[2]
+    assert "masks/a_2.tif is 16 x 23 pixels, its image 16 x 24" in lines[2]
     assert "has several labels (0, 1, 255)" in lines[3]
     assert not (tmp_path / "out").exists()
     with caplog.at_level(logging.WARNING, "pig"):

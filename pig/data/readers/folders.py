@@ -1,15 +1,17 @@
-"""Two folders, of images and of masks, in which the files of a pair have the same stem."""
+"""Images and masks in two folders, with the same stems, or side by side, by names with wildcards."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from pig.data.readers.labels import Labels
+from pig.data.readers.patterns import Pattern, proposal
 from pig.data.readers.slices import ENDINGS, NIFTI, ending_of, read_pairs
 from pig.data.readers.volume import Patients, Volume, folder_of, gather, is_export
 from pig.system.errors import UserError
-from pig.system.settings import refuse
+from pig.system.settings import Error, refuse
 
 
 @dataclass(frozen=True)
@@ -19,9 +21,11 @@ class Settings:
     Attributes:
         patient: a regular expression with one group, searched in the path below ``images`` without its ending
             ("anna/slice_3"): "^([^/]+)/" takes the folder, "^(.+)_[0-9]+$" all before the last number.
-        images: folder below the root.
-        masks: folder below the root.
-        mask_suffix: what a mask has behind the stem of its image ("_segmentation").
+        images: folder below the root; or a path with wildcards, as "*.png" or "*/*.tif".
+        masks: likewise. With wildcards those of an image and of its masks stand for the same text; a further one in
+            ``masks`` stands for any ("*_mask*.png"), and the masks that it gives an image are united.
+        mask_suffix: what a mask has behind the stem of its image ("_segmentation"), in folders.
+        missing_mask: an image without a mask is an "error", or "healthy": it has no lesion.
         labels: the values of the lesion in the masks; empty: the only one that is not background.
         background: the values of what is not lesion. A value that is neither is an error.
         threshold: for masks with more grey values than labels (JPEG, interpolated): values from here on are lesion.
@@ -32,18 +36,30 @@ class Settings:
     images: str = "images"
     masks: str = "masks"
     mask_suffix: str = ""
+    missing_mask: Literal["error", "healthy"] = "error"
     labels: tuple[int, ...] = ()
     background: tuple[int, ...] = (0,)
     threshold: float | None = None
     axis: int = 2
 
     def __post_init__(self) -> None:
-        both = self.threshold is not None and self.labels
-        refuse([("threshold", "is of no use beside labels; give one of the two.")] if both else [], self)
+        refuse(self._errors(), self)
+
+    def _errors(self) -> Iterator[Error]:
+        if self.threshold is not None and self.labels:
+            yield "threshold", "is of no use beside labels; give one of the two."
+        wildcards = Pattern(self.images).wildcards, Pattern(self.masks).wildcards
+        if any(wildcards) and (wildcards[0] == 0 or wildcards[1] < wildcards[0]):
+            yield (
+                "masks",
+                f"must have each wildcard of images ({self.images!r}) and may have one more, got {self.masks!r}.",
+            )
+        if any(wildcards) and self.mask_suffix:
+            yield "mask_suffix", "is of no use beside wildcards; write it into masks."
 
 
 def volumes(root: Path, settings: Settings) -> list[Volume]:
-    """Return one volume per pair of files, sorted by name.
+    """Return one volume per image, with its masks, sorted by name.
 
     Raises:
         UserError: a folder is missing, a file has no partner or two, or a name tells no patient. All are listed.
@@ -54,25 +70,39 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
             "tested on; give the real data."
         )
     patients = Patients(settings.patient, "import.folders.patient")
-    faults: list[str] = []
-    images = _stems(folder_of(root, settings.images, "images"), "", faults)
-    masks = _stems(folder_of(root, settings.masks, "masks"), settings.mask_suffix, faults)
-    faults += [f"{path} has no mask of the same stem" for stem, path in images.items() if stem not in masks]
-    faults += [f"{path} has no image of the same stem" for stem, path in masks.items() if stem not in images]
     labels = Labels(settings.labels, settings.background, threshold=settings.threshold)
+    faults: list[str] = []
     found = []
-    for stem in sorted(images.keys() & masks.keys()):
-        image, mask = images[stem], masks[stem]
-        if (ending_of(image) in NIFTI) != (ending_of(mask) in NIFTI):
-            faults.append(f"{image} and {mask} are not both volumes")
+    by_pattern = "*" in settings.images + settings.masks
+    for stem, (image, masks) in sorted((_by_pattern if by_pattern else _by_stem)(root, settings, faults).items()):
+        if any((ending_of(image) in NIFTI) != (ending_of(mask) in NIFTI) for mask in masks):
+            faults.append(f"{image} and {masks[0]} are not both volumes")
             continue
         try:
             row = {"patient_id": patients.find(stem), "volume_id": stem}
         except UserError as error:
             faults.append(str(error))
             continue
-        found.append(Volume(stem, partial(read_pairs, image, mask, row, labels, settings.axis)))
+        found.append(Volume(stem, partial(read_pairs, image, masks, row, labels, settings.axis)))
     return gather(root, faults, found, f"files with the ending {', '.join(ENDINGS)}")
+
+
+def _by_stem(root: Path, settings: Settings, faults: list[str]) -> dict[str, tuple[Path, list[Path]]]:
+    """Return image and mask by the stem that they have in common, from a folder of each."""
+    if not (root / settings.images).is_dir() or not (root / settings.masks).is_dir():
+        names = [path.relative_to(root).as_posix() for path in sorted(_files(root, faults))]
+        if proposed := proposal(names):
+            raise UserError(
+                f"{root} has no folders {settings.images} and {settings.masks}, but masks that seem to lie beside "
+                f"their images: give {proposed}."
+            )
+    images = _stems(folder_of(root, settings.images, "images"), "", faults)
+    masks = _stems(folder_of(root, settings.masks, "masks"), settings.mask_suffix, faults)
+    if settings.missing_mask == "error":
+        faults += [f"{path} has no mask of the same stem" for stem, path in images.items() if stem not in masks]
+    faults += [f"{path} has no image of the same stem" for stem, path in masks.items() if stem not in images]
+    without = {stem: (image, list[Path]()) for stem, image in images.items() if settings.missing_mask == "healthy"}
+    return without | {stem: (images[stem], [masks[stem]]) for stem in images.keys() & masks.keys()}
 
 
 def _stems(folder: Path, suffix: str, faults: list[str]) -> dict[str, Path]:
@@ -91,6 +121,27 @@ def _stems(folder: Path, suffix: str, faults: list[str]) -> dict[str, Path]:
             faults.append(f"{path} and {stems[stem]} have one stem; remove one")
         stems[stem] = path
     return stems
+
+
+def _by_pattern(root: Path, settings: Settings, faults: list[str]) -> dict[str, tuple[Path, list[Path]]]:
+    """Return each image with its masks, by its path without ending; what is no mask may be an image."""
+    of_images, of_masks = Pattern(settings.images), Pattern(settings.masks)
+    masks: dict[tuple[str, ...], list[Path]] = {}
+    images: dict[tuple[str, ...], Path] = {}
+    for path in sorted(_files(root, faults)):
+        name = path.relative_to(root).as_posix()
+        if ending_of(path) is None or path.name.startswith("."):
+            continue
+        if (key := of_masks.key(name, of_images.wildcards)) is not None:
+            masks.setdefault(key, []).append(path)
+        elif (key := of_images.key(name)) is not None:
+            images[key] = path
+    if settings.missing_mask == "error":
+        faults += [f"{path} has no mask by {of_masks.text}" for key, path in images.items() if key not in masks]
+    faults += [f"{of[0]} has no image by {of_images.text}" for key, of in masks.items() if key not in images]
+    taken = images if settings.missing_mask == "healthy" else images.keys() & masks.keys()
+    names = {key: images[key].relative_to(root).as_posix() for key in taken}
+    return {name[: -len(str(ending_of(Path(name))))]: (images[key], masks.get(key, [])) for key, name in names.items()}
 
 
 def _files(folder: Path, faults: list[str], above: tuple[Path, ...] = ()) -> Iterator[Path]:

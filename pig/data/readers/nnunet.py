@@ -67,7 +67,7 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
             faults.append(str(error))
             continue
         image, mask = images / f"{name}{channel}", labels / f"{name}{ending}"
-        found.append(Volume(name, partial(read_pairs, image, mask, row, values, settings.axis)))
+        found.append(Volume(name, partial(read_pairs, image, [mask], row, values, settings.axis)))
     return gather(root, faults, found, f"training cases *{channel}")
 
 

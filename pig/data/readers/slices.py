@@ -1,32 +1,34 @@
 """An image file with its label map: two-dimensional files, or NIfTI volumes slice by slice."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pig.data.images import read_labels, refuse_other_turn
+from pig.data.images import read_labels, refuse_other_turn, size_of
 from pig.data.readers.labels import Labels, lesion_of
 from pig.data.readers.nifti import read_nifti, refuse_other_grid
 from pig.data.readers.volume import Pair, to_uint16
+from pig.system.errors import UserError
 
 NIFTI = (".nii", ".nii.gz")
 FLAT = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 ENDINGS = (*NIFTI, *FLAT)
 
 
-def ending_of(path: Path) -> str | None:
+def ending_of(path: PurePath) -> str | None:
     """Return which of ``ENDINGS`` a file name has, or None."""
     return next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), None)
 
 
-def read_pairs(image: Path, mask: Path, row: dict[str, Any], labels: Labels, axis: int) -> Iterator[Pair]:
-    """Read one image or volume and its label map.
+def read_pairs(image: Path, masks: Sequence[Path], row: dict[str, Any], labels: Labels, axis: int) -> Iterator[Pair]:
+    """Read one image or volume and its label maps, whose lesions are united.
 
     Args:
         image: a two-dimensional file, which stays where it is, or NIfTI.
-        mask: of the same kind.
+        masks: of the same kind; none: no lesion.
         row: columns of the manifest; a volume's slices get ``slice_index`` beside.
         labels: what the values of the mask mean.
         axis: 0, 1 or 2: what counts the slices of a volume, turned to LPS: 2 gives axial slices.
@@ -35,13 +37,26 @@ def read_pairs(image: Path, mask: Path, row: dict[str, Any], labels: Labels, axi
         UserError: a file cannot be read, or the two do not match.
     """
     if ending_of(image) not in NIFTI:
-        refuse_other_turn(image, mask)
-        yield Pair(image, lesion_of(read_labels(mask), labels, mask), row)
+        lesion = np.zeros(size_of(image), bool)
+        for mask in masks:
+            refuse_other_turn(image, mask)
+            lesion = _united(lesion, lesion_of(read_labels(mask), labels, mask), mask)
+        yield Pair(image, lesion, row)
         return
-    volume, truth = read_nifti(image), read_nifti(mask)
-    refuse_other_grid(volume, truth)
+    volume = read_nifti(image)
+    lesion = np.zeros(volume.voxels.shape, bool)
+    for mask in masks:
+        truth = read_nifti(mask)
+        refuse_other_grid(volume, truth)
+        lesion |= lesion_of(truth.voxels, labels, mask)
     grey, scale = to_uint16(volume.voxels, image)
-    lesion = lesion_of(truth.voxels, labels, mask)
     for index in range(grey.shape[axis]):
         # NIfTI counts x first; an image has y as rows.
         yield Pair(np.take(grey, index, axis).T, np.take(lesion, index, axis).T, row | {"slice_index": index} | scale)
+
+
+def _united(before: NDArray[np.bool_], lesion: NDArray[np.bool_], mask: Path) -> NDArray[np.bool_]:
+    if before.shape != lesion.shape:
+        (height, width), (of_image_h, of_image_w) = lesion.shape, before.shape
+        raise UserError(f"{mask} is {width} x {height} pixels, its image {of_image_w} x {of_image_h}; they must match")
+    return before | lesion

@@ -59,6 +59,6 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     labels = Labels(settings.labels, settings.background, threshold=settings.threshold)
     found = []
     for index, (image, mask, row) in enumerate(zip(table["image_path"], table["mask_path"], rows, strict=True)):
-        load = partial(read_pairs, Path(image), Path(mask), row, labels, settings.axis)
+        load = partial(read_pairs, Path(image), [Path(mask)], row, labels, settings.axis)
         found.append(Volume(f"row {row_number(index)}", load))
     return found
