@@ -89,7 +89,7 @@ def test_what_a_class_derives_from(write: Write, path: str, wanted: str, expecte
     [
         ("pig.methods.pig.PIG", "model", "pig.methods.pig_settings.Model"),
         ("baselines.ddim.DDIM", "model", "pig.methods.settings.ImageModel"),
-        ("baselines.ddim.DDIM", "sampling", "baselines.settings.UniformSampling"),
+        ("baselines.ddim.DDIM", "sampling", "baselines.settings.FewStepSampling"),
         ("baselines.autoencoder.Autoencoder", "sampling", None),
         ("mine.Plain", "model", None),  # Model is a network there
         ("mine.Plain", "sampling", "mine.Sampling"),
