@@ -143,7 +143,7 @@ def size_of(path: str | Path) -> tuple[int, int]:
     try:
         with Image.open(path) as file:
             size = file.height, file.width
-            return size[::-1] if file.format != "TIFF" and _orientation(file) > 4 else size
+            return size[::-1] if file.format != "TIFF" and _orientation(file, path) > 4 else size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} cannot be read ({error}); copy it again") from None
 
@@ -158,7 +158,7 @@ def orientation_of(path: str | Path) -> int:
     """
     try:
         with Image.open(path) as file:
-            return _orientation(file)
+            return _orientation(file, path)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} cannot be read ({error}); copy it again") from None
 
@@ -174,9 +174,24 @@ def refuse_other_turn(image: str | Path, mask: str | Path) -> None:
         )
 
 
-def _orientation(file: Image.Image) -> int:
-    said = file.getexif().get(ExifTags.Base.Orientation, 1)
+def _orientation(file: Image.Image, path: str | Path) -> int:
+    exif = _exif_of_png(path) if file.format == "PNG" else file.getexif()
+    said = exif.get(ExifTags.Base.Orientation, 1)
     return said if said in range(1, 9) else 1
+
+
+def _exif_of_png(path: str | Path) -> Image.Exif:
+    """Return what the chunk eXIf says, wherever it stands; Pillow would decode all pixels to look behind them."""
+    exif = Image.Exif()
+    with Path(path).open("rb") as file:
+        file.seek(len(b"\x89PNG\r\n\x1a\n"))
+        while len(head := file.read(8)) == 8:
+            length, kind = int.from_bytes(head[:4], "big"), head[4:]
+            if kind == b"eXIf":
+                exif.load(file.read(length))
+                break
+            file.seek(length + 4, 1)  # and the checksum
+    return exif
 
 
 def _decode(path: str | Path, palette: bool = False) -> tuple[str, NDArray[Any]]:
@@ -190,7 +205,8 @@ def _decode(path: str | Path, palette: bool = False) -> tuple[str, NDArray[Any]]
             white_is_zero = file.format == "TIFF" and file.tag_v2.get(PHOTOMETRIC) == 0  # type: ignore[attr-defined]
             file.load()
             frames = getattr(file, "n_frames", 1)
-            turned = file.format != "TIFF" and _orientation(file) > 1  # of a TIFF Pillow turns the pixels by itself
+            # Of a TIFF Pillow turns the pixels by itself.
+            turned = file.format != "TIFF" and _orientation(file, path) > 1
             shown = ImageOps.exif_transpose(file) if turned else file
             mode, pixels = shown.mode, np.asarray(shown)
             if mode == "P":

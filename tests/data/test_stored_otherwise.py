@@ -51,6 +51,19 @@ def test_pixels_are_turned_as_the_file_says_in_every_format(tmp_path: Path, endi
         assert np.abs(found.astype(int) - shown).max() <= (3 if ending == "jpg" else 0)
 
 
+def test_a_png_may_say_it_behind_its_pixels(tmp_path: Path) -> None:
+    stored = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    content = save(tmp_path / "a.png", stored, 6).read_bytes()
+    start = content.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(content[start : start + 4], "big")
+    last = content.index(b"IEND") - 4
+    assert start < content.index(b"IDAT")
+    (tmp_path / "b.png").write_bytes(content[:start] + content[end:last] + content[start:end] + content[last:])
+    assert orientation_of(tmp_path / "b.png") == 6
+    assert size_of(tmp_path / "b.png") == (6, 4)
+    assert (read_grey(tmp_path / "b.png") == np.rot90(stored, -1)).all()
+
+
 @pytest.mark.parametrize("orientation", [3, 6])
 def test_an_image_that_is_turned_keeps_its_lesion_through_import(tmp_path: Path, orientation: int) -> None:
     image, mask = ramp(), lesion()
