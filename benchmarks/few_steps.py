@@ -10,6 +10,7 @@ mean nothing.
 
 import argparse
 import subprocess
+import sys
 import time
 from itertools import product
 from pathlib import Path
@@ -102,7 +103,7 @@ def main() -> None:
     write_json(
         a.out,
         {
-            "command": f"python benchmarks/few_steps.py results --fold {a.fold} --pairs {a.pairs}",
+            "command": " ".join(["python", "benchmarks/few_steps.py", "results", *sys.argv[2:]]),
             "commit": commit,
             "machine": f"{processor()}, {a.threads} threads",
             "torch": torch.__version__,
