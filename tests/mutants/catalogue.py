@@ -69,7 +69,7 @@ MUTANTS = [
     Mutant("antithetic timesteps are ignored", "pig/diffusion/draws.py",
            "    if not antithetic:", "    if True:", INPUTS),
     Mutant("DDPM draws without its noise", "baselines/ddpm.py",
-           "            ancestral_noise=noise.draw,\n", "", DRAWING),
+           "            noise.draw,\n", "            lambda: 0 * noise.draw(),\n", DRAWING),
     Mutant("DDPM does not clip", "baselines/ddpm.py",
            "clip=self.sampling.clip,", "clip=False,", DRAWING),
     Mutant("images are not clipped", SAMPLING,
