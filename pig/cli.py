@@ -174,7 +174,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command(
         "segment",
-        "Train a segmentation on real and synthetic pairs, and count its true and false pixels on the test fold.",
+        "Train a segmentation on real pairs and what an arm adds; count its true and false pixels on the test fold.",
         "store",
         "folds",
         "fold",
@@ -183,7 +183,10 @@ def parser() -> argparse.ArgumentParser:
         "work",
         "count",
     )
-    sub.add_argument("--synthetic", type=Path, nargs="*", help="shards of synthetic pairs; none: real data alone")
+    sub.add_argument("--synthetic", type=Path, nargs="*", help="shards of synthetic pairs to add")
+    sub.add_argument("--oracle", type=Path, help="store of other patients than the study's, whose pairs are added")
+    sub.add_argument("--shuffle-masks", action="store_true", help="give each added pair the mask of another")
+    sub.add_argument("--test", type=Path, help="store of other patients than the study's, to be tested on too")
 
     sub = command(
         "fid",
@@ -202,6 +205,10 @@ def parser() -> argparse.ArgumentParser:
     sub = command("table2", "Assemble the table of segmentation.", "row")
     sub.add_argument("--folds", type=int, required=True, help="number of folds")
     sub.add_argument("--seeds", type=int, nargs="+", required=True, help="seeds of the segmentations")
+    sub.add_argument(
+        "--control", dest="controls", type=named, action="append", default=[], help="LABEL=PATH of a control's row"
+    )
+    sub.add_argument("--new-patients", action="store_true", help="new_patients.csv stands beside each slices.csv")
 
     sub = command("gallery", "Draw synthetic pairs beside real ones.", "store", "folds", "fold", "synthetic")
     sub.add_argument("--label", required=True, help="name of the generator in the figure")
@@ -239,7 +246,7 @@ SHARED: dict[str, dict[str, Any]] = {
     "name": {"required": True, "help": "name of the generator"},
     "class": {"dest": "cls", "required": True, "help": "import path of the generator"},
     "work": {"type": Path, "required": True, "help": "folder of rolling checkpoints"},
-    "count": {"type": positive, "help": "how many synthetic pairs to take, the first ones (all)"},
+    "count": {"type": positive, "help": "how many of the pairs to take, the first ones (all)"},
     "synthetic": {"type": Path, "nargs": "+", "required": True, "help": "shards of synthetic pairs"},
     "salt": {"type": Path, "help": "file of the salt of pseudonyms; made if it does not exist"},
     "row": {"dest": "rows", "type": named, "action": "append", "required": True, "help": "LABEL=PATH of a row"},

@@ -221,6 +221,10 @@ class PairDataset:
         """Return the same rows at another size; always from the store's pixels, never from resized ones."""
         return self if image_size == self.image_size else PairDataset(self.store, self.rows, image_size)
 
+    def pixels(self) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
+        """Return all images uint16 [n, image_size, image_size], 0..65535 is [-1, 1], and masks uint8 {0, 1}."""
+        return self._resized or (self.store.images[self.rows], self.store.masks[self.rows])
+
     def batch(self, positions: NDArray[np.integer[Any]]) -> tuple["torch.Tensor", "torch.Tensor"]:
         """Return the pairs at ``positions`` (0-based, into ``rows``).
 

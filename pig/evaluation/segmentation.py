@@ -1,4 +1,4 @@
-"""The downstream task: a U-Net learns lesions from real and synthetic pairs, and is tested on real ones.
+"""The downstream task: a U-Net learns lesions from real pairs and what an arm adds to them, and is tested on real ones.
 
 Every arm of a study gets the same number of steps, the same batch size, the same first weights for a seed and
 fold, and its last (averaged) weights: nothing is chosen by looking at the test patients.
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from pig.data.shards import Synthetic, refuse_leak
 from pig.data.store import PairDataset
+from pig.evaluation.augmentation import augment
 from pig.evaluation.overlap import confusion_counts
 from pig.evaluation.segmenter import build_network
 from pig.evaluation.settings import SegmentationSettings, share_errors
@@ -141,6 +142,7 @@ def run_arm(
     train_pairs: PairDataset,
     synthetic: Synthetic | None,
     test_pairs: PairDataset,
+    new_pairs: PairDataset | None = None,
     settings: SegmentationSettings,
     fold: int,
     seed: int,
@@ -151,23 +153,27 @@ def run_arm(
 
     Args:
         train_pairs: real pairs of the fold's training patients.
-        synthetic: pairs of a generator of this fold, or None for real data alone.
+        synthetic: what the arm adds, see :mod:`pig.evaluation.added`; None for real data alone.
         test_pairs: real pairs of the fold's test patients.
+        new_pairs: real pairs of patients who are in no fold, to be tested on too.
         settings: network and training.
         fold: whose patients are tested on.
         seed: of the first weights and of the order of the pairs.
         work: folder of rolling checkpoints, from which an interrupted training goes on; they are removed at the end.
         out: folder to be written: ``model.safetensors``, ``record.json`` and ``slices.csv`` with the columns
             fold, seed, patient_id, slice, tp, fp, fn, tn; ``slice`` is the row of the store, and the counts
-            are of pixels at ``settings.image_size``.
+            are of pixels at ``settings.image_size``. ``new_patients.csv`` has the same of ``new_pairs``,
+            if there are any.
 
     Raises:
         UserError: a test patient is among the training pairs; the synthetic ones may leak, have no masks, or were
             learnt from other data; or a real lesion, also one to be tested on, vanishes at ``settings.image_size``.
     """
     provenance = [] if synthetic is None else synthetic.provenance
-    refuse_leak(train_pairs.patients, test_pairs.patients, "the set of real training pairs")
-    check_no_leak(provenance, test_pairs.patients, fold)
+    tested = {"slices.csv": test_pairs} | ({} if new_pairs is None else {"new_patients.csv": new_pairs})
+    for pairs in tested.values():
+        refuse_leak(train_pairs.patients, pairs.patients, "the set of real training pairs")
+        check_no_leak(provenance, pairs.patients, fold)
     for shard in provenance:
         if shard.get("data", train_pairs.store.fingerprint) != train_pairs.store.fingerprint:
             raise UserError(
@@ -176,7 +182,8 @@ def run_arm(
             )
 
     # Real pairs come first in the pool; without synthetic ones it is theirs alone.
-    real, tested_pairs = train_pairs.at(settings.image_size), test_pairs.at(settings.image_size)
+    real = train_pairs.at(settings.image_size)
+    tested = {name: pairs.at(settings.image_size) for name, pairs in tested.items()}
     pool, order = JoinedPools(real), None
     if synthetic is not None:
         made = synthetic.pool(settings.image_size)
@@ -194,6 +201,7 @@ def run_arm(
     started = time.monotonic()  # all that is slow to import is in
 
     def loss(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
+        images, masks = augment(images, masks, settings.augmentation, rng)
         return dice_bce(network(images), masks)
 
     mark = fingerprint(
@@ -209,12 +217,13 @@ def run_arm(
     trained = train(
         {"segmentation": network}, {"segmentation": loss}, pool, settings.training, run, "segmentation", order
     )["segmentation"]
-    counts = count_pixels(trained, tested_pairs, settings.training.batch_size)
+    counts = {name: count_pixels(trained, pairs, settings.training.batch_size) for name, pairs in tested.items()}
 
-    patients = test_pairs.store.manifest["patient_id"].to_numpy()[test_pairs.rows]
-    tested = {"fold": fold, "seed": seed, "patient_id": patients, "slice": test_pairs.rows}
     with atomic_directory(out) as folder:
-        pd.DataFrame(tested).join(counts).to_csv(folder / "slices.csv", index=False)
+        for name, pairs in tested.items():
+            patients = pairs.store.manifest["patient_id"].to_numpy()[pairs.rows]
+            rows = pd.DataFrame({"fold": fold, "seed": seed, "patient_id": patients, "slice": pairs.rows})
+            rows.join(counts[name]).to_csv(folder / name, index=False)
         save_weights(folder, model=trained)
         record = run_record(
             started,
@@ -225,6 +234,7 @@ def run_arm(
             synthetic_pairs=len(pool) - len(real),
             train_patients=train_pairs.patients,
             test_patients=test_pairs.patients,
+            new_patients=[] if new_pairs is None else new_pairs.patients,
             synthetic=[{key: shard[key] for key in shard if key != "patients"} for shard in provenance],
             sha256=sha256(folder / "model.safetensors"),
         )

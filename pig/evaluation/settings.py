@@ -12,13 +12,16 @@ from typing import Literal
 from pig.system.settings import Error, refuse
 from pig.training.settings import TrainingSettings
 
+Augmentation = Literal["none", "light", "strong"]
+
 
 @dataclass(frozen=True)
 class SegmentationSettings:
     """The network, the size it works at and how it is trained.
 
-    ``real_share`` null pools real and synthetic pairs, as the paper does; a number below 1 is the share of
-    real pairs in every batch of an arm that has synthetic ones.
+    ``augmentation`` is that of :mod:`pig.evaluation.augmentation`, of every pair, real or synthetic. ``real_share``
+    null pools real and synthetic pairs, as the paper does; a number below 1 is the share of real pairs in every batch
+    of an arm that has synthetic ones.
     """
 
     training: TrainingSettings
@@ -27,6 +30,7 @@ class SegmentationSettings:
     encoder: str = "resnet34"
     encoder_depth: int = 5
     encoder_weights: str | None = None
+    augmentation: Augmentation = "light"
     real_share: float | None = None
 
     def __post_init__(self) -> None:

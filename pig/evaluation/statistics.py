@@ -1,9 +1,13 @@
 """Whether a difference between two arms is more than noise.
 
-A patient is tested once, but the patients of a fold share a trained network, and folds share training patients. So
-there are two intervals: one given the networks that were trained (patients are drawn again, paired between the arms),
-and one that counts a fold as a single observation, which is wider with few folds. What the design can see at all
-follows from the second.
+A patient of the folds is tested once, but the patients of a fold share a trained network, and folds share training
+patients. So there are two intervals: one given the networks that were trained (patients are drawn again, paired between
+the arms), and one that counts a fold as a single observation, which is wider with few folds. What the design can see at
+all follows from the second.
+
+New patients, who are in no fold, are each tested by the networks of every fold: networks and patients are crossed, as
+readers and cases are in studies of diagnostic accuracy. There the second interval is of both (Obuchowski and Rockette
+1995, with the degrees of freedom of Hillis 2007), and is much narrower with many patients.
 
 All of it is computed from per-patient scores: of the counts of a patient's slices, summed, then averaged over seeds.
 """
@@ -21,9 +25,10 @@ from pig.evaluation.overlap import COUNTS, METRICS, overlap_scores
 
 RESAMPLES = 9_999
 LEVEL, POWER = 0.95, 0.8
+FOLDS, NEW = "folds", "new patients"  # who was tested on
 COLUMNS = (
-    "metric", "arm", "against", "patients", "folds", "difference", "low", "high", "interval", "low_folds", "high_folds",
-    "p", "p_holm", "false_claim", "best", "smallest_visible",
+    "tested", "metric", "arm", "against", "patients", "folds", "difference", "low", "high", "interval",
+    "low_folds", "high_folds", "p", "p_holm", "false_claim", "best", "smallest_visible",
 )  # fmt: skip
 
 
@@ -70,12 +75,54 @@ def bootstrap_interval(differences: NDArray[np.float64], seed: int) -> Interval:
     return bounds
 
 
-def t_interval(means: NDArray[np.float64]) -> Interval:
-    """Return Student's interval of the mean of independent observations, here of folds; NaN for a single one."""
-    if len(means) < 2:
-        return Interval(np.nan, np.nan, "t")
-    half = stats.t.ppf((1 + LEVEL) / 2, len(means) - 1) * standard_error(means)
-    return Interval(float(means.mean() - half), float(means.mean() + half), "t")
+class Mean(NamedTuple):
+    """The mean difference of two arms over trained networks, its standard error and degrees of freedom."""
+
+    value: float
+    error: float
+    degrees: float
+
+    def interval(self) -> Interval:
+        """Return Student's interval; NaN for a single network."""
+        half = stats.t.ppf((1 + LEVEL) / 2, self.degrees) * self.error
+        return Interval(float(self.value - half), float(self.value + half), "t")
+
+    def p(self) -> float:
+        """Return Student's two-sided p of no difference."""
+        if self.error == 0:
+            return 0.0 if self.value else 1.0
+        return float(2 * stats.t.sf(abs(self.value) / self.error, self.degrees))
+
+    def smallest_visible(self) -> float:
+        """Return the difference that a test would see with 80 % power at 5 %; NaN for a single network."""
+        return float((stats.t.ppf((1 + LEVEL) / 2, self.degrees) + stats.t.ppf(POWER, self.degrees)) * self.error)
+
+
+def mean_of_folds(means: NDArray[np.float64]) -> Mean:
+    """Return the mean of independent observations, here of folds; its error is NaN for a single one."""
+    error = standard_error(means) if len(means) > 1 else float(np.nan)
+    return Mean(float(means.mean()), error, len(means) - 1)
+
+
+def crossed_mean(differences: NDArray[np.float64]) -> Mean:
+    """Return the mean difference where every network was tested on every patient.
+
+    With R networks, C patients and the mean squares of networks, of patients and of what is left (MS_R, MS_C, MS_RC),
+    the variance is (MS_R + max(MS_C - MS_RC, 0)) / (R C), with the degrees of freedom
+    (R - 1) (1 + max(MS_C - MS_RC, 0) / MS_R)^2 (Hillis 2007, eq. 17, of the model of Obuchowski and Rockette).
+
+    Args:
+        differences: between two arms [networks, patients]; at least 2 x 2, finite.
+    """
+    networks, patients = differences.shape
+    mean, by_network, by_patient = differences.mean(), differences.mean(1), differences.mean(0)
+    left = differences - by_network[:, None] - by_patient[None, :] + mean
+    ms_network = patients * by_network.var(ddof=1)
+    ms_left = (left**2).sum() / ((networks - 1) * (patients - 1))
+    of_patients = max(networks * by_patient.var(ddof=1) - ms_left, 0.0)
+    error = float(np.sqrt((ms_network + of_patients) / (networks * patients)))
+    degrees = (networks - 1) * (1 + of_patients / ms_network) ** 2 if ms_network > 0 else patients - 1
+    return Mean(float(mean), error, float(degrees))
 
 
 def standard_error(values: NDArray[np.float64]) -> float:
@@ -116,14 +163,6 @@ def false_claim_risk(differences: NDArray[np.float64]) -> float:
     return float(stats.t.cdf(-abs(differences.mean()) / error, len(differences) - 1))
 
 
-def smallest_visible(means: NDArray[np.float64]) -> float:
-    """Return the difference that a test of the means of folds would see with 80 % power at 5 %; NaN for one fold."""
-    if len(means) < 2:
-        return float(np.nan)
-    degrees = len(means) - 1
-    return float((stats.t.ppf((1 + LEVEL) / 2, degrees) + stats.t.ppf(POWER, degrees)) * standard_error(means))
-
-
 def probability_of_best(scores: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     """Return, of each arm, the share of resamplings of patients in which its mean is the greatest; ties are shared.
 
@@ -139,34 +178,46 @@ def probability_of_best(scores: NDArray[np.float64], seed: int) -> NDArray[np.fl
     return wins / RESAMPLES
 
 
-def compare(arms: Mapping[str, pd.DataFrame], seed: int = 0) -> pd.DataFrame:
-    """Compare each arm with the first one, and with the best of the others.
+def compare(
+    arms: Mapping[str, pd.DataFrame], controls: Sequence[str] = (), tested: str = FOLDS, seed: int = 0
+) -> pd.DataFrame:
+    """Compare each arm with the first one; each that is no control also with the best of the others and each control.
 
     Args:
         arms: label -> rows of its ``slices.csv``, as :func:`pig.report.tables.read_arms` gives them; the first is that
             of real data alone.
+        controls: labels of those that are controls.
+        tested: FOLDS, if each patient was tested by the networks of her fold, or NEW, if by those of all folds.
         seed: of the resamplings.
 
     Returns:
         One row for each metric, arm and arm that it is held against: patients and folds; the mean difference over
-        patients, in [-1, 1]; low and high given the trained networks, and how they were found; low and high over folds;
-        p, and p adjusted over the arms of the metric; the risk that the order is the other one; the probability that
-        the arm is the best of all; the smallest difference that the folds can show.
+        patients, in [-1, 1]; low and high given the trained networks, and how they were found; low and high over folds
+        (of new patients: over folds and patients); p (of patients exchanged between the arms; of new patients:
+        Student's, over folds and patients), and p adjusted over the arms of the metric that are held against the same;
+        the risk that the order is the other one; the probability that the arm is the best of all; the smallest
+        difference that the design can show.
     """
     scores = {label: patient_scores(rows) for label, rows in arms.items()}
     first, *others = arms
+    methods = [label for label in others if label not in controls]
     lines = []
     for metric in METRICS:
         table = pd.DataFrame({label: frame[metric] for label, frame in scores.items()})
-        folds = table.groupby("fold").mean()
-        best = dict(zip(table, probability_of_best(table.to_numpy(), seed), strict=True))
-        for rivals in (dict.fromkeys(others, first), _best_others(table, others)):
-            found = [_pair(table[arm] - table[rival], folds[arm] - folds[rival], seed) for arm, rival in rivals.items()]
+        best = dict(zip(table, _best(table, tested, seed), strict=True))
+        against_controls = [dict.fromkeys(methods, control) for control in controls]
+        for rivals in (dict.fromkeys(others, first), _best_others(table, methods), *against_controls):
+            found = [_pair(table[arm] - table[rival], tested, seed) for arm, rival in rivals.items()]
             adjusted = holm([one["p"] for one in found])
             for (arm, rival), one, p_holm in zip(rivals.items(), found, adjusted, strict=True):
-                names = {"metric": metric, "arm": arm, "against": rival}
+                names = {"tested": tested, "metric": metric, "arm": arm, "against": rival}
                 lines.append(names | one | {"p_holm": p_holm, "best": best[arm]})
     return pd.DataFrame(lines, columns=list(COLUMNS))
+
+
+def _best(table: pd.DataFrame, tested: str, seed: int) -> NDArray[np.float64]:
+    scores = table if tested == FOLDS else table.groupby("patient_id").mean()
+    return probability_of_best(scores.to_numpy(), seed)
 
 
 def _best_others(table: pd.DataFrame, arms: Sequence[str]) -> dict[str, str]:
@@ -175,20 +226,24 @@ def _best_others(table: pd.DataFrame, arms: Sequence[str]) -> dict[str, str]:
     return {arm: str(means.drop(arm).idxmax()) for arm in arms if len(arms) > 1}
 
 
-def _pair(of_patients: pd.Series, of_folds: pd.Series, seed: int) -> dict[str, Any]:
-    """Return what is said of one difference."""
-    differences, means = of_patients.to_numpy(np.float64), of_folds.to_numpy(np.float64)
-    given, over_folds = bootstrap_interval(differences, seed), t_interval(means)
+def _pair(differences: pd.Series, tested: str, seed: int) -> dict[str, Any]:
+    """Return what is said of one difference, of which there is one for each fold and patient that it tests."""
+    by_fold = differences.groupby("fold").mean().to_numpy(np.float64)
+    of_patients = differences.groupby("patient_id").mean().to_numpy(np.float64)
+    mean = mean_of_folds(by_fold)
+    if tested == NEW and len(by_fold) > 1:
+        mean = crossed_mean(differences.unstack("patient_id").to_numpy(np.float64))
+    given, over_folds = bootstrap_interval(of_patients, seed), mean.interval()
     return {
-        "patients": len(differences),
-        "folds": len(means),
-        "difference": differences.mean(),
+        "patients": len(of_patients),
+        "folds": len(by_fold),
+        "difference": of_patients.mean(),
         "low": given.low,
         "high": given.high,
         "interval": given.method,
         "low_folds": over_folds.low,
         "high_folds": over_folds.high,
-        "p": permutation_p(differences, seed),
-        "false_claim": false_claim_risk(differences),
-        "smallest_visible": smallest_visible(means),
+        "p": permutation_p(of_patients, seed) if tested == FOLDS else mean.p(),
+        "false_claim": false_claim_risk(of_patients),
+        "smallest_visible": mean.smallest_visible(),
     }

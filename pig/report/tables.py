@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pig.evaluation.overlap import COUNTS, METRICS, overlap_scores
-from pig.evaluation.statistics import compare
+from pig.evaluation.statistics import FOLDS, NEW, compare
 from pig.report.reading import reading
 from pig.system.errors import UserError
 from pig.system.files import atomic_path, read_sealed
@@ -243,11 +243,22 @@ def write_table1(rows: Sequence[tuple[str, str | Path]], path: str | Path) -> No
     write_table(table1(methods), path)
 
 
-def write_table2(rows: Sequence[tuple[str, Sequence[str | Path]]], path: str | Path) -> None:
+def write_table2(
+    rows: Sequence[tuple[str, Sequence[str | Path]]],
+    path: str | Path,
+    controls: Sequence[str] = (),
+    new: Mapping[str, Sequence[str | Path]] | None = None,
+) -> None:
     """Write :func:`table2` of (label, ``slices.csv`` files) rows, and beside it what it rests on.
 
     That is :func:`scores` as scores.csv, and :func:`pig.evaluation.statistics.compare` as comparisons.csv; the reading
     of the latter stands under the Markdown.
+
+    Args:
+        rows: of each arm, in the order of the table; the first is that of real data alone.
+        path: the CSV file.
+        controls: labels of the rows that are controls.
+        new: label -> files such as ``slices.csv``, of patients who are in no fold.
 
     Raises:
         UserError: as :func:`read_arms`; or a label comes twice.
@@ -256,8 +267,14 @@ def write_table2(rows: Sequence[tuple[str, Sequence[str | Path]]], path: str | P
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise UserError(f"table 2 has two rows '{twice[0]}'; give each arm a label of its own.")
     arms = read_arms(dict(rows))
-    comparisons = compare(arms)
-    write_table(table2(arms), path, reading(comparisons))
-    for name, table in (("scores.csv", scores(arms)), ("comparisons.csv", comparisons)):
+    table, all_scores, comparisons = table2(arms), scores(arms).assign(tested=FOLDS), compare(arms, controls)
+    if new:
+        on_new = read_arms(new)
+        dice = [100 * score_runs(rows, "per patient").dice.mean() for rows in on_new.values()]
+        table["Dice of new patients (%)"] = dice
+        all_scores = pd.concat([all_scores, scores(on_new).assign(tested=NEW)])
+        comparisons = pd.concat([compare(on_new, controls, NEW), comparisons])
+    write_table(table, path, reading(comparisons, controls))
+    for name, table in (("scores.csv", all_scores), ("comparisons.csv", comparisons)):
         with atomic_path(Path(path).with_name(name)) as temporary:
             table.to_csv(temporary, index=False)

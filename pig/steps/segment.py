@@ -1,14 +1,18 @@
-"""Train a segmentation on real and synthetic pairs, and count its true and false pixels on the test fold."""
+"""Train a segmentation on real pairs and what an arm adds; count its true and false pixels on the test fold."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pig.data.folds import read_folds, split
-from pig.data.shards import read_shards
-from pig.data.store import Store
+from pig.data.shards import Synthetic, read_shards
+from pig.data.store import PairDataset, Store
+from pig.evaluation.added import new_patients, with_wrong_masks
 from pig.evaluation.segmentation import run_arm
 from pig.evaluation.settings import SegmentationSettings
+from pig.system.errors import UserError
 from pig.system.settings import parse
 
 
@@ -20,7 +24,10 @@ def segment(
     seed: int,
     settings: Mapping[str, Any],
     synthetic: Sequence[Path] | None,
+    oracle: Path | None,
     count: int | None,
+    shuffle_masks: bool,
+    test: Path | None,
     work: Path,
     out: Path,
 ) -> None:
@@ -32,20 +39,42 @@ def segment(
         fold: that is tested on.
         seed: of first weights and order.
         settings: those of :class:`SegmentationSettings`.
-        synthetic: shards of a generator of this fold; none: real data alone.
-        count: how many pairs of them, the first ones; None: all.
+        synthetic: shards of a generator of this fold, whose pairs are added.
+        oracle: store of patients who are not among the study's, whose real pairs are added.
+        count: how many pairs are added, the first ones; None: all.
+        shuffle_masks: whether each added pair gets the mask of another.
+        test: store of patients who are not among the study's, to be tested on too; writes ``new_patients.csv``.
         work: folder of rolling checkpoints.
         out: the folder.
+
+    Raises:
+        UserError: pairs of both kinds are to be added, or masks of none shuffled; or what :func:`run_arm` raises.
     """
     train_pairs, test_pairs = split(Store.open(store), read_folds(folds), fold)
     wanted = parse(SegmentationSettings, settings, "segmentation")
+    if synthetic and oracle:
+        raise UserError("--synthetic and --oracle are both given; an arm adds pairs of one kind.")
+    added: Synthetic | None = None
+    if synthetic:
+        added = read_shards(synthetic, count, wanted.image_size)
+    elif oracle:
+        added = new_patients(Store.open(oracle), count, fold, wanted.image_size)
+    if shuffle_masks:
+        if added is None:
+            raise UserError("--shuffle-masks is of the pairs that are added; give --synthetic or --oracle, too.")
+        added = with_wrong_masks(added, seed, fold)
     run_arm(
         train_pairs=train_pairs,
-        synthetic=read_shards(synthetic, count, wanted.image_size) if synthetic else None,
+        synthetic=added,
         test_pairs=test_pairs,
+        new_pairs=_all_pairs(Store.open(test)) if test else None,
         settings=wanted,
         fold=fold,
         seed=seed,
         work=work,
         out=out,
     )
+
+
+def _all_pairs(store: Store) -> PairDataset:
+    return PairDataset(store, np.arange(len(store.images)), store.size)

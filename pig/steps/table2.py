@@ -6,16 +6,32 @@ from pathlib import Path
 from pig.report.tables import write_table2
 
 
-def table2(*, rows: Sequence[tuple[str, Path]], folds: int, seeds: Sequence[int], out: Path) -> None:
+def table2(
+    *,
+    rows: Sequence[tuple[str, Path]],
+    controls: Sequence[tuple[str, Path]],
+    folds: int,
+    seeds: Sequence[int],
+    new_patients: bool,
+    out: Path,
+) -> None:
     """Write the table as CSV to ``out``, as Markdown and LaTeX beside it, and what it rests on.
 
     That is every score, as ``scores.csv``, and which differences are more than noise, as ``comparisons.csv``.
 
     Args:
-        rows: label and folder of each arm, with ``fold<k>/seed<s>/slices.csv`` in it.
+        rows: label and folder of each arm, with ``fold<k>/seed<s>/slices.csv`` in it; real data alone come first.
+        controls: likewise of those that the others are to be read against.
         folds: number of folds.
         seeds: of the segmentations.
+        new_patients: whether there is a ``new_patients.csv`` beside each ``slices.csv``.
         out: the CSV file.
     """
-    runs = [f"fold{fold}/seed{seed}/slices.csv" for fold in range(folds) for seed in seeds]
-    write_table2([(label, [arm / run for run in runs]) for label, arm in rows], out)
+    runs = [f"fold{fold}/seed{seed}" for fold in range(folds) for seed in seeds]
+    labelled = [*rows, *controls]
+
+    def files(name: str) -> list[tuple[str, list[Path]]]:
+        return [(label, [arm / run / name for run in runs]) for label, arm in labelled]
+
+    new = dict(files("new_patients.csv")) if new_patients else None
+    write_table2(files("slices.csv"), out, [label for label, _ in controls], new)

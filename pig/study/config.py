@@ -14,6 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
+from pig.study.arms import arm_errors, arms_of, studies_phantom
 from pig.study.schema import study_schema
 from pig.system.errors import UserError
 from pig.system.settings import SettingsError
@@ -154,7 +155,7 @@ def _text_hint(value: Any) -> str:
 def _misfits(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong between the parts of a configuration whose parts are all right."""
     generators: Mapping[str, Any] = config["generators"]
-    folds, table1, arms = config["folds"]["count"], config["table1"], config["table2"]["arms"]
+    folds, table1, table2 = config["folds"]["count"], config["table1"], config["table2"]
 
     def unknown(where: str, name: str) -> str:
         return f"{where} names '{name}', which is not among generators ({', '.join(generators)})."
@@ -179,17 +180,19 @@ def _misfits(config: Mapping[str, Any]) -> Iterator[str]:
 
     # What is drawn from it.
     asked = [(f"table1.generators[{i}]", name) for i, name in enumerate(table1["generators"])]
-    asked += [(f"table2.arms[{i}].generator", arm["generator"]) for i, arm in enumerate(arms)]
+    asked += [
+        (f"table2.{key}[{i}].generator", arm["generator"])
+        for key in ("arms", "controls")
+        for i, arm in enumerate(table2[key])
+        if "generator" in arm
+    ]
     for where, name in asked:
         if name not in generators:
             yield unknown(where, name)
         elif "sampling" not in generators[name]:
             yield f"{where} names '{name}', which is a part; to draw from it, give it a sampling section."
-    for i, arm in enumerate(arms):
-        if arm in arms[:i]:
-            yield f"table2.arms[{i}] is there twice: {arm['generator']} with {arm['count']}."
-    if not arms:
-        yield "table2.arms is empty; name at least one generator whose pairs the segmentation is to learn from."
+    for where, sentence in arm_errors(config):
+        yield f"{where} {sentence}"
     yield from _misfits_of_labels(config)
 
     # On what.
@@ -199,7 +202,7 @@ def _misfits(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"table1.folds names fold {fold}, but folds.count is {folds}: they are numbered 0 to {folds - 1}."
     dataset = config["dataset"]
     patients = sum(dataset["phantom"].get(key, 0) for key in ("patients", "normal_patients"))
-    if dataset["manifest"] is dataset["import"] is None and 0 < patients < folds:
+    if studies_phantom(dataset) and 0 < patients < folds:
         yield f"folds.count is {folds}, but dataset.phantom has {patients} patients; a fold needs at least one."
     for where, file in (
         ("dataset.manifest", dataset["manifest"]),
@@ -221,8 +224,8 @@ def _misfits_of_labels(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"{place} is blank; give the row of the table a name."
         if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in label):
             yield f"{place} has a line break or another control character: {json.dumps(label)}."
-    arms = [arm for arm in config["table2"]["arms"] if arm["generator"] in drawn]
-    rows = {f"+{drawn[arm['generator']]}_{arm['count']}" for arm in arms}
+    arms = [arm for arm in arms_of(config) if arm.generator is None or arm.generator in drawn]
+    rows = {arm.label(drawn) for arm in arms}
     for name, label in drawn.items():
         if label == data:
             yield f"generators.{name}.label is '{label}', which is the name of the data set; choose another one."

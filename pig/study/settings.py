@@ -7,6 +7,7 @@ from pig.data.phantom.settings import PhantomSettings
 from pig.data.settings import PreprocessSettings
 from pig.evaluation.settings import SegmentationSettings
 from pig.methods.settings import needs_errors
+from pig.study.arms import arms_of, studies_phantom
 from pig.study.definitions import class_attributes, derives, settings_class
 from pig.system.errors import UserError
 from pig.system.imports import find_class
@@ -19,7 +20,7 @@ def settings_errors(config: Config) -> Iterator[str]:
     """Yield a sentence for all that a job would refuse of a configuration whose structure is right."""
     dataset, segmentation = config["dataset"], config["segmentation"]
     errors: list[Error] = []
-    if dataset["manifest"] is dataset["import"] is None:
+    if studies_phantom(dataset):
         _read(PhantomSettings, dataset["phantom"], "dataset.phantom", errors)
     _read(PreprocessSettings, config["preprocessing"], "preprocessing", errors)
     own = {key: value for key, value in segmentation.items() if key != "seeds"}
@@ -48,7 +49,7 @@ def _class_errors(config: Config) -> Iterator[Error]:
             yield f"generators.{name}.class", str(error)
             continue
         alone = attributes.get("takes_masks") is False and attributes.get("makes_masks") is False
-        if alone and any(arm["generator"] == name for arm in config["table2"]["arms"]):
+        if alone and any(arm.generator == name for arm in arms_of(config)):
             yield (
                 "table2.arms",
                 f"names '{name}', which draws images without masks, so that no segmentation can learn from them; it "

@@ -72,7 +72,8 @@ def segmented(
     study: Path, tmp_path: Path, fold: int = 0, seed: int = 0, synthetic: Synthetic | None = None, **settings: Any
 ) -> None:
     training = TrainingSettings(batch_size=4, learning_rate=1e-3, steps=1)
-    given = {"training": training, "image_size": SIZE, "encoder": "resnet18", "encoder_depth": 3, **settings}
+    given = {"training": training, "image_size": SIZE, "encoder": "resnet18", "encoder_depth": 3}
+    given |= {"augmentation": "none", **settings}
     train_pairs, test_pairs = split(Store.open(study / "store"), read_folds(study / "folds.csv"), fold)
     if synthetic is not None:
         synthetic.provenance[0]["fold"] = fold

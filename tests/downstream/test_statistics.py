@@ -11,15 +11,16 @@ from scipy import stats
 
 from pig.evaluation import statistics
 from pig.evaluation.statistics import (
+    NEW,
     bootstrap_interval,
     compare,
+    crossed_mean,
     false_claim_risk,
     holm,
+    mean_of_folds,
     patient_scores,
     permutation_p,
     probability_of_best,
-    smallest_visible,
-    t_interval,
 )
 
 
@@ -80,15 +81,57 @@ def test_holm_keeps_the_order_and_lowers_nothing(p: list[float]) -> None:
 def test_the_interval_of_folds_is_students() -> None:
     means = np.array([0.01, 0.03, 0.02, 0.06, -0.01])
     theirs = stats.ttest_1samp(means, 0).confidence_interval(0.95)
-    assert t_interval(means)[:2] == pytest.approx((theirs.low, theirs.high))
-    assert all(map(math.isnan, t_interval(means[:1])[:2]))
-    assert math.isnan(smallest_visible(means[:1]))
+    assert mean_of_folds(means).interval()[:2] == pytest.approx((theirs.low, theirs.high))
+    assert all(map(math.isnan, mean_of_folds(means[:1]).interval()[:2]))
+    assert math.isnan(mean_of_folds(means[:1]).smallest_visible())
+
+
+def test_the_p_of_folds_is_students() -> None:
+    means = np.array([0.01, 0.03, 0.02, 0.06, -0.01])
+    assert mean_of_folds(means).p() == pytest.approx(stats.ttest_1samp(means, 0).pvalue)
+    assert mean_of_folds(np.zeros(3)).p() == 1
+    assert mean_of_folds(np.full(3, 0.25)).p() == 0
+
+
+def test_networks_and_patients_crossed_by_hand() -> None:
+    """Rows are networks. Means of rows 2, 4, of columns 1, 3, 5; nothing is left but in the last column.
+
+    MS_R = 3 * 2 = 6, MS_C = 2 * 4 = 8, and what is left: -0, 0 by rows and columns, so that MS_RC = 0.
+    """
+    found = crossed_mean(np.array([[0.0, 2.0, 4.0], [2.0, 4.0, 6.0]]))
+    assert found.value == 3
+    assert found.error == pytest.approx(math.sqrt((6 + 8) / 6))
+    assert found.degrees == pytest.approx((1 + 8 / 6) ** 2)
+
+
+def test_what_is_left_of_networks_and_patients_is_taken_from_the_patients() -> None:
+    """[[1, -1], [-1, 1]]: all means are 0, MS_R = MS_C = 0, MS_RC = 4; the patients' part is not negative."""
+    assert crossed_mean(np.array([[1.0, -1.0], [-1.0, 1.0]])) == (0, 0, 1)
+    found = crossed_mean(np.array([[3.0, -1.0], [-1.0, 1.0]]))  # rows 1, 0; columns 1, 0; mean 0.5
+    assert found.error == pytest.approx(math.sqrt(1 / 4))  # MS_R = 1, MS_C = 1, MS_RC = 9
+    assert found.degrees == 1
+
+
+@pytest.mark.parametrize(("of_networks", "of_patients"), [(0.02, 0.1), (0.005, 0.2), (0.0, 0.1)])
+def test_the_crossed_interval_covers_the_truth(of_networks: float, of_patients: float) -> None:
+    """95 % are claimed, over new networks and new patients; where networks do not differ it may cover more."""
+    rng, covered = np.random.default_rng(7), 0
+    for _ in range(1500):
+        differences = (
+            0.03
+            + of_networks * rng.standard_normal((5, 1))
+            + of_patients * rng.standard_normal((1, 60))
+            + 0.1 * rng.standard_normal((5, 60))
+        )
+        low, high, _ = crossed_mean(differences).interval()
+        covered += low <= 0.03 <= high
+    assert 0.93 < covered / 1500 < 0.985
 
 
 def test_what_the_folds_can_see_is_seen_in_four_studies_of_five() -> None:
     rng = np.random.default_rng(0)
     means = rng.normal(0, 0.02, 20)
-    delta = smallest_visible(means) / (means.std(ddof=1) / 0.02)  # at the true deviation
+    delta = mean_of_folds(means).smallest_visible() / (means.std(ddof=1) / 0.02)  # at the true deviation
     seen = [stats.ttest_1samp(rng.normal(delta, 0.02, 20), 0).pvalue < 0.05 for _ in range(2000)]
     assert np.mean(seen) == pytest.approx(0.8, abs=0.03)
 
@@ -174,3 +217,27 @@ def test_each_arm_is_held_against_real_data_and_the_best_other_arm() -> None:
     assert dice.p_holm[:3].tolist() == pytest.approx(holm(dice.p[:3].tolist()))
     assert compare(arms).equals(found)  # the same each time
     assert compare({label: arms[label] for label in ("real", "+a")})["against"].unique().tolist() == ["real"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_new_patients_are_tested_by_every_fold() -> None:
+    rng = np.random.default_rng(8)
+    base = rng.uniform(0.3, 0.6, 30)
+
+    def tested(gain: float) -> pd.DataFrame:
+        return arm({(k, f"p{i}"): [base[i] + gain + 0.01 * (k - 1)] for k in range(3) for i in range(30)})
+
+    arms = {"real": tested(0.0), "+a": tested(0.1), "control: +new": tested(0.2), "control: wrong": tested(-0.1)}
+    found = compare(arms, ["control: +new", "control: wrong"], NEW)
+    dice = found[found.metric == "dice"]
+    assert list(zip(dice.arm, dice.against, strict=True)) == [
+        ("+a", "real"), ("control: +new", "real"), ("control: wrong", "real"),
+        ("+a", "control: +new"), ("+a", "control: wrong"),
+    ]  # fmt: skip
+    assert set(dice.tested) == {"new patients"}
+    assert set(dice.patients) == {30}
+    assert set(dice.folds) == {3}
+    assert dice.difference.tolist() == pytest.approx([0.1, 0.2, -0.1, -0.1, 0.2], abs=0.01)
+    assert (dice.high_folds - dice.low_folds < 0.02).all()
+    assert (dice.p < 1e-3).all()
+    assert dice.set_index("arm").best.loc["control: +new"] == 1

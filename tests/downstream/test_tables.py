@@ -120,12 +120,13 @@ def test_table2_is_written_in_three_forms_with_the_scores(arm: list[Path], tmp_p
     ]
     assert markdown[3].startswith("| +PIG_1024 |") and len({len(line) for line in markdown[:4]}) == 1
     assert markdown[4] == ""
-    assert markdown[5].startswith(
-        "- The smallest difference in Dice to Phantom that 2 folds can show (80 % power, 5 %) is 0.0"
+    assert markdown[5].startswith("- What follows is of the 3 patients of the folds and of Dice a patient")
+    assert markdown[6].startswith(
+        "- The smallest difference in Dice to Phantom that this design can show (80 % power, 5 %) is 0.0"
     )
-    assert markdown[6:] == [
-        "- +PIG_1024: +0.0 points of Dice a patient; 95 % interval +0.0 to +0.0 over folds, +0.0 to +0.0 given the "
-        "trained networks: not shown to differ from Phantom."
+    assert markdown[7:] == [
+        "- +PIG_1024: +0.0; +0.0 to +0.0 over 2 folds, +0.0 to +0.0 given the trained networks: not shown to differ "
+        "from Phantom."
     ]
     latex = out.with_suffix(".tex").read_text()
     assert r"+PIG\_1024 & 66.96" in latex and r"Dice (\%)" in latex and latex.count(r"\\") == 3
@@ -278,29 +279,71 @@ def test_fid_files_that_are_damaged_or_incomplete_are_named(tmp_path: Path) -> N
         read_arms({})
 
 
-def test_the_reading_rests_on_the_interval_over_folds() -> None:
-    def row(arm: str, difference: float, low_folds: float, high_folds: float) -> dict[str, object]:
-        return {
-            "metric": "dice", "arm": arm, "against": "Real", "folds": 5, "difference": difference, "low": 0.01,
-            "high": 0.09, "low_folds": low_folds, "high_folds": high_folds, "smallest_visible": abs(difference) / 2,
-        }  # fmt: skip
+def compared(arm: str, difference: float, low_folds: float, high_folds: float, **more: object) -> dict[str, object]:
+    return {
+        "tested": "folds", "metric": "dice", "arm": arm, "against": "Real", "folds": 5, "patients": 80,
+        "difference": difference, "low": 0.01, "high": 0.09, "low_folds": low_folds, "high_folds": high_folds,
+        "smallest_visible": abs(difference) / 2,
+    } | more  # fmt: skip
 
-    rows = [row("+a", 0.06, 0.02, 0.1), row("+b", 0.05, -0.01, 0.11), row("+c", -0.04, -0.07, -0.01)]
-    other = {**row("+a", 0.5, 0.4, 0.6), "against": "+b"}
-    head, *sentences = reading(pd.DataFrame([*rows, other, {**other, "metric": "iou"}]))
-    assert head == (
-        "The smallest difference in Dice to Real that 5 folds can show (80 % power, 5 %) is 2.0 to 3.0 points."
-    )
-    assert sentences == [
-        "+a: +6.0 points of Dice a patient; 95 % interval +2.0 to +10.0 over folds, +1.0 to +9.0 given the trained "
-        "networks: shown to be better than Real.",
-        "+b: +5.0 points of Dice a patient; 95 % interval -1.0 to +11.0 over folds, +1.0 to +9.0 given the trained "
-        "networks: not shown to differ from Real.",
-        "+c: -4.0 points of Dice a patient; 95 % interval -7.0 to -1.0 over folds, +1.0 to +9.0 given the trained "
-        "networks: shown to be worse than Real.",
+
+def test_the_reading_rests_on_the_interval_over_folds() -> None:
+    rows = [compared("+a", 0.06, 0.02, 0.1), compared("+b", 0.05, -0.01, 0.11), compared("+c", -0.04, -0.07, -0.01)]
+    other = compared("+a", 0.5, 0.4, 0.6, against="+b")
+    assert list(reading(pd.DataFrame([*rows, other, {**other, "metric": "iou"}]))) == [
+        "What follows is of the 80 patients of the folds and of Dice a patient, in points of percent; intervals are of "
+        "95 %.",
+        "The smallest difference in Dice to Real that this design can show (80 % power, 5 %) is 2.0 to 3.0 points.",
+        "+a: +6.0; +2.0 to +10.0 over 5 folds, +1.0 to +9.0 given the trained networks: shown to be better than Real.",
+        "+b: +5.0; -1.0 to +11.0 over 5 folds, +1.0 to +9.0 given the trained networks: not shown to differ from Real.",
+        "+c: -4.0; -7.0 to -1.0 over 5 folds, +1.0 to +9.0 given the trained networks: shown to be worse than Real.",
     ]
     one_fold = pd.DataFrame([{**rows[0], "folds": 1}])
     assert list(reading(one_fold)) == [
         "With one fold nothing can be said of how far these differences would hold with other patients."
     ]
     assert list(reading(pd.DataFrame(columns=list(rows[0])))) == []
+
+
+def test_the_reading_is_of_new_patients_where_there_are_any_and_of_controls_first() -> None:
+    new = {"tested": "new patients", "patients": 160}
+    rows = [
+        compared("+a", 0.02, 0.01, 0.03, **new),
+        compared("control: new", 0.05, 0.04, 0.06, **new),
+        compared("control: wrong", -0.04, -0.07, -0.01, **new),
+        compared("+a", -0.03, -0.04, -0.02, against="control: new", **new),
+        compared("+a", 0.06, 0.05, 0.07, against="control: wrong", **new),
+        compared("+a", 0.06, 0.05, 0.07, against="control: rotated", **new),
+        compared("+a", -0.5, -0.6, -0.4),
+    ]
+    who, _, *sentences = reading(pd.DataFrame(rows), ["control: new", "control: wrong", "control: rotated"])
+    assert who.startswith("What follows is of 160 new patients, who are in no fold, and of Dice")
+    assert [sentence.partition(": +")[0].partition(": -")[0] for sentence in sentences] == [
+        "control: new", "control: wrong", "+a",
+    ]  # fmt: skip
+    assert sentences[2] == (
+        "+a: +2.0; +1.0 to +3.0 over 5 folds, +1.0 to +9.0 given the trained networks: shown to be better than Real. "
+        "Of the controls: shown to be worse than new; shown to be better than wrong and rotated."
+    )
+
+
+def test_table2_with_controls_and_new_patients(arm: list[Path], tmp_path: Path) -> None:
+    """New patients' Dice: 2 * 2 / (2 * 2 + 1 + 1) = 2/3 and 0 in each fold, whoever else is tested."""
+    rows: list[Row] = [("x", 0, 2, 1, 1, 12), ("y", 1, 0, 4, 4, 8)]
+    new = [slices(tmp_path / f"new{k}{s}.csv", k, s, rows) for k, s in ((0, 0), (0, 1), (1, 0), (1, 1))]
+    labels = ["Phantom", "+PIG_8", "control: +real pairs of 3 new patients"]
+    out = tmp_path / "table2.csv"
+    write_table2([(label, arm) for label in labels], out, labels[2:], dict.fromkeys(labels, new))
+    table = pd.read_csv(out)
+    assert table.Dataset.tolist() == labels
+    assert table.columns[-1] == "Dice of new patients (%)"
+    assert table.iloc[:, -1].tolist() == [33.33] * 3
+    comparisons = pd.read_csv(out.with_name("comparisons.csv"))
+    dice = comparisons[comparisons.metric == "dice"]
+    assert list(zip(dice.tested, dice.arm, dice.against, strict=True)) == [
+        (tested, label, against)
+        for tested in ("new patients", "folds")
+        for label, against in ((labels[1], labels[0]), (labels[2], labels[0]), (labels[1], labels[2]))
+    ]
+    scored = pd.read_csv(out.with_name("scores.csv"))
+    assert scored.groupby("tested").size().to_dict() == {"folds": 144, "new patients": 144}

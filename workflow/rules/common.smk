@@ -5,7 +5,9 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from pig.data.phantom.settings import PhantomSettings
 from pig.study import memory
+from pig.study.arms import REAL, Arm, arms_of
 from pig.study.config import check_config
 from pig.study.listed import state_of_folder, state_of_manifest
 from pig.study.plan import write_plan
@@ -30,15 +32,16 @@ GENERATORS = config["generators"]
 FOLDS = range(config["folds"]["count"])
 SEEDS = config["segmentation"]["seeds"]
 TABLE1 = config["table1"]
-REAL = "real"  # the arm without synthetic pairs: the first row of table 2
-ARMS = {f"{arm['generator']}_{arm['count']}": arm for arm in config["table2"]["arms"]}
-SAMPLED = [*dict.fromkeys(TABLE1["generators"] + [arm["generator"] for arm in ARMS.values()])]
+ARMS = {REAL: Arm()} | {arm.name: arm for arm in arms_of(config)}
+SAMPLED = [*dict.fromkeys(TABLE1["generators"] + [arm.generator for arm in ARMS.values() if arm.generator])]
 FIGURE_FOLD = TABLE1["folds"][0]
 
 
 wildcard_constraints:
     generator="|".join(GENERATORS),
-    arm="|".join([REAL, *ARMS]),
+    arm="|".join(ARMS),
+    population="phantom|oracle|test",
+    stored="store|oracle_store|test_store",
     fold="|".join(map(str, FOLDS)),
     seed="|".join(map(str, SEEDS)),
     shard=r"\d+",
@@ -48,9 +51,21 @@ def as_json(settings):
     return json.dumps(settings, sort_keys=True)
 
 
-def phantom_work():
+def phantom_settings(wildcards):
+    """Those of the study's patients, or of the new ones, who have the numbers after them.
+
+    Who is tested on has one slice a view: for the same time there are more patients.
+    """
+    settings, new = config["dataset"]["phantom"], config["dataset"]["new_patients"]
+    after = settings.get("patients", PhantomSettings.patients) + 1
+    of_oracle = {"first": after, "patients": new["oracle"], "normal_patients": 0}
+    of_test = {"first": after + new["oracle"], "patients": new["test"], "normal_patients": 0, "slices_per_view": 1}
+    return as_json(settings | {"phantom": {}, "oracle": of_oracle, "test": of_test}[wildcards.population])
+
+
+def phantom_work(wildcards):
     """Where the phantom grows: a killed run goes on there, unless its settings or its code have changed."""
-    state = as_json(config["dataset"]["phantom"]) + source_hash("pig.data.phantom")
+    state = phantom_settings(wildcards) + source_hash("pig.data.phantom")
     return f"results/work/phantom/{hashlib.sha256(state.encode()).hexdigest()[:16]}"
 
 
@@ -167,20 +182,39 @@ def last(wildcards):
 
 
 def segmentation_settings(wildcards):
-    """Those of an arm; the real one does not depend on how real and synthetic pairs are mixed."""
-    unused = {"seeds", "real_share"} if wildcards.arm == REAL else {"seeds"}
-    return as_json({key: value for key, value in config["segmentation"].items() if key not in unused})
+    """Those of an arm; real pairs alone do not depend on how real and other pairs are mixed."""
+    arm = ARMS[wildcards.arm]
+    unused = {"seeds"} if arm.generator or arm.oracle else {"seeds", "real_share"}
+    own = {"augmentation": arm.augmentation} if arm.augmentation else {}
+    return as_json({key: value for key, value in config["segmentation"].items() if key not in unused} | own)
 
 
 def shards_of_arm(wildcards):
-    if wildcards.arm == REAL:
-        return []
     arm = ARMS[wildcards.arm]
-    return shards(arm["generator"], wildcards.fold, arm["count"])
+    return shards(arm.generator, wildcards.fold, arm.count) if arm.generator else []
 
 
-def segmentations(arm, folds=FOLDS):
-    return [f"results/segmentation/{arm}/fold{k}/seed{s}/slices.csv" for k in folds for s in SEEDS]
+def new_population(wildcards):
+    """The folder of the phantom's new patients that a store of them is made from."""
+    return f"results/data/{wildcards.stored.removesuffix('_store')}"
+
+
+def new_patients(population):
+    """The store of the new patients of a population, if the phantom is studied and there are to be some."""
+    return (
+        [f"results/data/{population}_store"] if not OWN_DATA and config["dataset"]["new_patients"][population] else []
+    )
+
+
+def added_by(arm, synthetic, oracle):
+    """The words that tell an arm's segmentation what to add to the real pairs."""
+    words = ["--synthetic", *synthetic, "--count", arm.count] if arm.generator else []
+    words += ["--oracle", oracle] if arm.oracle else []
+    return words + ["--shuffle-masks"] * arm.shuffle_masks
+
+
+def segmentations(arm, folds=FOLDS, file="slices.csv"):
+    return [f"results/segmentation/{arm}/fold{k}/seed{s}/{file}" for k in folds for s in SEEDS]
 
 
 def feature_weights(wildcards):
@@ -197,7 +231,8 @@ def distances(names=TABLE1["generators"], folds=TABLE1["folds"]):
 
 # The labels of rows are parameters of their own, because Snakemake does not see a change in one that takes the inputs.
 LABELS_OF_TABLE1 = [label(name) for name in TABLE1["generators"] for _ in TABLE1["folds"]]
-LABELS_OF_TABLE2 = [data_label(), *(f"+{label(arm['generator'])}_{arm['count']}" for arm in ARMS.values())]
+LABELS = {name: label(name) for name in GENERATORS}
+LABELS_OF_TABLE2 = [data_label(), *(arm.label(LABELS) for arm in arms_of(config))]
 
 
 def rows_of_table1(files):
@@ -208,12 +243,14 @@ def rows_of_table1(files):
 def rows_of_table2(files):
     """The words that name the rows and the folders of their arms; ``files`` are all :func:`segmentations`, by arm."""
     first_of_arm = files[:: len(FOLDS) * len(SEEDS)]
-    return options("--row", [f"{name}={Path(file).parents[2]}" for name, file in zip(LABELS_OF_TABLE2, first_of_arm)])
+    rows = [f"{name}={Path(file).parents[2]}" for name, file in zip(LABELS_OF_TABLE2, first_of_arm)]
+    first_control = 1 + len(config["table2"]["arms"])
+    return options("--row", rows[:first_control]) + options("--control", rows[first_control:])
 
 
 def fold_results(fold):
     """All that a fold adds to the tables."""
-    of_table2 = [file for arm in [REAL, *ARMS] for file in segmentations(arm, [fold])]
+    of_table2 = [file for arm in ARMS for file in segmentations(arm, [fold])]
     return of_table2 + distances(folds=[fold] if fold in TABLE1["folds"] else [])
 
 

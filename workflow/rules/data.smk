@@ -8,13 +8,14 @@ localrules:
     verdict,
 
 
+# The study's patients, and new ones: no generator learns from those, and no fold holds them.
 rule phantom:
     output:
-        directory("results/data/phantom"),
+        directory("results/data/{population}"),
     log:
-        "results/logs/phantom.log",
+        "results/logs/{population}.log",
     benchmark:
-        "results/benchmarks/phantom.tsv"
+        "results/benchmarks/{population}.tsv"
     conda:
         "../../environment.yml"
     threads: 8
@@ -22,9 +23,9 @@ rule phantom:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        settings=as_json(config["dataset"]["phantom"]),
-        work=phantom_work(),
-        events="results/events/phantom",
+        settings=phantom_settings,
+        work=phantom_work,
+        events="results/events/{population}",
     shell:
         "(pig phantom --settings {params.settings:q} --out {params.work:q} --threads {threads}"
         " --events {params.events:q} && mv {params.work:q} {output:q}) &> {log:q}"
@@ -32,6 +33,7 @@ rule phantom:
 
 DATA = data_of_study()
 FILES = state_of_data()
+STORE = "results/data/store"
 
 
 # Data in another layout.
@@ -120,13 +122,13 @@ rule verdict:
 
 rule preprocess:
     input:
-        data=DATA,
+        data=lambda wildcards: DATA if wildcards.stored == "store" else new_population(wildcards),
     output:
-        directory("results/data/store"),
+        directory("results/data/{stored}"),
     log:
-        "results/logs/preprocess.log",
+        "results/logs/preprocess/{stored}.log",
     benchmark:
-        "results/benchmarks/preprocess.tsv"
+        "results/benchmarks/preprocess/{stored}.tsv"
     conda:
         "../../environment.yml"
     threads: 8
@@ -136,11 +138,13 @@ rule preprocess:
         ),
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        manifest=lambda wildcards, input: manifest_of(input.data),
+        manifest=lambda wildcards, input: (
+            manifest_of(input.data) if wildcards.stored == "store" else f"{input.data}/manifest.csv"
+        ),
         settings=as_json(config["preprocessing"]),
-        files=FILES,
+        files=lambda wildcards: FILES if wildcards.stored == "store" else "",
         code=source_hash("pig.data.preprocess"),
-        events="results/events/preprocess",
+        events="results/events/preprocess/{stored}",
     shell:
         "pig preprocess --manifest={params.manifest:q} --settings {params.settings:q} --out {output:q}"
         " --threads {threads}"
@@ -149,7 +153,7 @@ rule preprocess:
 
 rule folds:
     input:
-        store=rules.preprocess.output,
+        store=STORE,
         # The phantom needs no check. The check stands here, because whatever repeats it also deals the folds again.
         checked=rules.verdict.output if OWN_DATA else [],
     output:

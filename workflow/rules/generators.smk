@@ -4,7 +4,7 @@
 
 rule fit:
     input:
-        store=rules.preprocess.output,
+        store=STORE,
         folds=rules.folds.output.table,
         parts=lambda wildcards: list(parts(wildcards.generator, wildcards.fold).values()),
     output:

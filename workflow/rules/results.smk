@@ -8,7 +8,7 @@ localrules:
 
 rule fid:
     input:
-        store=rules.preprocess.output,
+        store=STORE,
         folds=rules.folds.output.table,
         synthetic=lambda wildcards: shards(wildcards.generator, wildcards.fold, TABLE1["count"]),
         weights=feature_weights,
@@ -71,7 +71,8 @@ rule table1:
 
 rule table2:
     input:
-        [segmentations(arm) for arm in [REAL, *ARMS]],
+        slices=[segmentations(arm) for arm in ARMS],
+        tested=[segmentations(arm, file="new_patients.csv") for arm in ARMS] if new_patients("test") else [],
     output:
         csv="results/table2.csv",
         md="results/table2.md",
@@ -90,18 +91,19 @@ rule table2:
         runtime=10,
     params:
         labels=lambda wildcards: LABELS_OF_TABLE2,
-        rows=lambda wildcards, input: rows_of_table2(input),
+        rows=lambda wildcards, input: rows_of_table2(input.slices),
+        tested=["--new-patients"] * bool(new_patients("test")),
         folds=len(FOLDS),
         seeds=SEEDS,
         code=source_hash("pig.steps.table2"),
     shell:
-        "pig table2 {params.rows:q} --folds {params.folds} --seeds {params.seeds} --out {output.csv:q}"
+        "pig table2 {params.rows:q} --folds {params.folds} --seeds {params.seeds} {params.tested:q} --out {output.csv:q}"
         " --threads {threads} &> {log:q}"
 
 
 rule gallery:
     input:
-        store=rules.preprocess.output,
+        store=STORE,
         folds=rules.folds.output.table,
         synthetic=lambda wildcards: shards(wildcards.generator, FIGURE_FOLD, 1),
     output:

@@ -4,7 +4,7 @@
 rule synthesise:
     input:
         model=lambda wildcards: model(wildcards.generator, wildcards.fold),
-        store=rules.preprocess.output,
+        store=STORE,
         folds=rules.folds.output.table,
     output:
         "results/synthetic/{generator}/fold{fold}/shard{shard}.npz",

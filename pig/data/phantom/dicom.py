@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pig.data.phantom.patient import Patient, make_patient
-from pig.data.phantom.population import open_folder, patient_names, patient_seed, run
+from pig.data.phantom.patient import Patient
+from pig.data.phantom.population import grow, open_folder, patient_names, run
 from pig.data.phantom.settings import SLICE_MM, PhantomSettings
 from pig.data.phantom.view import View
 from pig.system.errors import UserError
@@ -65,11 +65,10 @@ def write_dicom(out: Path, settings: PhantomSettings, jobs: int = 1) -> None:
 
 def write_patient_dicom(out: Path, settings: PhantomSettings, name: str) -> None:
     """Write one patient's volumes, and then the rows of her in the tables to ``out``/patients."""
-    seed = patient_seed(settings, name)
-    patient = make_patient(seed=seed, settings=settings, masses=0 if name[0] == "N" else None, all_slices=True)
-    number = int(name[1:]) + (settings.patients if name[0] == "N" else 0)
+    patient = grow(settings, name, all_slices=True)
+    number = int(name[1:]) + (settings.first - 1 + settings.patients if name[0] == "N" else 0)
     ids = {"PatientID": f"DBT-P{number:05d}", "StudyUID": f"DBT-S{number:05d}"}
-    rng = np.random.default_rng([seed, 99])
+    rng = np.random.default_rng([patient.seed, 99])
     malignant = [bool(rng.random() < MALIGNANT[mass.margin]) for mass in patient.masses]
     tables: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
     for series, view in enumerate(patient.views):

@@ -25,6 +25,10 @@ from pig.system.errors import UserError
 _ANATOMY, _VIEW, _MASS, _PLACE, _NOISE = range(5)
 
 
+class NoRoom(UserError):
+    """A breast is too thin for the smallest mass that is asked for."""
+
+
 @dataclass(frozen=True)
 class Patient:
     """A patient with the truth about her: ``seed`` makes her again."""
@@ -65,7 +69,8 @@ def make_patient(
             as ``settings.slices_per_view``, 12 where that is null).
 
     Raises:
-        UserError: a value is none of the known ones, or the breast has no room for the mass.
+        UserError: a value is none of the known ones.
+        NoRoom: the breast has no room for the mass.
     """
     settings = settings or PhantomSettings()
     _check(seed, density, masses, shape, margin, diameter_mm, k)
@@ -167,7 +172,7 @@ def _draw_mass(
             centres.append(centre)
         else:
             return mass, centres
-    raise UserError(
+    raise NoRoom(
         f"The breast of the patient with seed {seed} ({thinnest:.0f} mm thick) has no room for a mass of "
         f"{settings.diameter_mm:g} mm (at least {settings.diameter_min_mm:g}); ask for a smaller diameter."
     )

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from pig.data.phantom.patient import make_patient
+from pig.data.phantom.patient import NoRoom, Patient, make_patient
 from pig.data.phantom.settings import PhantomSettings
 from pig.system.errors import UserError
 from pig.system.files import atomic_path, locked, read_json, write_json
 from pig.system.processes import process_pool
 from pig.system.progress import track
 
+ATTEMPTS = 10
 VERSION = 1  # raised with every change of the pictures, so that no folder mixes two of them
 
 COLUMNS = (
@@ -27,16 +28,31 @@ COLUMNS = (
 
 
 def patient_names(settings: PhantomSettings) -> list[str]:
-    """P0001, P0002, ... with masses, then N0001, ... without."""
-    return [f"P{i:04d}" for i in range(1, settings.patients + 1)] + [
+    """P0001, P0002, ... with masses (from ``settings.first`` on), then N0001, ... without."""
+    return [f"P{i:04d}" for i in range(settings.first, settings.first + settings.patients)] + [
         f"N{i:04d}" for i in range(1, settings.normal_patients + 1)
     ]
 
 
-def patient_seed(settings: PhantomSettings, name: str) -> int:
-    """Seed of one patient (32 bits): it depends on the population's seed and her name alone."""
-    entropy = [settings.seed, "PN".index(name[0]), int(name[1:])]
+def patient_seed(settings: PhantomSettings, name: str, attempt: int = 0) -> int:
+    """Seed of one patient (32 bits): it depends on the population's seed, her name and the attempt alone."""
+    entropy = [settings.seed, "PN".index(name[0]), int(name[1:]), *[attempt] * (attempt > 0)]
     return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
+
+def grow(settings: PhantomSettings, name: str, all_slices: bool = False) -> Patient:
+    """Make the patient of a name: the first one drawn whose breast has room for her masses.
+
+    Raises:
+        UserError: none of ten has; the masses that are asked for are too large.
+    """
+    for attempt in range(ATTEMPTS):
+        seed, masses = patient_seed(settings, name, attempt), 0 if name[0] == "N" else None
+        try:
+            return make_patient(seed=seed, settings=settings, masses=masses, all_slices=all_slices)
+        except NoRoom as error:
+            refused = error
+    raise refused
 
 
 def write_population(out: Path, settings: PhantomSettings, jobs: int = 1) -> None:
@@ -92,8 +108,7 @@ def write_patient(out: Path, settings: PhantomSettings, name: str) -> None:
     """Write one patient's slices and masks, and then the rows of her in the manifest to ``out``/patients."""
     from PIL import Image
 
-    seed = patient_seed(settings, name)
-    patient = make_patient(seed=seed, settings=settings, masses=0 if name[0] == "N" else None)
+    patient = grow(settings, name)
     rows: list[dict[str, Any]] = []
     for view in patient.views:
         volume_id = f"{name}_{patient.laterality}{view.view}"
@@ -117,7 +132,7 @@ def write_patient(out: Path, settings: PhantomSettings, name: str) -> None:
                     "diameter_mm": round(mass.diameter_mm, 2) if mass else "",
                     "k": round(mass.k, 4) if mass else "",
                     "spacing_mm": settings.spacing_mm,
-                    "seed": seed,
+                    "seed": patient.seed,
                     "slices": view.planes,
                     "masses": len(patient.masses),
                     "thickness_mm": round(view.envelope.thickness_mm, 1),
@@ -158,5 +173,5 @@ def _record(out: Path, name: str) -> Path:
 
 def _fingerprint(settings: PhantomSettings) -> str:
     """Of all that the pictures depend on; not of how many patients there are, so that more can be added."""
-    depends = {k: v for k, v in asdict(settings).items() if k not in ("patients", "normal_patients")}
+    depends = {k: v for k, v in asdict(settings).items() if k not in ("patients", "first", "normal_patients")}
     return hashlib.sha256(json.dumps([VERSION, depends], sort_keys=True).encode()).hexdigest()

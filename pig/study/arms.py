@@ -1,0 +1,91 @@
+"""The arms of table 2: what each adds to the real pairs, what its row and its folder are called.
+
+An arm says which pairs it trains on; a generator is one kind of source of them. The arms of ``table2.arms`` are the
+paper's. Controls say what the others are to be read against: those of ``table2.controls`` and, where the phantom is
+studied, the real pairs of its new patients.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pig.evaluation.settings import Augmentation, SegmentationSettings
+from pig.system.settings import Error
+
+REAL = "real"  # the arm without any other pairs: the first row of table 2
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of table 2.
+
+    Attributes:
+        generator: whose pairs are added; None: no generator's.
+        count: how many of them.
+        oracle: how many new patients there are, all of whose real pairs are added.
+        shuffle_masks: whether each pair that is added gets the mask of another.
+        augmentation: of all its pairs, in place of ``segmentation.augmentation``; None: that one.
+        control: whether it is a control, and not one of the paper's rows.
+    """
+
+    generator: str | None = None
+    count: int = 0
+    oracle: int = 0
+    shuffle_masks: bool = False
+    augmentation: Augmentation | None = None
+    control: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        added = f"{self.generator}_{self.count}" if self.generator else f"oracle_{self.oracle}"
+        source = added if self.generator or self.oracle else REAL
+        return "_".join([source, *["shuffled"] * self.shuffle_masks, *filter(None, [self.augmentation])])
+
+    def label(self, of_generators: Mapping[str, str]) -> str:
+        """The name of its row."""
+        parts = [f"+{of_generators[self.generator]}_{self.count}"] if self.generator else []
+        parts += [f"+real pairs of {self.oracle} new patients"] if self.oracle else []
+        parts += ["masks shuffled"] * self.shuffle_masks
+        parts += [f"{self.augmentation} augmentation"] if self.augmentation else []
+        return "control: " * self.control + ", ".join(parts)
+
+
+def studies_phantom(dataset: Mapping[str, Any]) -> bool:
+    """Return whether the patients of a study are the phantom's, of whom there can be new ones."""
+    return dataset["manifest"] is dataset["import"] is None
+
+
+def arms_of(config: Mapping[str, Any]) -> list[Arm]:
+    """Return the arms of a configuration that the schema allows, that of real data left out, the paper's first."""
+    table2, dataset = config["table2"], config["dataset"]
+    oracle = dataset["new_patients"]["oracle"] if studies_phantom(dataset) else 0
+    arms = [Arm(**arm) for arm in table2["arms"]]
+    return arms + [Arm(oracle=oracle, control=True)] * (oracle > 0) + [_control(arm) for arm in table2["controls"]]
+
+
+def _control(arm: Mapping[str, Any]) -> Arm:
+    return Arm(**arm, control=True)
+
+
+def arm_errors(config: Mapping[str, Any]) -> Iterator[Error]:
+    """Yield what is wrong with the arms of a configuration that the schema allows, each with its key."""
+    table2 = config["table2"]
+    augmentation = config["segmentation"].get("augmentation", SegmentationSettings.augmentation)
+    if not table2["arms"]:
+        yield "table2.arms", "is empty; name at least one generator whose pairs the segmentation is to learn from."
+    names: set[str] = set()
+    places = [(f"table2.arms[{i}]", Arm(**arm)) for i, arm in enumerate(table2["arms"])]
+    places += [(f"table2.controls[{i}]", _control(arm)) for i, arm in enumerate(table2["controls"])]
+    for place, arm in places:
+        if (arm.generator is None) != (arm.count == 0):
+            yield place, "has one of generator and count; give both, or none of them."
+        elif arm.shuffle_masks and arm.count < 2:
+            yield place, "shuffles masks of fewer than two pairs; give a generator, and a count of 2 or more."
+        elif arm.generator is arm.augmentation is None:
+            yield place, "changes nothing; give a generator and a count, or an augmentation."
+        elif arm.augmentation == augmentation:
+            yield f"{place}.augmentation", f"is '{augmentation}', which every arm has; choose another one."
+        elif arm.name in names:
+            yield place, f"is there twice: {arm.generator or arm.name} with {arm.count}."
+        names.add(arm.name)
