@@ -159,6 +159,20 @@ def split(store: Store, folds: pd.DataFrame, fold: int) -> tuple[PairDataset, Pa
     )
 
 
+def some_patients(pairs: PairDataset, share: float, seed: int) -> PairDataset:
+    """Return the pairs of a share of the patients, at least one if it is above 0; a larger share holds a smaller one.
+
+    Args:
+        pairs: of all of them.
+        share: in [0, 1]; the number of patients is rounded to the nearest.
+        seed: of the order in which patients are taken.
+    """
+    count = max(round(share * len(pairs.patients)), int(share > 0))
+    chosen = np.random.default_rng(seed).permutation(pairs.patients)[:count]
+    of_chosen = pairs.store.manifest["patient_id"].iloc[pairs.rows].isin(chosen).to_numpy()
+    return PairDataset(pairs.store, pairs.rows[of_chosen], pairs.image_size)
+
+
 def _some(names: set[str], most: int = 5) -> str:
     listed = ", ".join(sorted(names)[:most])
     return listed if len(names) <= most else f"{listed}, ..."

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from pig.data.folds import read_folds, split
+from pig.data.folds import read_folds, some_patients, split
 from pig.data.shards import Synthetic, read_shards
 from pig.data.store import PairDataset, Store
 from pig.evaluation.added import new_patients, with_wrong_masks
 from pig.evaluation.segmentation import run_arm
 from pig.evaluation.settings import SegmentationSettings
 from pig.system.errors import UserError
+from pig.system.seeds import seed_of
 from pig.system.settings import parse
 
 
@@ -27,6 +28,7 @@ def segment(
     oracle: Path | None,
     count: int | None,
     shuffle_masks: bool,
+    real: float,
     test: Path | None,
     work: Path,
     out: Path,
@@ -43,6 +45,7 @@ def segment(
         oracle: store of patients who are not among the study's, whose real pairs are added.
         count: how many pairs are added, the first ones; None: all.
         shuffle_masks: whether each added pair gets the mask of another.
+        real: share of the training patients whose real pairs are trained on, in [0, 1].
         test: store of patients who are not among the study's, to be tested on too; writes ``new_patients.csv``.
         work: folder of rolling checkpoints.
         out: the folder.
@@ -63,8 +66,10 @@ def segment(
         if added is None:
             raise UserError("--shuffle-masks is of the pairs that are added; give --synthetic or --oracle, too.")
         added = with_wrong_masks(added, seed, fold)
+    if not 0 <= real <= 1 or (real == 0 and added is None):
+        raise UserError(f"--real is {real:g}; give a share in [0, 1], and --synthetic or --oracle with 0.")
     run_arm(
-        train_pairs=train_pairs,
+        train_pairs=some_patients(train_pairs, real, seed_of(seed, fold, "real patients")) if real < 1 else train_pairs,
         synthetic=added,
         test_pairs=test_pairs,
         new_pairs=_all_pairs(Store.open(test)) if test else None,

@@ -25,6 +25,7 @@ class Arm:
         oracle: how many new patients there are, all of whose real pairs are added.
         shuffle_masks: whether each pair that is added gets the mask of another.
         augmentation: of all its pairs, in place of ``segmentation.augmentation``; None: that one.
+        real: share of the fold's training patients whose real pairs are trained on. The generator has learnt from all.
         control: whether it is a control, and not one of the paper's rows.
     """
 
@@ -33,6 +34,7 @@ class Arm:
     oracle: int = 0
     shuffle_masks: bool = False
     augmentation: Augmentation | None = None
+    real: float = 1.0
     control: bool = False
 
     @property
@@ -40,14 +42,18 @@ class Arm:
         """The name of its folder."""
         added = f"{self.generator}_{self.count}" if self.generator else f"oracle_{self.oracle}"
         source = added if self.generator or self.oracle else REAL
-        return "_".join([source, *["shuffled"] * self.shuffle_masks, *filter(None, [self.augmentation])])
+        share = [f"real{100 * self.real:g}"] if self.real < 1 else []
+        return "_".join([source, *["shuffled"] * self.shuffle_masks, *filter(None, [self.augmentation]), *share])
 
     def label(self, of_generators: Mapping[str, str]) -> str:
         """The name of its row."""
         parts = [f"+{of_generators[self.generator]}_{self.count}"] if self.generator else []
         parts += [f"+real pairs of {self.oracle} new patients"] if self.oracle else []
         parts += ["masks shuffled"] * self.shuffle_masks
-        parts += [f"{self.augmentation} augmentation"] if self.augmentation else []
+        strength = "no" if self.augmentation == "none" else self.augmentation
+        parts += [f"{strength} augmentation"] if strength else []
+        parts += [f"{100 * self.real:g} % of the real patients"] if 0 < self.real < 1 else []
+        parts += ["without real pairs"] if self.real == 0 else []
         return "control: " * self.control + ", ".join(parts)
 
 
@@ -82,8 +88,12 @@ def arm_errors(config: Mapping[str, Any]) -> Iterator[Error]:
             yield place, "has one of generator and count; give both, or none of them."
         elif arm.shuffle_masks and arm.count < 2:
             yield place, "shuffles masks of fewer than two pairs; give a generator, and a count of 2 or more."
-        elif arm.generator is arm.augmentation is None:
-            yield place, "changes nothing; give a generator and a count, or an augmentation."
+        elif arm.generator is arm.augmentation is None and arm.real == 1:
+            yield place, "changes nothing; give a generator and a count, an augmentation, or a share of real patients."
+        elif arm.real == 0 and arm.generator is None:
+            yield f"{place}.real", "is 0, so that there is nothing to train on; give a generator and a count, too."
+        elif arm.real < 1 and arm.generator and config["segmentation"].get("real_share") is not None:
+            yield f"{place}.real", "is below 1, which segmentation.real_share does not allow; set that one to null."
         elif arm.augmentation == augmentation:
             yield f"{place}.augmentation", f"is '{augmentation}', which every arm has; choose another one."
         elif arm.name in names:

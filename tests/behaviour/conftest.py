@@ -14,6 +14,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
     import baselines.autoencoder
     import baselines.controlnet
     import baselines.ddpm
+    import baselines.joint
     import baselines.ldm
     import baselines.segguided
     import pig.evaluation.segmentation
@@ -21,8 +22,8 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
 
     kept = Trainings()
     for module in (
-        baselines.autoencoder, baselines.controlnet, baselines.ddpm, baselines.ldm, baselines.segguided,
-        pig.methods.pig, pig.evaluation.segmentation,
+        baselines.autoencoder, baselines.controlnet, baselines.ddpm, baselines.joint, baselines.ldm,
+        baselines.segguided, pig.methods.pig, pig.evaluation.segmentation,
     ):  # fmt: skip
         monkeypatch.setattr(module, "train", kept)
     return kept

@@ -15,6 +15,7 @@ from baselines.autoencoder import Autoencoder
 from baselines.controlnet import ControlNet
 from baselines.ddim import DDIM
 from baselines.ddpm import DDPM
+from baselines.joint import Joint
 from baselines.ldm import LDM, UnconditionalLDM
 from baselines.segguided import SegGuidedDif
 from pig.diffusion.sampling import sample_images
@@ -90,6 +91,18 @@ def test_binarised_masks_are_shown_if_asked() -> None:
     denoiser.seen.clear()
     pig(Spy(lambda *_: ramp), denoiser).sample(INDICES)
     assert torch.equal(denoiser.seen[0][1], ramp)
+
+
+@pytest.mark.parametrize("level", [-0.5, 0.5])
+def test_joint_gives_the_first_channel_as_image_and_cuts_the_second_at_zero(level: float) -> None:
+    generator = Joint(MODEL, {"steps": 4, "clip": True})
+    generator.identity = IDENTITY
+    generator.network = Spy(lambda x_t, t: torch.cat([torch.full_like(x_t[:, :1], 0.25), x_t[:, 1:] * 0 + level], 1))
+    pairs = generator.sample(INDICES)
+    assert torch.allclose(pairs.images, torch.full_like(pairs.images, 0.25), atol=1e-5)
+    assert pairs.masks.dtype == torch.bool
+    assert bool((pairs.masks == (level > 0)).all())
+    assert torch.equal(generator.network.seen[0][0], noise("pair", (2, SIZE, SIZE))[0])
 
 
 # --- one diffusion -------------------------------------------------------------------------------------------------

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from discs import NETWORK
 from spies import NOISY, SIZE, Memory
 from torch import Tensor
 
+from baselines.joint import Joint
 from baselines.segguided import SegGuidedDif
 from pig.methods.base import Identity
 from pig.methods.pig import PIG
@@ -44,12 +46,13 @@ def is_nearest(image: Tensor, pairs: Discs, which: int) -> bool:
     return differences.index(min(differences)) == which and differences[which] < 0.2
 
 
-def test_pig_draws_the_pairs_it_has_learnt(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", [PIG, Joint])
+def test_a_paired_method_draws_the_pairs_it_has_learnt(method: type[PIG | Joint], tmp_path: Path) -> None:
     torch.manual_seed(0)
     pairs = Discs()
-    generator = PIG(MODEL, {"steps": 16, "clip": True})
+    generator = method(MODEL, {"steps": 16, "clip": True})
     generator.fit(pairs, TrainingRun(tmp_path, 0, 0))
-    generator.identity = Identity("pig", 0, 0)
+    generator.identity = Identity("paired", 0, 0)
     drawn = generator.sample(range(16))
     assert drawn.masks is not None
     found = set()

@@ -15,6 +15,7 @@ from torch import Tensor
 from baselines.autoencoder import Autoencoder
 from baselines.controlnet import ControlNet
 from baselines.ddpm import DDPM
+from baselines.joint import Joint
 from baselines.ldm import LDM, UnconditionalLDM
 from baselines.segguided import SegGuidedDif
 from pig.diffusion.schedule import NoiseSchedule
@@ -282,6 +283,21 @@ def test_controlnet_starts_from_its_base_and_sees_the_masks(
 def timesteps_of(loss: Callable[..., Tensor], spies: list[Spy], first: Tensor, masks: Tensor) -> list[Tensor]:
     loss(first, masks, rng(5))
     return [arguments[-1] for spy in spies for arguments in spy.seen]
+
+
+@pytest.mark.parametrize("prediction", ORACLES)
+def test_joint_learns_the_image_and_its_mask_as_two_channels(
+    trainings: Trainings, pairs: Memory, run: TrainingRun, prediction: str
+) -> None:
+    generator = Joint({**MODEL, "schedule": NOISY, "prediction": prediction}, {})
+    both = torch.cat([pairs.images, 2 * pairs.masks - 1], 1)
+    generator.network = Spy(ORACLES[prediction](both, generator.schedule))
+    generator.fit(pairs, run)
+    assert trainings.losses["network"](pairs.images, pairs.masks, rng()).item() < 1e-8
+    ((x_t, t),) = generator.network.seen
+    eps = noise_in(x_t, both, t, generator.schedule)  # of each channel its own
+    assert 0.9 < eps.std() < 1.1
+    assert abs((eps[:, 0] * eps[:, 1]).mean()) < 0.1
 
 
 @pytest.mark.parametrize("antithetic", [False, True])

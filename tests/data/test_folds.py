@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from study_files import write_store
 
 from pig.cli import main
-from pig.data.folds import make_folds, read_folds, split
+from pig.data.folds import make_folds, read_folds, some_patients, split
 from pig.data.store import Store, complete
 from pig.system.errors import UserError
 
@@ -155,3 +155,19 @@ def test_no_folds_without_a_lesion_are_written(tmp_path: Path, capsys: pytest.Ca
     assert main(["folds", *words, "--count", "2"]) == 2
     assert "The other fold has all lesions" in capsys.readouterr().err
     assert not (tmp_path / "folds.csv").exists()
+
+
+def test_larger_shares_of_patients_hold_smaller_ones(tmp_path):
+    from discs import make_study
+
+    folder = make_study(tmp_path / "study", 16)
+    train, _ = split(Store.open(folder / "store"), read_folds(folder / "folds.csv"), 0)
+    count, before = len(train.patients), set()
+    for share in (0, 0.01, 0.5, 0.75, 1):
+        some = some_patients(train, share, seed=3)
+        assert len(some.patients) == {0: 0, 0.01: 1, 1: count}.get(share, round(share * count))
+        assert before <= set(some.patients)
+        of_rows = train.store.manifest["patient_id"].iloc[train.rows]
+        assert some.rows.tolist() == train.rows[of_rows.isin(some.patients).to_numpy()].tolist()
+        before = set(some.patients)
+    assert some_patients(train, 0.5, seed=4).patients != some_patients(train, 0.5, seed=3).patients

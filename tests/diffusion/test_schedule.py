@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import pig
 from pig.diffusion.sampling import sample_images
-from pig.diffusion.schedule import NoiseSchedule
-from pig.diffusion.settings import SamplingSettings
+from pig.diffusion.schedule import NoiseSchedule, build_schedule
+from pig.diffusion.settings import SamplingSettings, ScheduleSettings
 
 
 def test_alpha_bar_is_the_product_of_the_paper():
@@ -23,6 +23,12 @@ def test_alpha_bar_is_the_product_of_the_paper():
 def test_scaled_linear_is_linear_in_the_root():
     beta = NoiseSchedule.scaled_linear(5, 0.01, 0.09).beta[1:]
     assert beta.sqrt().tolist() == pytest.approx([0.1, 0.15, 0.2, 0.25, 0.3])
+
+
+@pytest.mark.parametrize(("kind", "middle"), [("linear", 0.05), ("scaled_linear", 0.04)])
+def test_the_kind_of_a_schedule_is_the_one_asked_for(kind, middle):
+    schedule = build_schedule(ScheduleSettings(timesteps=3, beta_1=0.01, beta_T=0.09, kind=kind))
+    assert schedule.beta[1:].tolist() == pytest.approx([0.01, middle, 0.09])
 
 
 def test_moments_of_q_given_x0():

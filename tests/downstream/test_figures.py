@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from discs import discs
+from matplotlib.colors import to_rgba
 from matplotlib.contour import ContourSet
 from matplotlib.image import imread
 
@@ -65,6 +66,9 @@ def test_gallery_shows_real_pairs_above_generated_ones(
     np.testing.assert_array_equal(shown[8], synthetic.images[0])
     np.testing.assert_array_equal(shown[15], synthetic.images[-1])
     assert {axis.images[0].get_clim() for axis in figure.axes if axis.images} == {(0, 65535)}
+    drawn_lines = [artist for axis in figure.axes for artist in axis.collections if isinstance(artist, ContourSet)]
+    assert all(len(line.get_paths()[0].vertices) for line in drawn_lines)  # round a lesion, in one colour
+    assert {tuple(line.get_edgecolor()[0]) for line in drawn_lines} == {to_rgba(figures.OUTLINE)}
     picture = imread(tmp_path / "gallery.png")
     assert picture.shape[0] > 500 and picture.std() > 0.1
 

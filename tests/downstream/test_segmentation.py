@@ -49,6 +49,12 @@ def test_joined_pools_keep_the_order_of_the_positions() -> None:
     assert torch.equal(masks, -images)
 
 
+def test_joined_pools_keep_the_order_of_a_large_batch() -> None:
+    pool = JoinedPools(Numbers(0, 100), Numbers(100, 100))
+    positions = np.random.default_rng(0).permutation(200)
+    assert pool.batch(positions)[0].flatten().tolist() == positions.tolist()
+
+
 @pytest.mark.parametrize(("share", "expected"), [(0.25, 2), (0.5, 4), (0.875, 7), (0.0, 0)])
 def test_mixed_batches_hold_the_share_and_cover_both_sets(share: float, expected: int) -> None:
     order = mixed_batches(real=10, synthetic=30, batch_size=8, real_share=share, seed=3)

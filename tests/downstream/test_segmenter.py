@@ -42,6 +42,13 @@ def test_every_weight_is_used(depth: int) -> None:
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
+def test_the_encoder_is_the_one_asked_for() -> None:
+    """ResNet-18 has 2 blocks in each stage, ResNet-34 has 3 in the first and 4 in the second."""
+    for encoder, blocks in (("resnet18", (2, 2)), ("resnet34", (3, 4))):
+        stages = build_network(settings(encoder=encoder), 0).encoder
+        assert (len(stages.layer1), len(stages.layer2)) == blocks
+
+
 def test_an_unknown_encoder_is_named() -> None:
     with pytest.raises(UserError, match="resnet33"):
         build_network(settings(encoder="resnet33"), 0)

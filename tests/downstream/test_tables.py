@@ -239,9 +239,9 @@ def fid_file(path: Path, fid: float, fold: int = 0, features: str = "encoder", g
 
 
 def test_table1_of_one_fold(tmp_path: Path) -> None:
-    rows = [(name, fid_file(tmp_path / f"{name}.json", value)) for name, value in (("DDPM", 31.844), ("PIG", 15.876))]
+    rows = [(name, fid_file(tmp_path / f"{name}.json", value)) for name, value in (("PIG", 15.876), ("DDPM", 31.844))]
     write_table1(rows, tmp_path / "table1.csv")
-    assert (tmp_path / "table1.csv").read_text() == "Method,FID (encoder)\nDDPM,31.84\nPIG,15.88\n"
+    assert (tmp_path / "table1.csv").read_text() == "Method,FID (encoder)\nPIG,15.88\nDDPM,31.84\n"
     assert "| PIG" in (tmp_path / "table1.md").read_text() and "PIG & 15.88" in (tmp_path / "table1.tex").read_text()
 
 

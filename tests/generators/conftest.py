@@ -15,6 +15,9 @@ MODELS = {
     "baselines.ddpm.DDPM": {
         "image_size": SIZE, "training": TRAINING, "network": NETWORK, "schedule": SCHEDULE, "prediction": "v"
     },
+    "baselines.joint.Joint": {
+        "image_size": SIZE, "training": TRAINING, "network": NETWORK, "schedule": SCHEDULE, "prediction": "v"
+    },
     "baselines.segguided.SegGuidedDif": {
         "image_size": SIZE, "training": TRAINING, "network": NETWORK, "schedule": SCHEDULE, "prediction": "v",
         "ablate_masks": True,

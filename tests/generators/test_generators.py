@@ -23,7 +23,7 @@ from pig.training.run import TrainingRun
 
 from .conftest import MODELS, SAMPLING, SIZE
 
-GENERATORS = ["PIG", "DDPM", "SegGuidedDif", "LDM", "ControlNet"]
+GENERATORS = ["PIG", "DDPM", "Joint", "SegGuidedDif", "LDM", "ControlNet"]
 
 
 def settings_for(name):

@@ -203,6 +203,9 @@ def test_every_pair_is_seen_once_an_epoch(pairs, batch, seed):
         ({"steps": 3, "epochs": 2}, "either steps or epochs"),
         ({"steps": 0}, "steps: must be above 0"),
         ({"steps": 3, "batch_size": 0}, "batch_size: must be above 0"),
+        ({"steps": 3, "learning_rate": 0.0}, "learning_rate: must be above 0"),
+        ({"steps": 3, "log_every": 0}, "log_every: must be above 0"),
+        ({"steps": 3, "checkpoint_every": 0}, "checkpoint_every: must be above 0"),
     ],
 )
 def test_settings_that_cannot_be(settings, message):

@@ -1,6 +1,7 @@
 """Populations on disk: independent of order and processes, resumable, and complete or refused."""
 
 import csv
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from pig.data.phantom import PhantomSettings, make_patient, population, write_population
+from pig.data.phantom.patient import NoRoom
 from pig.system.errors import UserError
 
 SETTINGS = PhantomSettings(patients=3, spacing_mm=2, slices_per_view=2, seed=4)
@@ -116,3 +118,35 @@ def test_two_numbers_of_a_patient():
     assert (patient.density, patient.laterality) == ("b", "L")
     assert patient.thickness_mm == pytest.approx(80.677, abs=1e-3)
     assert patient.views[0].volume.mean() == pytest.approx(8153.6, rel=1e-3)
+
+
+def test_further_patients_follow_those_before_them(written, tmp_path):
+    """Who is made with others, or alone, or as a further one, is the same."""
+    write_population(tmp_path / "further", dataclasses.replace(SETTINGS, first=2, patients=2))
+    assert {row["patient_id"] for row in rows(tmp_path / "further")} == {"P0002", "P0003"}
+    of_all = hashes(written)
+    assert hashes(tmp_path / "further") == {name: of_all[name] for name in of_all if not name.startswith("P0001")}
+
+
+def test_a_breast_without_room_gives_way_to_another_one(monkeypatch):
+    """The first two that are drawn have no room; the manifest's seed is of the third, who is made."""
+    tried = []
+
+    def cramped(**given):
+        tried.append(given["seed"])
+        if len(tried) < 3:
+            raise NoRoom("too thin")
+        return make_patient(**given)
+
+    monkeypatch.setattr(population, "make_patient", cramped)
+    patient = population.grow(SETTINGS, "P0001")
+    assert len(set(tried)) == 3
+    assert tried[0] == population.patient_seed(SETTINGS, "P0001")
+    assert patient.seed == tried[2]
+
+    def never(**_):
+        raise NoRoom("too thin")
+
+    monkeypatch.setattr(population, "make_patient", never)
+    with pytest.raises(NoRoom, match="too thin"):
+        population.grow(SETTINGS, "P0001")

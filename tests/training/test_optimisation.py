@@ -44,6 +44,12 @@ def test_a_loss_that_falls_keeps_the_rate() -> None:
     assert rates(player("plateau"), falling) == pytest.approx([1 / 3, 2 / 3] + 26 * [1.0])
 
 
+def test_a_plateau_is_of_the_mean_of_an_epoch() -> None:
+    """The last loss of each epoch is the same; the mean falls."""
+    falling = [1.0 if step % EPOCH == EPOCH - 1 else 10 / (1 + step) for step in range(28)]
+    assert rates(player("plateau"), falling) == pytest.approx([1 / 3, 2 / 3] + 26 * [1.0])
+
+
 def test_without_a_warm_up_the_first_epoch_counts() -> None:
     found = rates(player("plateau", warmup=0), 28 * [1.0])
     assert found == pytest.approx(12 * [1.0] + 10 * [0.25] + 6 * [0.0625])

@@ -210,6 +210,7 @@ def added_by(arm, synthetic, oracle):
     """The words that tell an arm's segmentation what to add to the real pairs."""
     words = ["--synthetic", *synthetic, "--count", arm.count] if arm.generator else []
     words += ["--oracle", oracle] if arm.oracle else []
+    words += ["--real", arm.real] if arm.real < 1 else []
     return words + ["--shuffle-masks"] * arm.shuffle_masks
 
 

@@ -1,0 +1,76 @@
+"""The arms of a study: names of folders and rows, and what is refused before anything runs."""
+
+from typing import Any
+
+import pytest
+from studies import study
+
+from pig.study.arms import Arm, arm_errors, arms_of
+
+LABELS = {"pig": "PIG", "ldm": "LDM"}
+
+
+def of(config: Any, **table2: Any) -> Any:
+    config["table2"] |= table2
+    return config
+
+
+def test_the_papers_arms_come_first_and_controls_are_marked() -> None:
+    config = of(
+        study(),
+        arms=[{"generator": "pig", "count": 8}],
+        controls=[
+            {"augmentation": "strong"},
+            {"generator": "pig", "count": 8, "shuffle_masks": True},
+            {"generator": "ldm", "count": 4, "augmentation": "none"},
+            {"real": 0.25},
+            {"generator": "ldm", "count": 4, "real": 0},
+        ],
+    )
+    config["dataset"]["new_patients"]["oracle"] = 7
+    assert [(arm.name, arm.label(LABELS)) for arm in arms_of(config)] == [
+        ("pig_8", "+PIG_8"),
+        ("oracle_7", "control: +real pairs of 7 new patients"),
+        ("real_strong", "control: strong augmentation"),
+        ("pig_8_shuffled", "control: +PIG_8, masks shuffled"),
+        ("ldm_4_none", "control: +LDM_4, no augmentation"),
+        ("real_real25", "control: 25 % of the real patients"),
+        ("ldm_4_real0", "control: +LDM_4, without real pairs"),
+    ]
+    assert Arm().name == "real"
+    assert list(arm_errors(config)) == []
+
+
+@pytest.mark.parametrize("data", [{"manifest": "mine.csv"}, {"import": {"from": "folders", "root": "mine"}}])
+def test_data_of_ones_own_have_no_new_patients(data: dict[str, Any]) -> None:
+    config = study()
+    assert [arm.oracle for arm in arms_of(config) if arm.oracle] == [103]
+    config["dataset"] |= data
+    assert not any(arm.oracle for arm in arms_of(config))
+
+
+@pytest.mark.parametrize(
+    ("control", "sentence"),
+    [
+        ({}, "changes nothing; give a generator"),
+        ({"count": 4}, "has one of generator and count"),
+        ({"generator": "pig"}, "has one of generator and count"),
+        ({"shuffle_masks": True, "augmentation": "strong"}, "shuffles masks of fewer than two pairs"),
+        ({"generator": "pig", "count": 1, "shuffle_masks": True}, "shuffles masks of fewer than two pairs"),
+        ({"real": 0}, "is 0, so that there is nothing to train on"),
+        ({"augmentation": "light"}, "is 'light', which every arm has"),
+        ({"generator": "pig", "count": 512}, "is there twice: pig with 512."),
+    ],
+)
+def test_a_control_that_says_nothing_is_refused(control: dict[str, Any], sentence: str) -> None:
+    ((where, said),) = arm_errors(of(study(), controls=[control]))
+    assert where.startswith("table2.controls[0]")
+    assert said.startswith(sentence)
+
+
+def test_a_share_of_patients_and_a_share_of_batches_exclude_each_other() -> None:
+    config = of(study(), controls=[{"generator": "pig", "count": 512, "real": 0.5}])
+    config["segmentation"]["real_share"] = 0.5
+    ((where, said),) = arm_errors(config)
+    assert where == "table2.controls[0].real"
+    assert said.startswith("is below 1, which segmentation.real_share does not allow")
