@@ -181,7 +181,7 @@ def probability_of_best(scores: NDArray[np.float64], seed: int) -> NDArray[np.fl
 def compare(
     arms: Mapping[str, pd.DataFrame], controls: Sequence[str] = (), tested: str = FOLDS, seed: int = 0
 ) -> pd.DataFrame:
-    """Compare each arm with the first one; each that is no control also with the best of the others and each control.
+    """Compare each arm with the first one and with each control; each that is no control also with the best other one.
 
     Args:
         arms: label -> rows of its ``slices.csv``, as :func:`pig.report.tables.read_arms` gives them; the first is that
@@ -205,7 +205,7 @@ def compare(
     for metric in METRICS:
         table = pd.DataFrame({label: frame[metric] for label, frame in scores.items()})
         best = dict(zip(table, _best(table, tested, seed), strict=True))
-        against_controls = [dict.fromkeys(methods, control) for control in controls]
+        against_controls = [{arm: control for arm in others if arm != control} for control in controls]
         for rivals in (dict.fromkeys(others, first), _best_others(table, methods), *against_controls):
             found = [_pair(table[arm] - table[rival], tested, seed) for arm, rival in rivals.items()]
             adjusted = holm([one["p"] for one in found])

@@ -35,9 +35,8 @@ def reading(comparisons: pd.DataFrame, controls: Sequence[str] = ()) -> Iterator
         f"The smallest difference in Dice to {real} that this design can show (80 % power, 5 %) is "
         f"{visible.min():.1f} to {visible.max():.1f} points."
     )
-    for row in [row for row in against_real.itertuples() if row.arm in controls]:
-        yield _sentence(row)
-    for row in [row for row in against_real.itertuples() if row.arm not in controls]:
+    rows = [*against_real.itertuples()]
+    for row in [row for row in rows if row.arm in controls] + [row for row in rows if row.arm not in controls]:
         held: dict[str, list[str]] = {}
         for other in dice[(dice.arm == row.arm) & dice.against.isin([*controls])].itertuples():
             held.setdefault(_verdict(other), []).append(str(other.against).removeprefix("control: "))

@@ -13,7 +13,8 @@ def test_default_study_trains_once_a_fold_and_segments_each_arm(tmp_path: Path) 
     counts = plan(tmp_path).counts
     # Six trainings in each of 5 folds, and DDPM's in fold 0 alone, of which DDIM samples too.
     assert counts["fit"] == 6 * 5 + 1
-    assert counts["segment"] == 7 * 5
+    assert counts["segment"] == (7 + 3) * 5  # three controls
+    assert counts["phantom"] == counts["preprocess"] == 3  # the study's patients, the oracle's, the tested ones
     assert counts["fid"] == counts["gallery"] == 6
     assert counts["strip"] == counts["table1"] == counts["table2"] == counts["all"] == 1
 
@@ -52,7 +53,7 @@ def test_fold_target_makes_all_of_one_fold_and_nothing_of_another(tmp_path: Path
     rest = [o for o in result.outputs if o and not o.startswith("results/data/")]
     assert rest
     assert all(f"/fold{fold}" in output for output in rest)
-    assert result.counts["segment"] == 4
+    assert result.counts["segment"] == 7
     assert result.counts["fid"] == distances
     assert result.counts["table2"] == 0
 
@@ -62,7 +63,7 @@ def test_fold_target_makes_all_of_one_fold_and_nothing_of_another(tmp_path: Path
 )
 def test_the_papers_studies_dry_run(tmp_path: Path, files: list[str]) -> None:
     result = plan(tmp_path, "--configfile", *[CONFIGS / file for file in files])
-    assert result.counts["segment"] == 7 * 5
+    assert result.counts["segment"] == (7 + 3) * 5
     if files[0] == "paper.yaml":
         assert "--features inception" in result.text
         assert result.text.count('"epochs": 128') >= 5 * 5

@@ -9,7 +9,7 @@ from study_runs import TINY, overlay, plan, snakemake
 from pig.methods.model_folder import classes_in
 
 ALWAYS = {"all": 1}
-ARMS = ["real", "segguided_8", "pig_8", "pig_24"]
+ARMS = ["real", "segguided_8", "pig_8", "pig_24", "oracle_3", "pig_8_shuffled", "real_strong"]
 TINY_ARMS = [{"generator": name, "count": count} for name, count in (("segguided", 8), ("pig", 8), ("pig", 24))]
 
 
@@ -21,8 +21,10 @@ def rows(path: Path) -> list[list[str]]:
 def test_tables_have_the_papers_rows(finished: Path) -> None:
     table1, table2 = rows(finished / "results/table1.csv"), rows(finished / "results/table2.csv")
     assert table2[0][:5] == ["Dataset", "Dice (%)", "IoU (%)", "Precision (%)", "Recall (%)"]
-    labels = ["Tiny", "+SegGuidedDif_8", "+PIG_8", "+PIG_24"]
-    assert [row[0] for row in table2[1:]] == labels
+    assert [row[0] for row in table2[1:]] == [
+        "Tiny", "+SegGuidedDif_8", "+PIG_8", "+PIG_24", "control: +real pairs of 3 new patients",
+        "control: +PIG_8, masks shuffled", "control: strong augmentation",
+    ]  # fmt: skip
     assert [row[0] for row in table1[1:]] == ["DDPM", "DDIM", "PIG", "LDM", "SegGuidedDif", "ControlNet"]
     for name in ("table1.md", "table1.tex", "table2.md", "table2.tex", "scores.csv", "figures/strip_pig.png"):
         assert (finished / "results" / name).stat().st_size > 0
@@ -55,14 +57,14 @@ def test_a_second_run_has_nothing_to_do(finished: Path) -> None:
 def test_a_file_of_a_fold_reruns_what_depends_on_it_there_and_the_table(finished: Path) -> None:
     again = ["-R", "results/models/pig/fold1", "--configfile", TINY, "--", "results/table2.csv"]
     result = plan(finished, *again)
-    assert result.counts == {"fit": 1, "synthesise": 2, "segment": 2, "table2": 1}
+    assert result.counts == {"fit": 1, "synthesise": 2, "segment": 3, "table2": 1}
     assert all("/fold1" in output for rule, output in result.jobs if rule != "table2")
 
 
-def test_all_models_and_the_real_arm_of_a_fold_rerun_the_fold(finished: Path) -> None:
+def test_all_models_and_segmentations_of_a_fold_rerun_the_fold(finished: Path) -> None:
     models = [str(path.relative_to(finished)) for path in sorted(finished.glob("results/models/*/fold1"))]
-    real = "results/segmentation/real/fold1/seed0/slices.csv"
-    result = plan(finished, "-R", *models, real, "--configfile", TINY, "--", "results/table2.csv")
+    slices = [f"results/segmentation/{arm}/fold1/seed0/slices.csv" for arm in ARMS]
+    result = plan(finished, "-R", *models, *slices, "--configfile", TINY, "--", "results/table2.csv")
     assert result.counts == {"fit": 2, "synthesise": 3, "segment": len(ARMS), "table2": 1}
     assert all("/fold1" in output for rule, output in result.jobs if rule != "table2")
 
@@ -76,7 +78,7 @@ def test_all_models_and_the_real_arm_of_a_fold_rerun_the_fold(finished: Path) ->
         ),
         pytest.param(
             {"generators": {"pig": {"sampling": {"steps": 5}}}},
-            {"synthesise": 4, "segment": 4, "fid": 1, "gallery": 1, "strip": 1, "table1": 1, "table2": 1},
+            {"synthesise": 4, "segment": 6, "fid": 1, "gallery": 1, "strip": 1, "table1": 1, "table2": 1},
             id="sampling steps of PIG",
         ),
         pytest.param(
@@ -92,22 +94,22 @@ def test_all_models_and_the_real_arm_of_a_fold_rerun_the_fold(finished: Path) ->
         ),
         pytest.param(
             {"generators": {"pig": {"model": {"training": {"steps": 9}}}}},
-            {"fit": 2, "synthesise": 4, "segment": 4, "fid": 1, "gallery": 1, "strip": 1, "table1": 1, "table2": 1},
+            {"fit": 2, "synthesise": 4, "segment": 6, "fid": 1, "gallery": 1, "strip": 1, "table1": 1, "table2": 1},
             id="training of PIG",
         ),
         pytest.param(
             {"segmentation": {"training": {"steps": 9}}},
             # FID measures with the encoder of the real arm.
-            {"segment": 8, "fid": 6, "table1": 1, "table2": 1},
+            {"segment": 14, "fid": 6, "table1": 1, "table2": 1},
             id="training of the segmentation",
         ),
         pytest.param(
             {"folds": {"seed": 1}},
-            {"folds": 1, "fit": 9, "synthesise": 10, "segment": 8, "fid": 6, "gallery": 6, "strip": 1}
+            {"folds": 1, "fit": 9, "synthesise": 10, "segment": 14, "fid": 6, "gallery": 6, "strip": 1}
             | {"table1": 1, "table2": 1},
             id="deal of the folds",
         ),
-        pytest.param({"segmentation": {"seeds": [0, 1]}}, {"segment": 8, "table2": 1}, id="one more seed"),
+        pytest.param({"segmentation": {"seeds": [0, 1]}}, {"segment": 14, "table2": 1}, id="one more seed"),
         pytest.param(
             {"table2": {"arms": [{"generator": "pig", "count": 24}, {"generator": "pig", "count": 16}]}},
             {"segment": 2, "table2": 1},
@@ -119,8 +121,19 @@ def test_all_models_and_the_real_arm_of_a_fold_rerun_the_fold(finished: Path) ->
             {"synthesise": 2, "segment": 2, "table2": 1},
             id="a larger arm",
         ),
+        pytest.param(
+            {"dataset": {"new_patients": {"oracle": 4}}},
+            # Who is tested comes after them, and so is someone else.
+            {"phantom": 2, "preprocess": 2, "segment": 14, "table2": 1},
+            id="more new patients",
+        ),
+        pytest.param(
+            {"table2": {"controls": [{"generator": "pig", "count": 24, "real": 0.5}]}},
+            {"segment": 2, "table2": 1},
+            id="another control",
+        ),
         pytest.param({"table2": {"arms": TINY_ARMS[:-1]}}, {"table2": 1}, id="without the largest arm"),
-        pytest.param({"segmentation": {"real_share": 0.5}}, {"segment": 6, "table2": 1}, id="share of real pairs"),
+        pytest.param({"segmentation": {"real_share": 0.5}}, {"segment": 10, "table2": 1}, id="share of real pairs"),
     ],
 )
 def test_a_changed_setting_reruns_what_depends_on_it_and_nothing_else(

@@ -33,7 +33,7 @@ def test_whole_floats_become_integers_where_the_schema_wants_them() -> None:
     config["segmentation"]["seeds"] = [1.0, 3]
     config["table2"]["arms"][0]["count"] = 1.0e3
     config["generators"]["pig"]["model"]["network"]["channels"] = [32.0, 64, 64.0]
-    config["generators"]["pig"]["model"]["training"] |= {"steps": 1.5e3, "learning_rate": 1.0}
+    config["generators"]["pig"]["model"]["training"] |= {"steps": 9.0e2, "learning_rate": 1.0}
     assert lines(config) == []
     found = [
         config["folds"]["count"],

@@ -64,7 +64,7 @@ REFUSALS: list[tuple[Change, str]] = [
         "generators.pig.model.training.batch_size: must be a multiple of accumulate 3, got 8.",
     ),
     (
-        of(TRAINING, warmup_steps=1501),
+        of(TRAINING, warmup_steps=901),
         "generators.pig.model.training.warmup_steps: must be at most steps, 900, got 901.",
     ),
     (of(TRAINING, batch_size=0), "generators.pig.model.training.batch_size: must be above 0, got 0."),
