@@ -108,7 +108,8 @@ def unlucky(directory: Path) -> list[str | Path]:
         directory,
         "unlucky",
         generators={"segguided": {"class": "unlucky.Unlucky", "model": {"training": training}}},
-        table2={"arms": [{"generator": "segguided", "count": 8}]},
+        table2={"arms": [{"generator": "segguided", "count": 8}], "controls": []},
+        dataset={"new_patients": {"oracle": 0, "test": 0}},
     )
 
 

@@ -38,13 +38,13 @@ def test_full_shards_cover_the_greatest_count_asked_for(tmp_path: Path) -> None:
 def test_a_training_is_told_the_sampling_of_its_generator(tmp_path: Path) -> None:
     text = plan(tmp_path, "--configfile", TINY, "--", "results/models/ldm/fold0").text
     said = dict(re.findall(r"pig fit .* --name (\w+) .* --sampling '?(\{.*?\})'? --seed", text))
-    assert said == {"ldm": '{"steps": 4}', "autoencoder": "{}"}
+    assert said == {"ldm": '{"solver": "dpmpp_2m", "steps": 4}', "autoencoder": "{}"}
 
 
 def test_an_arm_takes_just_the_shards_that_cover_it(tmp_path: Path) -> None:
     small = plan(tmp_path, "--configfile", TINY, "--", "results/segmentation/pig_8/fold1/seed0/slices.csv")
     assert small.counts["synthesise"] == 1
-    assert "--count 8 --synthetic results/synthetic/pig/fold1/shard0.npz --work" in small.text
+    assert "--synthetic results/synthetic/pig/fold1/shard0.npz --count 8 --test results/data/test_store --work" in small.text
 
 
 @pytest.mark.parametrize(("fold", "distances"), [(0, 6), (1, 0)])

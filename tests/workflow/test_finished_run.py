@@ -124,7 +124,7 @@ def test_all_models_and_segmentations_of_a_fold_rerun_the_fold(finished: Path) -
         pytest.param(
             {"dataset": {"new_patients": {"oracle": 4}}},
             # Who is tested comes after them, and so is someone else.
-            {"phantom": 2, "preprocess": 2, "segment": 14, "table2": 1},
+            {"phantom": 2, "preprocess": 2, "segment": 14, "fid": 6, "table1": 1, "table2": 1},
             id="more new patients",
         ),
         pytest.param(

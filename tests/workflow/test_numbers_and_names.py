@@ -106,7 +106,8 @@ def test_folders_and_commands_have_integers(tmp_path: Path) -> None:
         folds={"count": 2.0},
         segmentation={"seeds": [1.0]},
         table1={"folds": [1.0], "count": 1.6e1},
-        table2={"arms": [{"generator": "pig", "count": 8.0}]},
+        table2={"arms": [{"generator": "pig", "count": 8.0}], "controls": []},
+        dataset={"new_patients": {"oracle": 0.0, "test": 2.0}},
     )
     result = plan(tmp_path, *words, "results/table2.csv")
     outputs = [output for rule, output in result.jobs if rule == "segment"]
