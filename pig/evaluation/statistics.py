@@ -194,7 +194,8 @@ def compare(
         One row for each metric, arm and arm that it is held against: patients and folds; the mean difference over
         patients, in [-1, 1]; low and high given the trained networks, and how they were found; low and high over folds
         (of new patients: over folds and patients); p (of patients exchanged between the arms; of new patients:
-        Student's, over folds and patients), and p adjusted over the arms of the metric that are held against the same;
+        Student's, over folds and patients), and p adjusted over the arms, or the controls, that are held against the
+        same;
         the risk that the order is the other one; the probability that the arm is the best of all; the smallest
         difference that the design can show.
     """
@@ -207,11 +208,14 @@ def compare(
         best = dict(zip(table, _best(table, tested, seed), strict=True))
         against_controls = [{arm: control for arm in others if arm != control} for control in controls]
         for rivals in (dict.fromkeys(others, first), _best_others(table, methods), *against_controls):
-            found = [_pair(table[arm] - table[rival], tested, seed) for arm, rival in rivals.items()]
-            adjusted = holm([one["p"] for one in found])
-            for (arm, rival), one, p_holm in zip(rivals.items(), found, adjusted, strict=True):
-                names = {"tested": tested, "metric": metric, "arm": arm, "against": rival}
-                lines.append(names | one | {"p_holm": p_holm, "best": best[arm]})
+            # Controls ask another question, whether the study can tell anything, and are a family of their own.
+            for family in (methods, controls):
+                own = {arm: rival for arm, rival in rivals.items() if arm in family}
+                found = [_pair(table[arm] - table[rival], tested, seed) for arm, rival in own.items()]
+                adjusted = holm([one["p"] for one in found])
+                for (arm, rival), one, p_holm in zip(own.items(), found, adjusted, strict=True):
+                    names = {"tested": tested, "metric": metric, "arm": arm, "against": rival}
+                    lines.append(names | one | {"p_holm": p_holm, "best": best[arm]})
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from pig.evaluation.statistics import NEW
+from pig.evaluation.statistics import LEVEL, NEW
 
 
 def reading(comparisons: pd.DataFrame, controls: Sequence[str] = ()) -> Iterator[str]:
@@ -13,6 +13,7 @@ def reading(comparisons: pd.DataFrame, controls: Sequence[str] = ()) -> Iterator
 
     They are of new patients where there are any, else of those of the folds. An arm is said to be better or worse if
     the interval over folds does not hold 0: that one knows that the networks of a fold share their training patients.
+    If p, adjusted for the number of arms, is not below 5 %, that is said.
 
     Args:
         comparisons: of :func:`pig.evaluation.statistics.compare`.
@@ -51,8 +52,7 @@ def _sentence(row: Any) -> str:
 
 
 def _verdict(row: Any) -> str:
-    if row.low_folds > 0:
-        return "shown to be better than"
-    if row.high_folds < 0:
-        return "shown to be worse than"
-    return "not shown to differ from"
+    if row.low_folds <= 0 <= row.high_folds:
+        return "not shown to differ from"
+    verdict = "shown to be better than" if row.low_folds > 0 else "shown to be worse than"
+    return verdict if row.p_holm < 1 - LEVEL else f"but for the number of comparisons (Holm), {verdict}"

@@ -136,6 +136,24 @@ def test_the_loss_is_lower_for_the_right_masks(study: Path, tmp_path: Path, trai
         assert good < 0.01 < 1 < loss(pairs.images, pairs.masks, torch.Generator())
 
 
+def test_every_batch_is_augmented_as_the_setting_says(
+    study: Path, tmp_path: Path, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Any, ...]] = []
+
+    def noted(images: Tensor, masks: Tensor, strength: str, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        seen.append((strength, rng))
+        return -images, 1 - masks
+
+    monkeypatch.setattr(segmentation, "augment", noted)
+    segmented(study, tmp_path, augmentation="strong")
+    pairs, rng, shown = Memory(4), torch.Generator(), []
+    trainings.modules["segmentation"].forward = lambda images: shown.append(images) or 10 * (1 - 2 * pairs.masks)
+    assert trainings.losses["segmentation"](pairs.images, pairs.masks, rng) < 0.01
+    assert seen == [("strong", rng)]
+    assert torch.equal(shown[0], -pairs.images)
+
+
 def test_what_a_segmentation_depends_on(
     study: Path, tmp_path: Path, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,7 +166,7 @@ def test_what_a_segmentation_depends_on(
     real = split(store, read_folds(study / "folds.csv"), 1)[0]
     settings = SegmentationSettings(
         training=TrainingSettings(batch_size=4, learning_rate=1e-3, steps=1), image_size=SIZE, encoder="resnet18",
-        encoder_depth=3, real_share=0.5,
+        encoder_depth=3, augmentation="none", real_share=0.5,
     )  # fmt: skip
     ((code, parts),) = marked
     assert code == ["pig.evaluation.segmentation"]

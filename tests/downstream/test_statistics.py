@@ -241,4 +241,7 @@ def test_new_patients_are_tested_by_every_fold() -> None:
     assert dice.difference.tolist() == pytest.approx([0.1, 0.2, -0.1, -0.1, -0.3, 0.2, 0.3], abs=0.01)
     assert (dice.high_folds - dice.low_folds < 0.02).all()
     assert (dice.p < 1e-3).all()
+    real, methods = dice[dice.against == "real"], ["+a"]
+    for family in (real[real.arm.isin(methods)], real[~real.arm.isin(methods)]):  # controls are one of their own
+        assert family.p_holm.tolist() == pytest.approx(holm(family.p.tolist()))
     assert (dice.set_index("arm").best.loc["control: +new"] == 1).all()

@@ -283,20 +283,23 @@ def compared(arm: str, difference: float, low_folds: float, high_folds: float, *
     return {
         "tested": "folds", "metric": "dice", "arm": arm, "against": "Real", "folds": 5, "patients": 80,
         "difference": difference, "low": 0.01, "high": 0.09, "low_folds": low_folds, "high_folds": high_folds,
-        "smallest_visible": abs(difference) / 2,
+        "smallest_visible": abs(difference) / 2, "p_holm": 0.01,
     } | more  # fmt: skip
 
 
 def test_the_reading_rests_on_the_interval_over_folds() -> None:
     rows = [compared("+a", 0.06, 0.02, 0.1), compared("+b", 0.05, -0.01, 0.11), compared("+c", -0.04, -0.07, -0.01)]
+    rows.append(compared("+d", 0.03, 0.01, 0.05, p_holm=0.06))
     other = compared("+a", 0.5, 0.4, 0.6, against="+b")
     assert list(reading(pd.DataFrame([*rows, other, {**other, "metric": "iou"}]))) == [
         "What follows is of the 80 patients of the folds and of Dice a patient, in points of percent; intervals are of "
         "95 %.",
-        "The smallest difference in Dice to Real that this design can show (80 % power, 5 %) is 2.0 to 3.0 points.",
+        "The smallest difference in Dice to Real that this design can show (80 % power, 5 %) is 1.5 to 3.0 points.",
         "+a: +6.0; +2.0 to +10.0 over 5 folds, +1.0 to +9.0 given the trained networks: shown to be better than Real.",
         "+b: +5.0; -1.0 to +11.0 over 5 folds, +1.0 to +9.0 given the trained networks: not shown to differ from Real.",
         "+c: -4.0; -7.0 to -1.0 over 5 folds, +1.0 to +9.0 given the trained networks: shown to be worse than Real.",
+        "+d: +3.0; +1.0 to +5.0 over 5 folds, +1.0 to +9.0 given the trained networks: but for the number of "
+        "comparisons (Holm), shown to be better than Real.",
     ]
     one_fold = pd.DataFrame([{**rows[0], "folds": 1}])
     assert list(reading(one_fold)) == [

@@ -33,6 +33,8 @@ PIG, LOSSES_OF, AUTOENCODER = "pig/methods/pig.py", "pig/diffusion/losses.py", "
 SAMPLING = "pig/diffusion/sampling.py"
 STATISTICS, COMPARED = "pig/evaluation/statistics.py", "tests/downstream/test_statistics.py"
 LDM, CONTROLNET, SEGGUIDED = "baselines/ldm.py", "baselines/controlnet.py", "baselines/segguided.py"
+ADDED, ADDS = "pig/evaluation/added.py", "tests/downstream/test_added.py"
+AUGMENTATION, AUGMENTS = "pig/evaluation/augmentation.py", "tests/downstream/test_augmentation.py"
 OPTIMISER, LOOP, SEGMENTATION = "pig/training/optimiser.py", "pig/training/loop.py", "pig/evaluation/segmentation.py"
 
 MUTANTS = [
@@ -153,8 +155,20 @@ MUTANTS = [
     Mutant("all p values are multiplied alike", STATISTICS, "(len(p) - k) * p[index]", "len(p) * p[index]", COMPARED),
     Mutant("an arm's loss is its gain", STATISTICS, "table[arm] - table[rival]", "table[rival] - table[arm]", COMPARED),
     Mutant("folds are taken for patients", STATISTICS,
-           "of_patients.to_numpy(np.float64), of_folds.to_numpy(np.float64)",
-           "of_patients.to_numpy(np.float64), of_patients.to_numpy(np.float64)", COMPARED),
+           'by_fold = differences.groupby("fold")', 'by_fold = differences.groupby("patient_id")', COMPARED),
+    Mutant("the scatter of patients is left out of the crossed interval", STATISTICS,
+           "(ms_network + of_patients) / (networks * patients)", "ms_network / (networks * patients)", COMPARED),
+    # What an arm adds, and how its pairs are changed
+    Mutant("the negative control keeps its masks", ADDED,
+           "masks[order] = added.masks[np.roll(order, 1)]", "masks[order] = added.masks[order]", ADDS),
+    Mutant("the oracle's patients are not recorded", ADDED, '"patients": pairs.patients', '"patients": ["new"]', ADDS),
+    Mutant("the mask stays where it was when the image is turned", AUGMENTATION,
+           "(functional.grid_sample(masks, grid, align_corners=False) >= 0.5)", "(masks >= 0.5)", AUGMENTS),
+    Mutant("all pairs of a batch are turned alike", AUGMENTATION,
+           "draw(math.radians(most.degrees))", "draw(math.radians(most.degrees))[:1].expand(n)", AUGMENTS),
+    Mutant("segmentations are trained without augmentation", SEGMENTATION,
+           "images, masks = augment(images, masks, settings.augmentation, rng)", "pass", LEARNS),
+    Mutant("Joint learns masks in {0, 1}", "baselines/joint.py", "2 * masks - 1]", "masks]", INPUTS),
     # The picture does not tell the answer
     Mutant("the crop is widened to include the mask", "pig/data/volume.py",
            "geometry = _geometry(sources, blank, flipped, settings)",

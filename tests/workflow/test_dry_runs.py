@@ -44,7 +44,8 @@ def test_a_training_is_told_the_sampling_of_its_generator(tmp_path: Path) -> Non
 def test_an_arm_takes_just_the_shards_that_cover_it(tmp_path: Path) -> None:
     small = plan(tmp_path, "--configfile", TINY, "--", "results/segmentation/pig_8/fold1/seed0/slices.csv")
     assert small.counts["synthesise"] == 1
-    assert "--synthetic results/synthetic/pig/fold1/shard0.npz --count 8 --test results/data/test_store --work" in small.text
+    words = "--synthetic results/synthetic/pig/fold1/shard0.npz --count 8 --test results/data/test_store --work"
+    assert words in small.text
 
 
 @pytest.mark.parametrize(("fold", "distances"), [(0, 6), (1, 0)])
