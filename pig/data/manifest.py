@@ -1,6 +1,7 @@
 """The manifest: one row per image with its mask and the patient it belongs to."""
 
 import csv
+import io
 import os
 import re
 import unicodedata
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pig.data.spreadsheet import plain_csv
 from pig.system.errors import UserError
 
 REQUIRED = ("image_path", "mask_path", "patient_id")
@@ -26,27 +28,23 @@ def read_table(path: str | Path, text: Sequence[str] = ()) -> pd.DataFrame:
         text: columns to be read as text, beside those of ``TEXT``.
 
     Raises:
-        UserError: the file is missing, is not Parquet or CSV in UTF-8, or gives two columns the same name.
+        UserError: the file is missing, or is neither Parquet nor a CSV that can be read in one way alone
+            (:mod:`pig.data.spreadsheet`).
     """
     path = Path(path)
     if path.suffix == ".parquet":
         return _read_parquet(path, {*TEXT, *text})
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            names = next(csv.reader(file), [])
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise UserError(f"{path} has several columns named {', '.join(repeated)}; keep one of each.")
         return pd.read_csv(
-            path,
+            io.StringIO(plain_csv(path)),
             dtype=dict.fromkeys((*TEXT, *text), "str"),
             keep_default_na=False,
             na_values=[""],
-            encoding="utf-8-sig",
         )
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the path, or run the step that makes it.") from None
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, OSError, csv.Error) as error:
-        raise UserError(f"{path} is not a readable CSV table in UTF-8: {error}") from None
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, OSError, csv.Error) as error:
+        raise UserError(f"{path} is not a readable CSV table: {error}") from None
 
 
 def _read_parquet(path: Path, text: Collection[str]) -> pd.DataFrame:

@@ -70,7 +70,7 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
         (b"image_path,mask_path,patient_id\n", "no rows"),
         (b"", "not a readable CSV table"),
         (b"image_path,mask_path,patient_id\n\xff\xfe,b,c\n", "not a readable CSV table"),
-        (b"image_path,mask_path,patient_id\na,b,c\na,b,c,d\n", "not a readable CSV table"),
+        (b"image_path,mask_path,patient_id\na,b,c\na,b,c,d\n", "row 3 has 'd' in column 4"),
         (b"image_path,mask_path,patient_id,patient_id\na,b,c,d\n", "several columns named patient_id"),
     ],
 )
