@@ -208,6 +208,45 @@ def test_labels_of_nnunet_are_chosen_by_name(tmp_path: Path) -> None:
         assert (read_mask(table["mask_path"][0]) == expected).all()
 
 
+def test_nnunet_v1_says_labels_by_value_and_no_ending(tmp_path: Path) -> None:
+    truth = np.zeros((6, 5, 4), np.uint8)
+    truth[2:4, 1:3, 1], truth[0, 0, 3] = 2, 1
+    image = np.arange(120).reshape(6, 5, 4).astype(np.int16)
+    for name, voxels in (("imagesTr/p1_0000", image), ("labelsTr/p1", truth)):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        nibabel.save(nibabel.Nifti1Image(voxels, LPS), tmp_path / "in" / f"{name}.nii.gz")
+    said = {"modality": {"0": "CT"}, "labels": {"0": "background", "1": "cyst", "2": "mass"}, "training": []}
+    (tmp_path / "in/dataset.json").write_text(json.dumps(said))
+    settings = {"patient": "(p1)", "labels": ["mass"]}
+    table = read_manifest(import_data("nnunet", tmp_path / "in", settings, tmp_path / "out"))
+    assert table["slice_index"].tolist() == [1]
+    assert (read_mask(table["mask_path"][0]) == (truth[..., 1].T == 2)).all()
+    (tmp_path / "in/dataset.json").write_text(json.dumps(said | {"labels": {"0": "background", "1": "a", "2": "a"}}))
+    with pytest.raises(UserError, match=r"dataset\.json \(of nnU-Net v1\) has several labels named a"):
+        import_data("nnunet", tmp_path / "in", settings, tmp_path / "out")
+
+
+COMPOSED, TAKEN_APART = "M\u00fcller_1", "Mu\u0308ller_1"  # one name, as Linux and macOS store it
+
+
+@pytest.mark.parametrize(("image", "mask"), [(COMPOSED, TAKEN_APART), (TAKEN_APART, COMPOSED)])
+@pytest.mark.parametrize("layout", ["folders", "patterns", "nnunet"])
+def test_a_name_is_one_however_its_letters_are_composed(tmp_path: Path, layout: str, image: str, mask: str) -> None:
+    root, settings = tmp_path / "in", {"patient": "^(Mu\u0308ller)"}
+    if layout == "nnunet":
+        write_nnunet(root, {"background": 0, "mass": 1}, {mask: lesion(value=1)})
+        (root / f"imagesTr/{mask}_0000.png").rename(root / f"imagesTr/{image}_0000.png")
+    else:
+        write_png(root / f"images/{image}.png", ramp())
+        write_png(root / f"masks/{mask}.png", lesion())
+    if layout == "patterns":
+        settings |= {"images": "images/*.png", "masks": "masks/*.png", "patient": "/(Mu\u0308ller)"}
+    source = "nnunet" if layout == "nnunet" else "folders"
+    table = read_manifest(import_data(source, root, settings, tmp_path / "out"))
+    assert table["patient_id"].tolist() == ["M\u00fcller"]
+    assert (read_mask(table["mask_path"][0]) == (lesion() > 0)).all()
+
+
 # --- COCO ----------------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from pig.data.readers.labels import Labels
 from pig.data.readers.patterns import Pattern, proposal
 from pig.data.readers.slices import ENDINGS, NIFTI, ending_of, read_pairs
-from pig.data.readers.volume import Patients, Volume, folder_of, gather, is_export
+from pig.data.readers.volume import Patients, Volume, composed, folder_of, gather, is_export
 from pig.system.errors import UserError
 from pig.system.settings import Error, refuse
 
@@ -112,11 +112,11 @@ def _stems(folder: Path, suffix: str, faults: list[str]) -> dict[str, Path]:
         ending = ending_of(path)
         if ending is None or path.name.startswith("."):
             continue
-        stem = path.relative_to(folder).as_posix()[: -len(ending)]
-        if not stem.endswith(suffix):
+        stem = composed(path.relative_to(folder).as_posix()[: -len(ending)])
+        if not stem.endswith(composed(suffix)):
             faults.append(f"{path} does not end in {suffix!r}, the mask_suffix")
             continue
-        stem = stem.removesuffix(suffix)
+        stem = stem.removesuffix(composed(suffix))
         if stem in stems:
             faults.append(f"{path} and {stems[stem]} have one stem; remove one")
         stems[stem] = path

@@ -1,4 +1,4 @@
-"""nnU-Net v2 raw data: imagesTr/CASE_0000.png, labelsTr/CASE.png, dataset.json."""
+"""nnU-Net raw data, v2 or v1: imagesTr/CASE_0000.png, labelsTr/CASE.png, dataset.json."""
 
 import logging
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any
 from pig.data.manifest import read_table
 from pig.data.readers.labels import Labels
 from pig.data.readers.slices import ENDINGS, read_pairs
-from pig.data.readers.volume import OF_A_USER, Patients, Volume, folder_of, gather, is_export
+from pig.data.readers.volume import OF_A_USER, Patients, Volume, composed, folder_of, gather, is_export
 from pig.system.errors import UserError
 from pig.system.files import read_json
 
@@ -41,7 +41,7 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
         UserError: dataset.json or a folder is missing or says what cannot be, a case lacks a file, or its name tells
             no patient. All are listed.
     """
-    description = read_json(root / "dataset.json", OF_A_USER)
+    description = _as_v2(root / "dataset.json", read_json(root / "dataset.json", OF_A_USER))
     ending, values = _endings_and_values(root / "dataset.json", description, settings.labels)
     patients = Patients(settings.patient, "import.nnunet.patient")
     images, labels = folder_of(root, "imagesTr", "images"), folder_of(root, "labelsTr", "labels")
@@ -49,10 +49,10 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     if str(settings.channel) not in description.get("channel_names", {"0": ""}):
         raise UserError(f"{root / 'dataset.json'} has no channel {settings.channel}; see its channel_names.")
     faults, found = [], []
-    have = {path.name.removesuffix(channel) for path in images.iterdir() if path.name.endswith(channel)}
-    want = {path.name.removesuffix(ending) for path in labels.iterdir() if path.name.endswith(ending)}
-    faults += [f"{labels / name}{ending} has no image {name}{channel}" for name in sorted(want - have)]
-    faults += [f"{images / name}{channel} has no label {name}{ending}" for name in sorted(have - want)]
+    image_of, mask_of = _cases(images, channel), _cases(labels, ending)
+    have, want = {*image_of}, {*mask_of}
+    faults += [f"{mask_of[name]} has no image {name}{channel}" for name in sorted(want - have)]
+    faults += [f"{image_of[name]} has no label {name}{ending}" for name in sorted(have - want)]
     own = _exported(root) if is_export(root) else {}
     if own:
         drawn = {name for name in have if own.get(name) is None}
@@ -66,9 +66,29 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
         except UserError as error:
             faults.append(str(error))
             continue
-        image, mask = images / f"{name}{channel}", labels / f"{name}{ending}"
-        found.append(Volume(name, partial(read_pairs, image, [mask], row, values, settings.axis)))
+        load = partial(read_pairs, image_of[name], [mask_of[name]], row, values, settings.axis)
+        found.append(Volume(name, load))
     return gather(root, faults, found, f"training cases *{channel}")
+
+
+def _cases(folder: Path, ending: str) -> dict[str, Path]:
+    """Return the files of a folder with this ending, by the name of their case."""
+    return {composed(path.name.removesuffix(ending)): path for path in folder.iterdir() if path.name.endswith(ending)}
+
+
+def _as_v2(path: Path, description: Any) -> Any:
+    """Return dataset.json as v2 writes it, also if it is of v1: labels by value, a modality, always .nii.gz."""
+    v1 = isinstance(description, dict) and "modality" in description and "file_ending" not in description
+    labels = description.get("labels") if v1 else None
+    if not isinstance(labels, dict) or not all(value.isdecimal() for value in labels):
+        return description
+    if repeated := {name for name in labels.values() if [*labels.values()].count(name) > 1}:
+        raise UserError(f"{path} (of nnU-Net v1) has several labels named {min(map(str, repeated))}; rename them.")
+    return {
+        "channel_names": description["modality"],
+        "labels": {str(name): int(value) for value, name in labels.items()},
+        "file_ending": ".nii.gz",
+    }
 
 
 def _exported(root: Path) -> dict[str, str | None]:

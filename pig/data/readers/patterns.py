@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from pig.data.readers.slices import ending_of
+from pig.data.readers.volume import composed
 
 # How data sets that are known name the mask of an image; looked for in this order.
 MASK_ENDS = ("_mask", "_segmentation", "_seg", "_label", "_gt", "_lesion")
@@ -14,10 +15,12 @@ MASK_BEGINNINGS = ("mask_", "seg_", "label_")
 class Pattern:
     """A path with wildcards: * stands for any text within a name, ** for any folders too.
 
-    What the wildcards stand for is the key of a file: an image and its masks have the same.
+    What the wildcards stand for is the key of a file: an image and its masks have the same. Pattern and paths meet
+    :func:`composed`.
     """
 
     def __init__(self, text: str) -> None:
+        text = composed(text)
         pieces = re.split(r"(\*\*|\*)", text)
         whole = "".join({"**": "(.*?)", "*": "([^/]*?)"}.get(piece, re.escape(piece)) for piece in pieces)
         self.text, self._regex = text, re.compile(whole)
@@ -25,7 +28,7 @@ class Pattern:
 
     def key(self, path: str, wildcards: int | None = None) -> tuple[str, ...] | None:
         """Return what the wildcards stand for, or the first so many of them; None if the path is another one."""
-        found = self._regex.fullmatch(path)
+        found = self._regex.fullmatch(composed(path))
         return found.groups()[:wildcards] if found else None
 
 

@@ -1,6 +1,7 @@
 """What a reader gives: volumes, each read by itself into pairs."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,11 @@ class Volume:
     load: Callable[[], Iterable[Pair]]
 
 
+def composed(name: str) -> str:
+    """Return a name with its letters composed (NFC): macOS stores "e" and an accent where others store one letter."""
+    return unicodedata.normalize("NFC", name)
+
+
 class Patients:
     """A regular expression, given by the user, that finds the patient in a name."""
 
@@ -54,7 +60,7 @@ class Patients:
         """
         help_text = "a regular expression with one group around the patient, such as '(.+)_[0-9]+'"
         try:
-            self._pattern = re.compile(pattern)
+            self._pattern = re.compile(composed(pattern))
         except re.error as error:
             raise UserError(f"{where}: {pattern!r} is no regular expression ({error}); give {help_text}.") from None
         named = "patient" in self._pattern.groupindex
@@ -68,7 +74,7 @@ class Patients:
         Raises:
             UserError: the pattern is not in ``name``, or its group is empty, or begins or ends with a space.
         """
-        match = self._pattern.search(name)
+        match = self._pattern.search(composed(name))
         found = match[self._group] if match else None
         if not found or found != found.strip():
             raise UserError(f"no patient in {name!r}: the pattern {self._pattern.pattern!r} finds {found!r}")
