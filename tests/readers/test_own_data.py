@@ -6,6 +6,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from pycocotools import mask as coco
 from study_files import lesion, ramp, write_png, write_study
 
@@ -224,6 +225,44 @@ def test_nnunet_v1_says_labels_by_value_and_no_ending(tmp_path: Path) -> None:
     (tmp_path / "in/dataset.json").write_text(json.dumps(said | {"labels": {"0": "background", "1": "a", "2": "a"}}))
     with pytest.raises(UserError, match=r"dataset\.json \(of nnU-Net v1\) has several labels named a"):
         import_data("nnunet", tmp_path / "in", settings, tmp_path / "out")
+
+
+@pytest.mark.parametrize("layout", ["folders", "patterns", "nnunet"])
+def test_files_without_partner_or_patient_are_skipped_if_asked(tmp_path: Path, layout: str) -> None:
+    """Two whole pairs of p1, a pair that tells no patient, an image and a mask alone."""
+    root, settings = tmp_path / "in", {"patient": "(p1)_"}
+    names = ("p1_1", "p1_2", "nobody")
+    if layout == "nnunet":
+        write_nnunet(root, {"background": 0, "mass": 1}, {name: lesion(value=1) for name in names})
+        write_png(root / "imagesTr/p1_3_0000.png", ramp())
+        write_png(root / "labelsTr/p1_4.png", lesion(value=1))
+    else:
+        for name in (*names, "p1_3"):
+            write_png(root / f"images/{name}.png", ramp())
+        for name in (*names, "p1_4"):
+            write_png(root / f"masks/{name}.png", lesion())
+    if layout == "patterns":
+        settings |= {"images": "images/*.png", "masks": "masks/*.png"}
+    source, out = "nnunet" if layout == "nnunet" else "folders", tmp_path / "out"
+    with pytest.raises(UserError, match="in has 3 errors; fix the data, or set faults to skip to go on without:"):
+        import_data(source, root, settings, out)
+    assert not out.exists()
+    table = read_manifest(import_data(source, root, {**settings, "faults": "skip"}, out))
+    assert sorted(Path(name).name for name in table["volume_id"]) == ["p1_1", "p1_2"]
+    skipped = pd.read_csv(out / "skipped.csv").fault.tolist()
+    assert len(skipped) == 3
+    for name in ("nobody", "p1_3", "p1_4"):
+        assert sum(name in fault for fault in skipped) == 1
+    import_data(source, root, {**settings, "faults": "skip"}, out, salt=b"0" * 32)
+    assert not (out / "skipped.csv").exists()
+
+
+def test_two_files_of_one_stem_are_never_skipped(tmp_path: Path) -> None:
+    for name in ("images/p1.png", "masks/p1.png"):
+        write_png(tmp_path / "in" / name, lesion())
+    Image.fromarray(lesion()).save(tmp_path / "in/images/p1.tif")
+    with pytest.raises(UserError, match="have one stem; remove one"):
+        import_data("folders", tmp_path / "in", {"patient": "(p1)", "faults": "skip"}, tmp_path / "out")
 
 
 COMPOSED, TAKEN_APART = "M\u00fcller_1", "Mu\u0308ller_1"  # one name, as Linux and macOS store it

@@ -62,7 +62,8 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     """Return one volume per image, with its masks, sorted by name.
 
     Raises:
-        UserError: a folder is missing, a file has no partner or two, or a name tells no patient. All are listed.
+        Incomplete: a file has no partner, or a name tells no patient. All are listed.
+        UserError: a folder is missing, or two files have one stem.
     """
     if is_export(root):
         raise UserError(
@@ -71,24 +72,30 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
         )
     patients = Patients(settings.patient, "import.folders.patient")
     labels = Labels(settings.labels, settings.background, threshold=settings.threshold)
-    faults: list[str] = []
+    faults, single = list[str](), list[str]()
     found = []
     by_pattern = "*" in settings.images + settings.masks
-    for stem, (image, masks) in sorted((_by_pattern if by_pattern else _by_stem)(root, settings, faults).items()):
+    pairs = (_by_pattern if by_pattern else _by_stem)(root, settings, faults, single)
+    for stem, (image, masks) in sorted(pairs.items()):
         if any((ending_of(image) in NIFTI) != (ending_of(mask) in NIFTI) for mask in masks):
-            faults.append(f"{image} and {masks[0]} are not both volumes")
+            single.append(f"{image} and {masks[0]} are not both volumes")
             continue
         try:
             row = {"patient_id": patients.find(stem), "volume_id": stem}
         except UserError as error:
-            faults.append(str(error))
+            single.append(str(error))
             continue
         found.append(Volume(stem, partial(read_pairs, image, masks, row, labels, settings.axis)))
-    return gather(root, faults, found, f"files with the ending {', '.join(ENDINGS)}")
+    return gather(root, faults, found, f"files with the ending {', '.join(ENDINGS)}", single)
 
 
-def _by_stem(root: Path, settings: Settings, faults: list[str]) -> dict[str, tuple[Path, list[Path]]]:
-    """Return image and mask by the stem that they have in common, from a folder of each."""
+def _by_stem(
+    root: Path, settings: Settings, faults: list[str], single: list[str]
+) -> dict[str, tuple[Path, list[Path]]]:
+    """Return image and mask by the stem that they have in common, from a folder of each.
+
+    Faults of the whole go to ``faults``, those of a single file to ``single``.
+    """
     if not (root / settings.images).is_dir() or not (root / settings.masks).is_dir():
         names = [path.relative_to(root).as_posix() for path in sorted(_files(root, faults))]
         if proposed := proposal(names):
@@ -96,16 +103,16 @@ def _by_stem(root: Path, settings: Settings, faults: list[str]) -> dict[str, tup
                 f"{root} has no folders {settings.images} and {settings.masks}, but masks that seem to lie beside "
                 f"their images: give {proposed}."
             )
-    images = _stems(folder_of(root, settings.images, "images"), "", faults)
-    masks = _stems(folder_of(root, settings.masks, "masks"), settings.mask_suffix, faults)
+    images = _stems(folder_of(root, settings.images, "images"), "", faults, single)
+    masks = _stems(folder_of(root, settings.masks, "masks"), settings.mask_suffix, faults, single)
     if settings.missing_mask == "error":
-        faults += [f"{path} has no mask of the same stem" for stem, path in images.items() if stem not in masks]
-    faults += [f"{path} has no image of the same stem" for stem, path in masks.items() if stem not in images]
+        single += [f"{path} has no mask of the same stem" for stem, path in images.items() if stem not in masks]
+    single += [f"{path} has no image of the same stem" for stem, path in masks.items() if stem not in images]
     without = {stem: (image, list[Path]()) for stem, image in images.items() if settings.missing_mask == "healthy"}
     return without | {stem: (images[stem], [masks[stem]]) for stem in images.keys() & masks.keys()}
 
 
-def _stems(folder: Path, suffix: str, faults: list[str]) -> dict[str, Path]:
+def _stems(folder: Path, suffix: str, faults: list[str], single: list[str]) -> dict[str, Path]:
     """Return the files below ``folder`` by their path without ending and ``suffix``."""
     stems: dict[str, Path] = {}
     for path in sorted(_files(folder, faults)):
@@ -114,7 +121,7 @@ def _stems(folder: Path, suffix: str, faults: list[str]) -> dict[str, Path]:
             continue
         stem = composed(path.relative_to(folder).as_posix()[: -len(ending)])
         if not stem.endswith(composed(suffix)):
-            faults.append(f"{path} does not end in {suffix!r}, the mask_suffix")
+            single.append(f"{path} does not end in {suffix!r}, the mask_suffix")
             continue
         stem = stem.removesuffix(composed(suffix))
         if stem in stems:
@@ -123,7 +130,9 @@ def _stems(folder: Path, suffix: str, faults: list[str]) -> dict[str, Path]:
     return stems
 
 
-def _by_pattern(root: Path, settings: Settings, faults: list[str]) -> dict[str, tuple[Path, list[Path]]]:
+def _by_pattern(
+    root: Path, settings: Settings, faults: list[str], single: list[str]
+) -> dict[str, tuple[Path, list[Path]]]:
     """Return each image with its masks, by its path without ending; what is no mask may be an image."""
     of_images, of_masks = Pattern(settings.images), Pattern(settings.masks)
     masks: dict[tuple[str, ...], list[Path]] = {}
@@ -137,8 +146,8 @@ def _by_pattern(root: Path, settings: Settings, faults: list[str]) -> dict[str, 
         elif (key := of_images.key(name)) is not None:
             images[key] = path
     if settings.missing_mask == "error":
-        faults += [f"{path} has no mask by {of_masks.text}" for key, path in images.items() if key not in masks]
-    faults += [f"{of[0]} has no image by {of_images.text}" for key, of in masks.items() if key not in images]
+        single += [f"{path} has no mask by {of_masks.text}" for key, path in images.items() if key not in masks]
+    single += [f"{of[0]} has no image by {of_images.text}" for key, of in masks.items() if key not in images]
     taken = images if settings.missing_mask == "healthy" else images.keys() & masks.keys()
     names = {key: images[key].relative_to(root).as_posix() for key in taken}
     return {name[: -len(str(ending_of(Path(name))))]: (images[key], masks.get(key, [])) for key, name in names.items()}

@@ -16,7 +16,7 @@ from pig.data.images import orientation_of, read_plain, size_of
 from pig.data.manifest import spellings
 from pig.data.pseudonyms import pseudonymise
 from pig.data.readers import bcs_dbt, cbis_ddsm, coco, folders, inbreast, nnunet, t_synth, table
-from pig.data.readers.volume import Pair, Volume
+from pig.data.readers.volume import Incomplete, Pair, Volume
 from pig.system.errors import UserError
 from pig.system.files import atomic_directory, write_json
 from pig.system.processes import process_pool
@@ -44,7 +44,7 @@ class Import:
 
     Attributes:
         without_lesion: "leave" out pairs with an empty mask, as the log then says, or "keep" them.
-        faults: "stop" at the end and list all that cannot be read, or "skip" them, as the log then says.
+        faults: "stop" and list all that cannot be read, or "skip" them, as the log and skipped.csv then say.
     """
 
     without_lesion: Literal["leave", "keep"] = "leave"
@@ -94,7 +94,7 @@ def import_data(
         root: where the data set lies; for "manifest", the table.
         settings: those of the reader, and those of ``Import``.
         out: a folder with ``manifest.csv``, ``masks/`` (PNG, 0 and 255), ``images/`` (PNG of 8 or 16 bits, where the
-            source has no image files of its own) and ``import.json``; replaced, if it exists, once all is written.
+            source has no image files of its own), ``import.json``, and ``skipped.csv`` if faults are skipped; replaced, if it exists, once all is written.
         jobs: processes; each holds one volume in memory. The result is the same for any number.
         salt: None, or of pseudonyms (see ``pig.data.pseudonyms``): then nothing in ``out`` names a patient, and images
             that are files are copied, pixels alone.
@@ -110,9 +110,15 @@ def import_data(
     root = Path(root).absolute()
     if not root.exists():
         raise UserError(f"{root} does not exist; give the place where the data set lies.")
-    volumes = SOURCES[source].volumes(root, own)
+    faults: list[str] = []
+    try:
+        volumes = SOURCES[source].volumes(root, own)
+    except Incomplete as error:
+        if common.faults == "stop":
+            raise
+        volumes, faults = error.volumes, error.faults
     with atomic_directory(out) as folder:
-        rows, without_lesion, faults = [], 0, []
+        rows, without_lesion = [], 0
         written_volumes = _write(volumes, folder, common, jobs, copy=salt is not None)
         for volume, written in zip(volumes, track(written_volumes, "import", len(volumes)), strict=True):
             rows += written.rows
@@ -125,6 +131,8 @@ def import_data(
         if salt is not None:
             names = {"image_path": table["mask_path"].str.replace("masks/", "images/"), "mask_path": table["mask_path"]}
             table = pseudonymise(table, salt).assign(**names)
+        elif faults:  # with a salt they are in the log alone, since they name patients
+            pd.DataFrame({"fault": faults}).to_csv(folder / "skipped.csv", index=False)
         table.to_csv(folder / "manifest.csv", index=False)
         (folder / "masks").mkdir(exist_ok=True)
         write_json(

@@ -48,11 +48,11 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     channel = f"_{settings.channel:04d}{ending}"
     if str(settings.channel) not in description.get("channel_names", {"0": ""}):
         raise UserError(f"{root / 'dataset.json'} has no channel {settings.channel}; see its channel_names.")
-    faults, found = [], []
+    single, found = [], []
     image_of, mask_of = _cases(images, channel), _cases(labels, ending)
     have, want = {*image_of}, {*mask_of}
-    faults += [f"{mask_of[name]} has no image {name}{channel}" for name in sorted(want - have)]
-    faults += [f"{image_of[name]} has no label {name}{ending}" for name in sorted(have - want)]
+    single += [f"{mask_of[name]} has no image {name}{channel}" for name in sorted(want - have)]
+    single += [f"{image_of[name]} has no label {name}{ending}" for name in sorted(have - want)]
     own = _exported(root) if is_export(root) else {}
     if own:
         drawn = {name for name in have if own.get(name) is None}
@@ -64,11 +64,11 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
         try:
             row = {"patient_id": own.get(name) or patients.find(name), "volume_id": name}
         except UserError as error:
-            faults.append(str(error))
+            single.append(str(error))
             continue
         load = partial(read_pairs, image_of[name], [mask_of[name]], row, values, settings.axis)
         found.append(Volume(name, load))
-    return gather(root, faults, found, f"training cases *{channel}")
+    return gather(root, [], found, f"training cases *{channel}", single)
 
 
 def _cases(folder: Path, ending: str) -> dict[str, Path]:

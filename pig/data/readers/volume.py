@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,17 +113,48 @@ def is_export(root: Path) -> bool:
     return isinstance(content, list) and all(isinstance(entry, dict) and "generator" in entry for entry in content)
 
 
-def gather(root: Path, faults: list[str], volumes: list[Volume], what: str) -> list[Volume]:
+class Incomplete(UserError):
+    """Some files give no pair, each for a reason of its own; the others can be read.
+
+    Attributes:
+        faults: a sentence for each.
+        volumes: of the others.
+    """
+
+    def __init__(self, root: Path, faults: Sequence[str], volumes: Sequence[Volume]) -> None:
+        self.faults, self.volumes = [*faults], [*volumes]
+        fix = "fix the data, or set faults to skip to go on without"
+        super().__init__(_listed(root, self.faults, fix))
+
+
+def gather(
+    root: Path, faults: list[str], volumes: list[Volume], what: str, single: Sequence[str] = ()
+) -> list[Volume]:
     """Return ``volumes``, or raise what stands against them: all ``faults`` at once, or that there is nothing.
 
+    Args:
+        root: of the data set.
+        faults: of the whole of it.
+        volumes: that can be read.
+        what: was looked for.
+        single: faults of single files, without which the others are what they are.
+
     Raises:
-        UserError: there are faults or no volumes.
+        Incomplete: there are single faults alone.
+        UserError: there are other faults, or neither faults nor volumes.
     """
     if faults:
-        raise UserError("\n  ".join([f"{root} has {len(faults)} error{'s' * (len(faults) > 1)}:", *faults]))
+        raise UserError(_listed(root, [*faults, *single]))
+    if single:
+        raise Incomplete(root, single, volumes)
     if not volumes:
         raise UserError(f"{root} holds no {what}; check the root and the settings.")
     return volumes
+
+
+def _listed(root: Path, faults: Sequence[str], fix: str = "") -> str:
+    heading = f"{root} has {len(faults)} error{'s' * (len(faults) > 1)}"
+    return "\n  ".join([f"{heading}; {fix}:" if fix else f"{heading}:", *faults])
 
 
 def to_uint16(values: NDArray[Any], name: str | Path) -> tuple[NDArray[Any], dict[str, float]]:
