@@ -94,7 +94,8 @@ def import_data(
         root: where the data set lies; for "manifest", the table.
         settings: those of the reader, and those of ``Import``.
         out: a folder with ``manifest.csv``, ``masks/`` (PNG, 0 and 255), ``images/`` (PNG of 8 or 16 bits, where the
-            source has no image files of its own), ``import.json``, and ``skipped.csv`` if faults are skipped; replaced, if it exists, once all is written.
+            source has no image files of its own), ``import.json``, and ``skipped.csv`` if faults are skipped; replaced,
+            if it exists, once all is written.
         jobs: processes; each holds one volume in memory. The result is the same for any number.
         salt: None, or of pseudonyms (see ``pig.data.pseudonyms``): then nothing in ``out`` names a patient, and images
             that are files are copied, pixels alone.
