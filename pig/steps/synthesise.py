@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,6 +24,8 @@ from pig.system.run_record import run_record
 from pig.system.seeds import seed_of
 
 logger = logging.getLogger("pig")
+
+AREAS_LOOKED_AT = 512
 
 
 def synthesise(
@@ -79,6 +82,8 @@ def synthesise(
     empty = sum(int((~m.any((1, 2))).sum()) for m in masks)
     if empty:
         logger.warning("%d of %d masks of %s are empty; they are kept, as drawn.", empty, last - first, name)
+    if generator.makes_masks and masks:
+        _warn_of_areas(name, np.concatenate(masks), train_pairs)
     provenance = {
         "generator": name,
         "class": cls,
@@ -103,6 +108,27 @@ def synthesise(
         arrays["masks"] = np.concatenate(masks)
     with atomic_path(out) as temporary:
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
+
+
+def _warn_of_areas(name: str, masks: NDArray[np.uint8], pairs: PairDataset) -> None:
+    """Warn if the lesions that a generator drew are on average larger or smaller than those of any training patient.
+
+    Args:
+        name: of the generator.
+        masks: {0, 1} [n, H, W]; empty ones do not count.
+        pairs: those it learnt from, of which some hundred are looked at.
+    """
+    rows = pairs.rows[:: max(len(pairs) // AREAS_LOOKED_AT, 1)]
+    real = pd.DataFrame({"patient": pairs.store.manifest["patient_id"].iloc[rows].to_numpy()})
+    real["area"] = pairs.store.masks[rows].mean((1, 2))
+    of_patients = real[real.area > 0].groupby("patient").area.mean()
+    drawn = masks[masks.any((1, 2))].mean((1, 2))
+    if len(drawn) and not of_patients.min() <= drawn.mean() <= of_patients.max():
+        logger.warning(
+            "the lesions of %s cover %.1f %% of the picture on average, those of the training patients %.1f to %.1f %%: "
+            "look at its gallery, and train it for longer or at another rate.",
+            name, 100 * drawn.mean(), 100 * of_patients.min(), 100 * of_patients.max(),
+        )  # fmt: skip
 
 
 def _masks_for(indices: range, pairs: PairDataset, order: NDArray[np.int64]) -> Tensor:
