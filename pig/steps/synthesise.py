@@ -125,7 +125,7 @@ def _warn_of_areas(name: str, masks: NDArray[np.uint8], pairs: PairDataset) -> N
     drawn = masks[masks.any((1, 2))].mean((1, 2))
     if len(drawn) and not of_patients.min() <= drawn.mean() <= of_patients.max():
         logger.warning(
-            "the lesions of %s cover %.1f %% of the picture on average, those of the training patients %.1f to %.1f %%: "
+            "the lesions of %s cover %.1f %% of the picture on average, those of training patients %.1f to %.1f %%: "
             "look at its gallery, and train it for longer or at another rate.",
             name, 100 * drawn.mean(), 100 * of_patients.min(), 100 * of_patients.max(),
         )  # fmt: skip
