@@ -138,8 +138,9 @@ def read_status(directory: Path) -> Status:
 def _job(directory: Path, entry: Mapping[str, Any], started: float) -> Job:
     benchmark, log = directory / entry["benchmark"], directory / entry["log"]
     wildcards = entry["wildcards"]
-    owner = wildcards.get("generator") or wildcards.get("arm") or ""
-    places = [f"{key}{value}" for key, value in wildcards.items() if key not in ("generator", "arm")]
+    names = ("generator", "arm", "population", "stored")  # which say by themselves what they are
+    owner = next((wildcards[key] for key in names if key in wildcards), "")
+    places = [f"{key}{value}" for key, value in wildcards.items() if key not in names]
     job = Job(
         name=" ".join([entry["rule"], *filter(None, [owner]), *places]),
         rule=entry["rule"],

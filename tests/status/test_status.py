@@ -56,8 +56,8 @@ def test_a_run_from_its_start_over_its_death_to_a_failure(longer_study: Path) ->
         status = read_status(longer_study)
         assert status.under_way
         expected = {
-            "phantom": "done",
-            "preprocess": "done",
+            "phantom phantom": "done",
+            "preprocess store": "done",
             "folds": "done",
             "fit pig fold0": "running",  # anew: what it made before was removed
             "synthesise pig fold0 shard0": "waiting",  # from the model of before: what is there is old

@@ -15,7 +15,7 @@ def test_a_failed_job_names_its_log_and_shows_the_error(tmp_path: Path) -> None:
     status, said = run(tmp_path, "--", "results/data/store", configs=configs)
     assert status == 1
     assert "Error in rule preprocess" in said
-    assert "log: results/logs/preprocess.log" in said
+    assert "log: results/logs/preprocess/store.log" in said
     assert "image3.png is not a file" in said  # of the log, in the output of Snakemake
 
 
@@ -31,7 +31,7 @@ def test_another_number_of_processes_trains_nothing_anew(small_run: Path) -> Non
     assert status == 0 and "Nothing to be done" in said, said
 
 
-@pytest.mark.parametrize("rule", ["phantom", "preprocess", "fit/pig/fold0", "segment/real/fold0/seed0"])
+@pytest.mark.parametrize("rule", ["phantom", "preprocess/store", "fit/pig/fold0", "segment/real/fold0/seed0"])
 def test_each_job_leaves_its_events_where_its_log_is(small_run: Path, rule: str) -> None:
     assert (small_run / "results" / "logs" / f"{rule}.log").exists()
     assert (small_run / "results" / "events" / rule / "events.jsonl").stat().st_size > 0
