@@ -70,14 +70,15 @@ def _even(path: Path, rows: list[list[str]]) -> Iterator[list[str]]:
     if repeated := sorted({name for name in names if name and names.count(name) > 1}):
         raise UserError(f"{path} has several columns named {', '.join(repeated)}; keep one of each.")
     named = [place for place, name in enumerate(names) if name]
+    unnamed = [place for place, name in enumerate(names) if not name]
     for number, row in enumerate(rows[1:], start=2):
         if not any(cell.strip() for cell in row):
             raise UserError(f"{path}: row {number} is blank (row 1 is the header); remove it.")
-        for place, cell in enumerate(row):
-            if cell.strip() and place not in named:
+        for place in [*unnamed, *range(len(names), len(row))]:
+            if place < len(row) and row[place].strip():
                 raise UserError(
-                    f"{path}: row {number} has '{cell}' in column {place + 1}, for which the header (row 1) has no "
-                    "name; give it one, or quote a cell that holds the separator."
+                    f"{path}: row {number} has '{row[place]}' in column {place + 1}, for which the header (row 1) has "
+                    "no name; give it one, or quote a cell that holds the separator."
                 )
     yield [names[place] for place in named]
     for row in rows[1:]:

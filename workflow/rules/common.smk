@@ -7,7 +7,7 @@ from snakemake.exceptions import WorkflowError
 
 from pig.data.phantom.settings import PhantomSettings
 from pig.study import memory
-from pig.study.arms import REAL, Arm, arms_of
+from pig.study.arms import REAL, Arm, arms_of, studies_phantom
 from pig.study.config import check_config
 from pig.study.listed import state_of_folder, state_of_manifest
 from pig.study.plan import write_plan
@@ -84,7 +84,7 @@ def imported():
 
 
 IMPORTED = imported()
-OWN_DATA = bool(IMPORTED or config["dataset"]["manifest"])
+OWN_DATA = not studies_phantom(config["dataset"])
 
 
 def data_of_study():

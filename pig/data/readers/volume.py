@@ -14,6 +14,7 @@ from pig.data.manifest import leaves
 from pig.system.errors import UserError
 from pig.system.files import read_json
 
+FIX_OR_SKIP = "fix the data, or set faults to skip to go on without"
 OF_A_USER = "correct it, or export it again."  # what to do about a file that no step of ours has written
 
 
@@ -123,8 +124,7 @@ class Incomplete(UserError):
 
     def __init__(self, root: Path, faults: Sequence[str], volumes: Sequence[Volume]) -> None:
         self.faults, self.volumes = [*faults], [*volumes]
-        fix = "fix the data, or set faults to skip to go on without"
-        super().__init__(_listed(root, self.faults, fix))
+        super().__init__(listed(root, self.faults, FIX_OR_SKIP))
 
 
 def gather(
@@ -144,7 +144,7 @@ def gather(
         UserError: there are other faults, or neither faults nor volumes.
     """
     if faults:
-        raise UserError(_listed(root, [*faults, *single]))
+        raise UserError(listed(root, [*faults, *single]))
     if single:
         raise Incomplete(root, single, volumes)
     if not volumes:
@@ -152,7 +152,8 @@ def gather(
     return volumes
 
 
-def _listed(root: Path, faults: Sequence[str], fix: str = "") -> str:
+def listed(root: Path, faults: Sequence[str], fix: str = "") -> str:
+    """Return the faults of a data set, one on a line, below how many there are and what to do about them."""
     heading = f"{root} has {len(faults)} error{'s' * (len(faults) > 1)}"
     return "\n  ".join([f"{heading}; {fix}:" if fix else f"{heading}:", *faults])
 
