@@ -48,5 +48,4 @@ rule all:
     input:
         "results/table1.csv",
         "results/table2.csv",
-        galleries(),
-        strips(),
+        "results/report.html",

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pig.data.manifest import read_table, row_number
+from pig.data.manifest import read_own_table, row_number
 from pig.data.resize import resize_pairs
 from pig.data.verified import Stamp
 from pig.system.errors import UserError
@@ -173,7 +173,7 @@ class Store:
         masks = _open_array(path / "masks.npy", np.uint8, shape, fix)
         if hashlib.sha256((path / "manifest.csv").read_bytes()).hexdigest() != description["manifest"]:
             raise UserError(f"{path / 'manifest.csv'} is damaged, or was changed after it was written; {fix}")
-        manifest = read_table(path / "manifest.csv")
+        manifest = read_own_table(path / "manifest.csv")
         stamp = Stamp.of([path / name for name in parts], description["fingerprint"])
         if not stamp.is_kept():
             if fingerprint(images, masks, manifest["patient_id"].tolist()) != description["fingerprint"]:

@@ -227,6 +227,8 @@ def run_arm(
         save_weights(folder, model=trained)
         record = run_record(
             started,
+            images=run.images,
+            earlier_s=run.earlier_s,
             fold=fold,
             seed=seed,
             settings=dataclasses.asdict(settings),

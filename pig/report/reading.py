@@ -7,6 +7,8 @@ import pandas as pd
 
 from pig.evaluation.statistics import LEVEL, NEW
 
+BETTER = "shown to be better than"
+
 
 def reading(comparisons: pd.DataFrame, controls: Sequence[str] = ()) -> Iterator[str]:
     """Yield who was tested and what the design can show, then a sentence for each control, then for each other arm.
@@ -19,10 +21,9 @@ def reading(comparisons: pd.DataFrame, controls: Sequence[str] = ()) -> Iterator
         comparisons: of :func:`pig.evaluation.statistics.compare`.
         controls: labels of the arms that are controls.
     """
-    dice = comparisons[comparisons.metric == "dice"]
+    dice = of_dice(comparisons)
     if dice.empty:
         return
-    dice = dice[dice.tested == (NEW if NEW in set(dice.tested) else dice.tested.iloc[0])]
     real, tested = dice.against.iloc[0], dice.tested.iloc[0]
     against_real = dice[dice.against == real]
     folds, patients = int(against_real.folds.iloc[0]), int(against_real.patients.iloc[0])
@@ -40,19 +41,73 @@ def reading(comparisons: pd.DataFrame, controls: Sequence[str] = ()) -> Iterator
     for row in [row for row in rows if row.arm in controls] + [row for row in rows if row.arm not in controls]:
         held: dict[str, list[str]] = {}
         for other in dice[(dice.arm == row.arm) & dice.against.isin([*controls])].itertuples():
-            held.setdefault(_verdict(other), []).append(str(other.against).removeprefix("control: "))
-        verdicts = [f"{verdict} {' and '.join(labels)}" for verdict, labels in held.items()]
+            held.setdefault(verdict(other), []).append(str(other.against).removeprefix("control: "))
+        verdicts = [f"{words} {' and '.join(labels)}" for words, labels in held.items()]
         yield _sentence(row) + f" Of the controls: {'; '.join(verdicts)}." * bool(held)
+
+
+def of_dice(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Return the comparisons of Dice that claims rest on: of new patients where there are any, else of the folds."""
+    dice = comparisons[comparisons.metric == "dice"]
+    return dice[dice.tested == NEW] if NEW in set(dice.tested) else dice
+
+
+def answer(comparisons: pd.DataFrame, controls: Sequence[str] = ()) -> list[str]:
+    """Return whether generated pairs help, in a few sentences made from the numbers.
+
+    They say which arms are shown to be better than real data alone, which of them beat the controls of real data alone
+    (other augmentation), and whether the oracle, if there is one, is told from real data alone: if it is not, the
+    study can tell nothing.
+
+    Args:
+        comparisons: of :func:`pig.evaluation.statistics.compare`.
+        controls: labels of the arms that are controls.
+    """
+    dice = of_dice(comparisons)
+    if dice.empty or int(dice.folds.iloc[0]) < 2:
+        return ["With one fold nothing can be said of how far a difference would hold with other patients."]
+    real = dice.against.iloc[0]
+    against_real = dice[dice.against == real]
+    methods = against_real[~against_real.arm.isin(controls)]
+    helping = [row for row in methods.itertuples() if verdict(row) == BETTER]
+    said = [f"{_of(len(helping), len(methods))} shown to help the segmentation beyond real data alone."]
+    said += [f"{row.arm} adds {_points(row)}." for row in sorted(helping, key=lambda row: -row.difference)]
+    # Real data under another augmentation: no generator, no pairs of others.
+    for control in [name for name in controls if name.endswith("augmentation") and "+" not in name]:
+        rows = dice[(dice.against == control) & ~dice.arm.isin(controls)]
+        better = [row for row in rows.itertuples() if verdict(row) == BETTER]
+        name = control.removeprefix("control: ")
+        said.append(f"{_of(len(better), len(rows))} shown to beat {name} of the real pairs, without any generator.")
+    oracles = against_real[against_real.arm.isin(controls) & against_real.arm.str.contains("real pairs of")]
+    for row in oracles.itertuples():
+        if verdict(row) == BETTER:
+            said.append(f"The study can tell: {row.arm.removeprefix('control: +')} add {_points(row)}.")
+        else:
+            said.append("This study cannot tell: not even real pairs of new patients are shown to help in it.")
+    return said
+
+
+def _of(count: int, total: int) -> str:
+    if total == 1:
+        return "The arm with generated pairs is" if count else "The arm with generated pairs is not"
+    shown = {0: "None", 1: "One"}.get(count, "All" if count == total else str(count))
+    return f"{shown} of the {total} arms with generated pairs {'is' if count < 2 else 'are'}"
+
+
+def _points(row: Any) -> str:
+    interval = f"95 % interval {100 * row.low_folds:+.1f} to {100 * row.high_folds:+.1f}"
+    return f"{100 * row.difference:.1f} points of Dice ({interval})"
 
 
 def _sentence(row: Any) -> str:
     of_folds = f"{100 * row.low_folds:+.1f} to {100 * row.high_folds:+.1f} over {row.folds} folds"
     given = f"{100 * row.low:+.1f} to {100 * row.high:+.1f} given the trained networks"
-    return f"{row.arm}: {100 * row.difference:+.1f}; {of_folds}, {given}: {_verdict(row)} {row.against}."
+    return f"{row.arm}: {100 * row.difference:+.1f}; {of_folds}, {given}: {verdict(row)} {row.against}."
 
 
-def _verdict(row: Any) -> str:
+def verdict(row: Any) -> str:
+    """Return what a row of the comparisons shows, as words between the names of its two arms."""
     if row.low_folds <= 0 <= row.high_folds:
         return "not shown to differ from"
-    verdict = "shown to be better than" if row.low_folds > 0 else "shown to be worse than"
-    return verdict if row.p_holm < 1 - LEVEL else f"but for the number of comparisons (Holm), {verdict}"
+    shown = BETTER if row.low_folds > 0 else "shown to be worse than"
+    return shown if row.p_holm < 1 - LEVEL else f"but for the number of comparisons (Holm), {shown}"

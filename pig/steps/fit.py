@@ -79,7 +79,8 @@ def fit(
         seed=seed,
         needs={role: part["files"] for role, part in described.items()},
     )
-    generator.fit(train_pairs, TrainingRun(work, fold, seed, mark, parts))
+    run = TrainingRun(work, fold, seed, mark, parts)
+    generator.fit(train_pairs, run)
     if team().rank > 0:
         return
     with atomic_directory(out) as folder:
@@ -95,7 +96,9 @@ def fit(
             "patients": sorted(patients),
             "data": opened.fingerprint,
             "files": files,
-            "record": run_record(started, pairs=len(train_pairs), processes=team().size),
+            "record": run_record(
+                started, pairs=len(train_pairs), images=run.images, earlier_s=run.earlier_s, processes=team().size
+            ),
         }
         write_sealed(folder / DESCRIPTION, description)
     remove_checkpoints(work, mark)

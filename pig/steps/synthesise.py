@@ -82,8 +82,7 @@ def synthesise(
     empty = sum(int((~m.any((1, 2))).sum()) for m in masks)
     if empty:
         logger.warning("%d of %d masks of %s are empty; they are kept, as drawn.", empty, last - first, name)
-    if generator.makes_masks and masks:
-        _warn_of_areas(name, np.concatenate(masks), train_pairs)
+    areas = _areas(name, np.concatenate(masks), train_pairs) if generator.makes_masks and masks else None
     provenance = {
         "generator": name,
         "class": cls,
@@ -95,9 +94,10 @@ def synthesise(
         "data": description["data"],
         "masks_from": "training" if generator.takes_masks else "model" if masks else None,
         "empty_masks": empty,
+        "areas": areas,
         "sampling": dict(sampling),
         "model_files": description["files"],
-        "record": run_record(started),
+        "record": run_record(started, images=last - first),
     }
     arrays = {
         "images": np.concatenate(images),
@@ -110,25 +110,32 @@ def synthesise(
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
 
 
-def _warn_of_areas(name: str, masks: NDArray[np.uint8], pairs: PairDataset) -> None:
-    """Warn if the lesions that a generator drew are on average larger or smaller than those of any training patient.
+def _areas(name: str, masks: NDArray[np.uint8], pairs: PairDataset) -> dict[str, float | None]:
+    """Hold the lesions that a generator drew against those of its training patients, and warn if they do not fit.
 
     Args:
         name: of the generator.
         masks: {0, 1} [n, H, W]; empty ones do not count.
         pairs: those it learnt from, of which some hundred are looked at.
+
+    Returns:
+        Shares of the picture: the mean of the lesions ``drawn`` (None: all masks are empty), and the ``least`` and the
+        ``greatest`` mean of a training patient.
     """
     rows = pairs.rows[:: max(len(pairs) // AREAS_LOOKED_AT, 1)]
     real = pd.DataFrame({"patient": pairs.store.manifest["patient_id"].iloc[rows].to_numpy()})
     real["area"] = pairs.store.masks[rows].mean((1, 2))
     of_patients = real[real.area > 0].groupby("patient").area.mean()
-    drawn = masks[masks.any((1, 2))].mean((1, 2))
-    if len(drawn) and not of_patients.min() <= drawn.mean() <= of_patients.max():
+    filled = masks[masks.any((1, 2))]
+    drawn = float(filled.mean()) if len(filled) else None
+    least, greatest = float(of_patients.min()), float(of_patients.max())
+    if drawn is not None and not least <= drawn <= greatest:
         logger.warning(
             "the lesions of %s cover %.1f %% of the picture on average, those of training patients %.1f to %.1f %%: "
             "look at its gallery, and train it for longer or at another rate.",
-            name, 100 * drawn.mean(), 100 * of_patients.min(), 100 * of_patients.max(),
+            name, 100 * drawn, 100 * least, 100 * greatest,
         )  # fmt: skip
+    return {"drawn": drawn, "least": least, "greatest": greatest}
 
 
 def _masks_for(indices: range, pairs: PairDataset, order: NDArray[np.int64]) -> Tensor:

@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pig.study.arms import studies_phantom
+
 Config = Mapping[str, Any]
 
 BASE = 1500  # MiB: Python and the libraries take 1000
@@ -84,7 +86,7 @@ def _real(config: Config, size: int) -> int:
 def _real_pairs(config: Config) -> int:
     """Return how many pairs the store has or will have, at best: the rows of a manifest or of the phantom."""
     dataset = config["dataset"]
-    if dataset["import"] or dataset["manifest"]:
+    if not studies_phantom(dataset):
         manifest = Path("results/data/imported/manifest.csv" if dataset["import"] else dataset["manifest"])
         return _rows(manifest) if manifest.is_file() else ASSUMED_PAIRS
     phantom = dataset["phantom"]

@@ -38,8 +38,18 @@ def peak_memory_mb() -> float:
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes on macOS, KiB on Linux
 
 
+def processor_seconds() -> float:
+    """Return the time that processors have spent on this process and those of its children that have ended."""
+    return sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
+
+
 def run_record(started: float, **what: Any) -> dict[str, Any]:
     """Return the record of a step that began at ``started`` (``time.monotonic()``) and ends now.
+
+    Its ``wall_s`` is that of the step's own work, ``cpu_s`` of all its processors' time, start-up included.
 
     Args:
         started: when the step's own work began; imports and start-up lie before it.
@@ -59,6 +69,7 @@ def run_record(started: float, **what: Any) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if cuda else processor(),
         "threads": torch.get_num_threads(),
         "wall_s": round(time.monotonic() - started, 2),
+        "cpu_s": round(processor_seconds(), 2),
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "peak_gpu_memory_mb": round(torch.cuda.max_memory_allocated() / 2**20, 1) if cuda else None,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

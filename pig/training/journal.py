@@ -48,7 +48,9 @@ class Journal:
         if self.us.rank == 0:
             self._contexts.enter_context(locked(self.folder))
         self._contexts.enter_context(finishing_steps())
+        self.entered, self.earlier_s = time.monotonic(), 0.0
         self.begin = self._resume()
+        self.run.images += self.total * self.settings.batch_size
         self._start_line(self.begin)
         return self
 
@@ -85,8 +87,9 @@ class Journal:
         if saves and self.us.rank == 0:
             # Of a training that is finished nothing but its result is needed.
             finished = done == self.total
-            state = {key: p.result.state_dict() if finished else p.state() for key, p in self.players.items()}
-            save_checkpoint(self.folder, done, self.run.fingerprint, state)
+            players = {key: p.result.state_dict() if finished else p.state() for key, p in self.players.items()}
+            spent_s = self.earlier_s + now - self.entered
+            save_checkpoint(self.folder, done, self.run.fingerprint, {"players": players, "spent_s": spent_s})
         if stops:
             raise Stopped(f"{self.name} was stopped after step {done} of {self.total}; a checkpoint is written")
 
@@ -99,9 +102,11 @@ class Journal:
         begin, state = saved
         for key, player in self.players.items():
             if begin == self.total:
-                player.result.load_state_dict(state[key])
+                player.result.load_state_dict(state["players"][key])
             else:
-                player.load_state(state[key])
+                player.load_state(state["players"][key])
+        self.earlier_s = state["spent_s"]
+        self.run.earlier_s += self.earlier_s
         logger.info("%s: going on from step %d of %d.", self.name, begin, self.total)
         return begin
 

@@ -20,6 +20,8 @@ class TrainingRun:
         seed: of initialisation, data order and noise.
         fingerprint: of settings, data and code; a checkpoint of another one is not resumed.
         needs: folders of the trained parts that the configuration names under ``needs``.
+        images: shown to the networks in all its trainings, counted as these begin.
+        earlier_s: seconds that stopped runs have spent on what this one goes on from, counted as it is read.
     """
 
     work: Path
@@ -27,6 +29,8 @@ class TrainingRun:
     seed: int
     fingerprint: str = ""
     needs: Mapping[str, Path] = field(default_factory=dict)
+    images: int = 0
+    earlier_s: float = 0.0
 
 
 def fingerprint(code: Iterable[str], **parts: Any) -> str:

@@ -1,6 +1,7 @@
 """What depends on seed and fold, whose patients are recorded, and which masks a conditional method is given."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from pig.data.folds import read_folds, split
 from pig.data.shards import read_provenance, read_shards
-from pig.data.store import PairDataset, Store
+from pig.data.store import PairDataset, Store, allocate, complete
 from pig.methods.base import Identity, Pairs
 from pig.methods.model_folder import read_description
 from pig.steps.fit import fit
@@ -97,6 +98,22 @@ def test_a_checkpoint_is_of_its_settings_seed_fold_and_parts(study: Path) -> Non
     assert MARKS[0] == MARKS[-1]
 
 
+def test_a_checkpoint_is_of_its_data(study: Path, tmp_path: Path) -> None:
+    """The same patients and folds, other pixels."""
+    old = Store.open(study / "store")
+    (tmp_path / "store").mkdir()
+    images, masks = allocate(tmp_path / "store", len(old.images), old.size)
+    images[:], masks[:] = 65535 - old.images, old.masks
+    complete(tmp_path / "store", images, masks, old.manifest, "stretch")
+    for name in ("folds.csv", "folds.csv.sha256"):
+        if (study / name).exists():
+            shutil.copy(study / name, tmp_path / name)
+    MARKS.clear()
+    trained(study, name="b")
+    trained(tmp_path, name="b")
+    assert len(set(MARKS)) == 2
+
+
 def test_a_model_records_the_patients_of_its_parts(study: Path) -> None:
     """A part that was trained on another fold has seen this fold's test patients."""
     store, folds = Store.open(study / "store"), read_folds(study / "folds.csv")
@@ -162,7 +179,7 @@ def test_a_shard_says_how_it_was_drawn(study: Path, tmp_path: Path, caplog: pyte
     assert provenance == {
         "generator": "other", "class": CLASS, "fold": 1, "seed": 4, "first": 5, "last": 12,
         "patients": description["patients"], "data": description["data"], "masks_from": "training",
-        "empty_masks": 2, "sampling": {"k": 7}, "model_files": description["files"],
+        "empty_masks": 2, "areas": None, "sampling": {"k": 7}, "model_files": description["files"],
     }  # fmt: skip
     assert caplog.messages == ["2 of 7 masks of other are empty; they are kept, as drawn."]  # of 5 and 10
     assert DREW[-1] == (Identity("other", 1, 4), {"k": 7})

@@ -177,6 +177,11 @@ def test_too_few_images_are_refused(segmented: Path, generated: int, real: int, 
         frechet_distance(images[:generated], images[:real], "encoder", segmented)
 
 
+def test_two_images_of_each_are_enough(segmented: Path) -> None:
+    images = discs(5, seed=1)[0]
+    assert frechet_distance(images[:2], images[2:4], "encoder", segmented) > 0
+
+
 def test_images_of_another_type_are_refused(segmented: Path) -> None:
     images = discs(5, seed=1)[0]
     with pytest.raises(ValueError, match="uint16"):

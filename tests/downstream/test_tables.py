@@ -1,3 +1,4 @@
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -130,7 +131,9 @@ def test_table2_is_written_in_three_forms_with_the_scores(arm: list[Path], tmp_p
     ]
     latex = out.with_suffix(".tex").read_text()
     assert r"+PIG\_1024 & 66.96" in latex and r"Dice (\%)" in latex and latex.count(r"\\") == 3
-    assert pd.read_csv(out.with_name("scores.csv")).arm.tolist() == ["Phantom"] * 48 + ["+PIG_1024"] * 48
+    all_scores = pd.read_csv(out.with_name("scores.csv"))
+    assert all_scores.columns.tolist() == ["arm", "fold", "seed", "averaging", "metric", "value", "tested"]
+    assert all_scores.arm.tolist() == ["Phantom"] * 48 + ["+PIG_1024"] * 48
     comparisons = pd.read_csv(out.with_name("comparisons.csv"))
     assert comparisons.metric.tolist() == ["dice", "iou", "precision", "recall"]
     assert (comparisons.patients == 3).all() and (comparisons.difference == 0).all() and (comparisons.p == 1).all()
@@ -141,6 +144,7 @@ def test_table2_is_written_in_three_forms_with_the_scores(arm: list[Path], tmp_p
 def test_markdown_keeps_digits_as_they_are(tmp_path: Path) -> None:
     write_table(pd.DataFrame({"Method": ["007", "1e3"], "x": [1.5, 2.0]}), tmp_path / "t.csv")
     rows = [line.replace(" ", "") for line in (tmp_path / "t.md").read_text().splitlines()]
+    assert re.fullmatch(r"\|:-+\|-+:\|", rows[1])  # text to the left, numbers to the right
     assert rows[2:] == ["|007|1.50|", "|1e3|2.00|"]
 
 

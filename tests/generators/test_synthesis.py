@@ -8,7 +8,7 @@ from pig.data.folds import read_folds, split
 from pig.data.shards import read_shards, refuse_leak
 from pig.data.store import Store
 from pig.methods.model_folder import DESCRIPTION, read_description
-from pig.steps.synthesise import _warn_of_areas, synthesise
+from pig.steps.synthesise import _areas, synthesise
 from pig.system.errors import UserError
 from pig.system.files import write_sealed
 
@@ -171,5 +171,8 @@ def test_lesions_of_another_size_than_any_patients_are_a_warning(study, caplog, 
     wanted = share * real.mean() * real[0].size
     drawn = np.zeros((4, *real.shape[1:]), np.uint8)
     drawn[:3].reshape(3, -1)[:, : min(round(wanted), real[0].size - 1)] = 1
-    _warn_of_areas("mine", drawn, train)
+    areas = _areas("mine", drawn, train)
     assert ("the lesions of mine cover" in caplog.text) == warned
+    filled = drawn[drawn.any((1, 2))]
+    assert areas["drawn"] == (filled.mean() if len(filled) else None)
+    assert areas["least"] <= real.mean() <= areas["greatest"]

@@ -72,6 +72,19 @@ def test_a_plateau_goes_on_after_a_checkpoint(cut: int, tmp_path: Path) -> None:
     assert before + rates(second, 28 * [1.0], range(cut, 28)) == pytest.approx(PLATEAU)
 
 
+@pytest.mark.parametrize(("optimizer", "moved"), [("adam", 0.8), ("adamw", 0.4)])
+def test_adamw_decays_weights_by_themselves_and_adam_by_the_gradient(optimizer: str, moved: float) -> None:
+    """Without a gradient of the loss, from 1, at a rate of 0.8 and a decay of 0.5: AdamW goes down by 0.8 * 0.5; Adam
+    takes 0.5 for the gradient, and its first step is as long as the rate."""
+    module = nn.Linear(1, 1)
+    torch.nn.init.ones_(module.weight)
+    settings = TrainingSettings(batch_size=1, learning_rate=0.8, steps=1, optimizer=optimizer, weight_decay=0.5)
+    of = Player(module, settings, total=1, pairs=1)
+    (0 * module.weight.sum()).backward()
+    of.optimizer.step()
+    assert module.weight.item() == pytest.approx(1 - moved, abs=1e-5)
+
+
 def test_the_other_schedules_by_hand() -> None:
     assert rates(player("constant"), 28 * [1.0]) == pytest.approx([1 / 3, 2 / 3] + 26 * [1.0])
     assert rates(player("cosine"), 28 * [1.0]) == pytest.approx(

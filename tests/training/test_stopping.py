@@ -15,6 +15,7 @@ from training_study import SIZE, fit_words, pig_model, start
 from pig.cli import main
 from pig.system.files import atomic_directory, atomic_path
 from pig.system.signals import SIGNALS, Stopped, handling_signals
+from pig.training.checkpoint import load_checkpoint
 from pig.training.loop import train
 from pig.training.run import TrainingRun
 from pig.training.settings import TrainingSettings
@@ -69,6 +70,30 @@ def test_a_signal_ends_a_training_in_a_checkpoint(tmp_path: Path, number: signal
     first, second = Steps(), Steps()
     assert same(whole, run_phases(cut, first, second))
     assert (first.read, second.read) == (6, 10)
+
+
+def test_what_a_stopped_run_has_spent_counts_for_the_one_that_goes_on(tmp_path: Path) -> None:
+    def go_on(pairs: Steps) -> TrainingRun:
+        module, run = nn.Linear(1, 1), TrainingRun(tmp_path, 0, 0, "f")
+
+        def loss(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
+            return module(images).square().mean()
+
+        train({"m": module}, {"m": loss}, pairs, SETTINGS, run, "phase")
+        return run
+
+    def spent() -> float:
+        _, state = load_checkpoint(tmp_path / "phase", "f") or (0, {})
+        return float(state["spent_s"])
+
+    with handling_signals(), pytest.raises(Stopped):
+        go_on(Steps(4, signal.SIGTERM))
+    before = spent()
+    resumed = go_on(Steps())
+    assert resumed.earlier_s == before > 0
+    assert resumed.images == 10 * 2  # of the whole training
+    finished = go_on(Steps())
+    assert finished.earlier_s == spent() > before
 
 
 def test_a_finished_phase_is_not_trained_again(tmp_path: Path) -> None:

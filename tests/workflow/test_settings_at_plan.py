@@ -57,15 +57,15 @@ REFUSALS: list[tuple[Change, str]] = [
     ),
     (
         of(TRAINING, epochs=3),
-        "generators.pig.model.training: give either steps or epochs, and set the other to null; got 900 and 3.",
+        "generators.pig.model.training: give either steps or epochs, and set the other to null; got 800 and 3.",
     ),
     (
         of(TRAINING, accumulate=3),
         "generators.pig.model.training.batch_size: must be a multiple of accumulate 3, got 8.",
     ),
     (
-        of(TRAINING, warmup_steps=901),
-        "generators.pig.model.training.warmup_steps: must be at most steps, 900, got 901.",
+        of(TRAINING, warmup_steps=801),
+        "generators.pig.model.training.warmup_steps: must be at most steps, 800, got 801.",
     ),
     (of(TRAINING, batch_size=0), "generators.pig.model.training.batch_size: must be above 0, got 0."),
     (of(TRAINING, learning_rate=0), "generators.pig.model.training.learning_rate: must be above 0, got 0.0."),

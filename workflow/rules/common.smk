@@ -236,6 +236,40 @@ LABELS = {name: label(name) for name in GENERATORS}
 LABELS_OF_TABLE2 = [data_label(), *(arm.label(LABELS) for arm in arms_of(config))]
 
 
+def folds_drawn(name):
+    """The folds whose pairs of a generator are needed, and how many: for table 1, for table 2, or for both."""
+    of_table2 = max((arm.count for arm in ARMS.values() if arm.generator == name), default=0)
+    of_table1 = TABLE1["count"] if name in TABLE1["generators"] else 0
+    counts = {fold: max(of_table2, of_table1 if fold in TABLE1["folds"] else 0) for fold in FOLDS}
+    return {fold: count for fold, count in counts.items() if count}
+
+
+def all_models():
+    return [(label(name), model(name, fold)) for name in SAMPLED for fold in folds_drawn(name)]
+
+
+def all_shards():
+    """All that are drawn, with the label of their generator."""
+    drawn = [(name, fold, count) for name in SAMPLED for fold, count in folds_drawn(name).items()]
+    return [(label(name), shard) for name, fold, count in drawn for shard in shards(name, fold, count)]
+
+
+def all_segmentations():
+    """All that are trained, with the label of their arm."""
+    return [
+        (name, path) for name, arm in zip(LABELS_OF_TABLE2, ARMS) for path in segmentations(arm, file="record.json")
+    ]
+
+
+def paths(labelled):
+    return [path for _, path in labelled]
+
+
+def relabelled(labelled, files, folder=False):
+    """The words LABEL=PATH, of ``files`` wherever a storage has put them; ``folder``: those that they lie in."""
+    return [f"{name}={Path(file).parent if folder else file}" for (name, _), file in zip(labelled, files)]
+
+
 def rows_of_table1(files):
     """The words that name the rows; ``files`` are those of :func:`distances`, wherever a storage has put them."""
     return options("--row", [f"{name}={file}" for name, file in zip(LABELS_OF_TABLE1, files)])

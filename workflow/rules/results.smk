@@ -4,6 +4,8 @@
 localrules:
     table1,
     table2,
+    ledger,
+    report,
 
 
 rule fid:
@@ -99,6 +101,66 @@ rule table2:
     shell:
         "pig table2 {params.rows:q} --folds {params.folds} --seeds {params.seeds} {params.tested:q} --out {output.csv:q}"
         " --threads {threads} &> {log:q}"
+
+
+rule ledger:
+    input:
+        models=paths(all_models()),
+        drawn=paths(all_shards()),
+        segmentations=paths(all_segmentations()),
+    output:
+        csv="results/cost.csv",
+        md="results/cost.md",
+    log:
+        "results/logs/ledger.log",
+    benchmark:
+        "results/benchmarks/ledger.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        labels=lambda wildcards: LABELS | dict(zip(ARMS, LABELS_OF_TABLE2)),
+        models=lambda wildcards, input: options("--model", relabelled(all_models(), input.models)),
+        drawn=lambda wildcards, input: options("--drawn", relabelled(all_shards(), input.drawn)),
+        segmentations=lambda wildcards, input: options(
+            "--segmentation", relabelled(all_segmentations(), input.segmentations, folder=True)
+        ),
+        code=source_hash("pig.steps.ledger"),
+    shell:
+        "pig ledger {params.models:q} {params.drawn:q} {params.segmentations:q} --out {output.csv:q} --threads {threads}"
+        " &> {log:q}"
+
+
+rule report:
+    input:
+        table2="results/table2.csv",
+        of_table2=["results/comparisons.csv", "results/scores.csv"],
+        table1="results/table1.csv",
+        cost="results/cost.csv",
+        figures=galleries() + strips(),
+        audited=[*paths(all_segmentations()), *paths(all_models()), *paths(all_shards())],
+    output:
+        "results/report.html",
+    log:
+        "results/logs/report.log",
+    benchmark:
+        "results/benchmarks/report.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        folder=lambda wildcards, input: Path(input.table2).parent,
+        config=as_json(config),
+        code=source_hash("pig.steps.report"),
+    shell:
+        "pig report --results {params.folder:q} --config {params.config:q} --out {output:q} --threads {threads}"
+        " &> {log:q}"
 
 
 rule gallery:

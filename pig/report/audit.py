@@ -1,0 +1,102 @@
+"""What the records of a study say: that no test patient was learnt from, how many masks are empty, on what it ran."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pig.data.shards import read_provenance
+from pig.methods.model_folder import DESCRIPTION
+from pig.system.files import read_sealed
+
+
+@dataclass(frozen=True)
+class Masks:
+    """The masks that the generator of a fold drew; areas are shares of the picture.
+
+    Attributes:
+        generator: its name in the configuration.
+        fold: whose patients it has not seen.
+        pairs: how many.
+        empty: how many of them have no lesion.
+        area: mean of the others; None: there are none.
+        least: the least mean of a training patient.
+        greatest: likewise.
+    """
+
+    generator: str
+    fold: int
+    pairs: int
+    empty: int
+    area: float | None
+    least: float
+    greatest: float
+
+    @property
+    def strange(self) -> bool:
+        """Whether its lesions are of another size than those of any training patient."""
+        return self.area is None or not self.least <= self.area <= self.greatest
+
+
+@dataclass
+class Audit:
+    """Of all results in a folder.
+
+    Attributes:
+        segmentations: how many were looked at.
+        models: likewise.
+        leaks: a sentence for each result that learnt from a patient it was tested on; there should be none.
+        masks: of each generator that draws its own, and each fold.
+        devices: names of processors and GPUs.
+        versions: of packages, "name version"; several of one name if results differ.
+        finished: when the last result was, ISO 8601.
+    """
+
+    segmentations: int = 0
+    models: int = 0
+    leaks: list[str] = field(default_factory=list)
+    masks: list[Masks] = field(default_factory=list)
+    devices: list[str] = field(default_factory=list)
+    versions: list[str] = field(default_factory=list)
+    finished: str = ""
+
+
+def audit(results: Path) -> Audit:
+    """Read the records of all segmentations, models and shards in ``results``.
+
+    Raises:
+        UserError: a record is damaged.
+    """
+    found = Audit(masks=[*_masks(results)])
+    tested: dict[int, set[str]] = {}
+    devices, versions = set(), set()
+    for path in sorted(results.glob("segmentation/*/fold*/seed*/record.json")):
+        record = read_sealed(path, "run its segmentation again.")
+        found.segmentations += 1
+        own = {*record["test_patients"], *record["new_patients"]}
+        tested.setdefault(record["fold"], set()).update(own)
+        if both := sorted(own & {*record["train_patients"]}):
+            found.leaks.append(f"{path.parent} was trained and tested on patient {both[0]} ({len(both)} in all).")
+        devices.add(record["device"])
+        versions |= {f"{name} {version}" for name, version in record["versions"].items()}
+        found.finished = max(found.finished, record["finished"])
+    for path in sorted(results.glob(f"models/*/fold*/{DESCRIPTION}")):
+        description = read_sealed(path, f"delete {path.parent} and run the training again.")
+        found.models += 1
+        if both := sorted({*description["patients"]} & tested.get(description["fold"], set())):
+            found.leaks.append(f"{path.parent} learnt from test patient {both[0]} ({len(both)} in all).")
+    found.devices, found.versions = sorted(devices), sorted(versions)
+    return found
+
+
+def _masks(results: Path) -> Iterator[Masks]:
+    for folder in sorted(results.glob("synthetic/*/fold*")):
+        shards = [read_provenance(path) for path in sorted(folder.glob("shard*.npz"))]
+        shards = [shard for shard in shards if shard["masks_from"] == "model"]
+        if shards:
+            pairs = sum(shard["last"] - shard["first"] for shard in shards)
+            empty = sum(shard["empty_masks"] for shard in shards)
+            filled = [(s["areas"]["drawn"] or 0, s["last"] - s["first"] - s["empty_masks"]) for s in shards]
+            area = sum(mean * count for mean, count in filled) / (pairs - empty) if pairs > empty else None
+            first = shards[0]
+            least, greatest = first["areas"]["least"], first["areas"]["greatest"]
+            yield Masks(first["generator"], first["fold"], pairs, empty, area, least, greatest)

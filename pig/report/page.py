@@ -1,0 +1,168 @@
+"""The report of a study: one HTML file that opens anywhere, loads nothing, and names where each number comes from."""
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from pig.evaluation.statistics import FOLDS, NEW
+from pig.report.audit import Audit
+from pig.report.reading import answer, of_dice, reading, verdict
+from pig.system.files import atomic_path
+
+TEMPLATE = Path(__file__).with_name("report.html")
+CONTROL = "control: "
+ROW = 34  # height of a row of the plot, of a width of 1000
+PLOT = (330, 960)  # where its axis begins and ends
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One row of the plot: an arm against real data alone, in points of Dice; positions are of the drawing."""
+
+    arm: str
+    control: bool
+    text: str
+    words: str
+    y: int
+    middle: float
+    low: float
+    high: float
+    folds: list[float]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A forest plot, ready to be drawn."""
+
+    bars: list[Bar]
+    ticks: list[tuple[float, str]]
+    zero: float
+    height: int
+
+
+def write_report(
+    path: Path,
+    *,
+    table2: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    scores: pd.DataFrame,
+    more: Mapping[str, pd.DataFrame],
+    figures: Sequence[Path],
+    audit: Audit,
+    config: Mapping[str, Any],
+) -> None:
+    """Write the report.
+
+    Args:
+        path: the file.
+        table2: as :func:`pig.report.tables.write_table2` writes it; so are the next two.
+        comparisons: arms against each other.
+        scores: by arm, fold and seed.
+        more: further tables, by the name of their CSV file.
+        figures: PNG files, with what they show in their names.
+        audit: of the records of all results.
+        config: of the study; {}: unknown.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    controls = [label for label in table2.Dataset if label.startswith(CONTROL)]
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        data=table2.Dataset.iloc[0],
+        answer=answer(comparisons, controls),
+        reading=[*reading(comparisons, controls)],
+        plot=forest(comparisons, scores, controls),
+        tested=NEW if NEW in set(comparisons.tested) else "patients of the folds",
+        table2=_cells(table2),
+        controls=controls,
+        more={name: _cells(table) for name, table in more.items()},
+        figures=[(_png(file), _caption(file)) for file in figures],
+        audit=audit,
+        config=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True) if config else "",
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def forest(comparisons: pd.DataFrame, scores: pd.DataFrame, controls: Sequence[str]) -> Plot:
+    """Return each arm's difference to real data alone: mean, interval over folds, and the mean of each fold."""
+    dice = of_dice(comparisons)
+    if dice.empty:
+        return Plot([], [], 0, 0)
+    real, tested = dice.against.iloc[0], dice.tested.iloc[0]
+    rows = dice[dice.against == real]
+    of_folds = by_fold(scores, tested)
+    differences = {arm: 100 * (of_folds[arm] - of_folds[real]).to_numpy() for arm in rows.arm}
+    shown = np.concatenate([0 * rows.low_folds, 100 * rows.low_folds, 100 * rows.high_folds, *differences.values()])
+    low, high = np.nanmin(shown), np.nanmax(shown)
+    step = next(step for step in (1, 2, 5, 10, 20, 50) if (high - low) / step <= 10 or step == 50)
+    first, last = int(np.floor(low / step)) * step, int(np.ceil(high / step)) * step
+
+    def place(points: float) -> float:
+        return round(PLOT[0] + (points - first) / max(last - first, step) * (PLOT[1] - PLOT[0]), 1)
+
+    bars = [
+        Bar(
+            arm=row.arm.removeprefix(CONTROL),
+            control=row.arm in controls,
+            text=f"{100 * row.difference:+.1f} ({100 * row.low_folds:+.1f} to {100 * row.high_folds:+.1f})",
+            words=verdict(row),
+            y=ROW * (number + 1),
+            middle=place(100 * row.difference),
+            low=place(100 * np.nan_to_num(row.low_folds, nan=row.difference)),
+            high=place(100 * np.nan_to_num(row.high_folds, nan=row.difference)),
+            folds=[place(value) for value in differences[row.arm]],
+        )
+        for number, row in enumerate(rows.itertuples())
+    ]
+    ticks = [(place(value), f"{value:+d}" if value else "0") for value in range(first, last + 1, step)]
+    return Plot(bars, ticks, place(0), ROW * (len(bars) + 1))
+
+
+def by_fold(scores: pd.DataFrame, tested: str) -> pd.DataFrame:
+    """Return the mean Dice a patient of each fold (rows) and arm (columns), over seeds."""
+    wanted = scores[(scores.metric == "dice") & (scores.averaging == "per patient")]
+    wanted = wanted[wanted.tested == (NEW if tested == NEW else FOLDS)]
+    return wanted.pivot_table(index="fold", columns="arm", values="value")
+
+
+def _cells(table: pd.DataFrame) -> dict[str, Any]:
+    """Return a table as text, an empty cell for what is missing."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, float):
+            return "" if np.isnan(value) else f"{value:.2f}"
+        return str(value)
+
+    numbers = [pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]
+    rows = [[text(value) for value in row] for row in table.itertuples(index=False)]
+    return {"header": list(zip(table.columns, numbers, strict=True)), "numbers": numbers, "rows": rows}
+
+
+def _png(file: Path) -> str:
+    """Return a picture as the address that holds it."""
+    return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode()
+
+
+def _caption(file: Path) -> str:
+    kind, _, generator = file.stem.partition("_")
+    return {
+        "gallery": f"Pairs drawn by {generator} beside real ones, with the outlines of their masks",
+        "strip": f"How {generator} draws pairs out of noise, step by step",
+    }.get(kind, file.stem)
+
+
+def figures_in(folder: Path) -> list[Path]:
+    """Return the figures of a study, galleries first."""
+    return sorted(folder.glob("*.png"), key=lambda file: (not file.name.startswith("gallery"), file.name))
+
+
+def read_tables(folder: Path, names: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """Return those of these tables that were made."""
+    return {name: pd.read_csv(folder / name) for name in names if (folder / name).is_file()}

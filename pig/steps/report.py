@@ -1,0 +1,41 @@
+"""Write the report of a study: its answer, tables, figures, audit and configuration on one page."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pig.report.audit import audit
+from pig.report.page import figures_in, read_tables, write_report
+from pig.system.errors import UserError
+
+
+def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
+    """Write the page ``out`` from what lies in the folder of results.
+
+    Args:
+        results: the folder; its ``table2.csv``, ``comparisons.csv`` and ``scores.csv`` must be there, and what else
+            there is is shown: ``table1.csv``, ``cost.csv``, figures.
+        config: of the study, to be shown; {}: none.
+        out: the HTML file.
+
+    Raises:
+        UserError: a table is missing, or a record is damaged.
+    """
+    of_table2 = ("table2.csv", "comparisons.csv", "scores.csv")
+    if missing := [name for name in of_table2 if not (results / name).is_file()]:
+        raise UserError(
+            f"{results / missing[0]} does not exist; make it with `snakemake --cores all results/table2.csv`."
+        )
+    table2, comparisons, scores = (pd.read_csv(results / name) for name in of_table2)
+    write_report(
+        out,
+        table2=table2,
+        comparisons=comparisons,
+        scores=scores,
+        more=read_tables(results, ("table1.csv", "cost.csv")),
+        figures=figures_in(results / "figures"),
+        audit=audit(results),
+        config=config,
+    )

@@ -1,0 +1,80 @@
+"""What the records say: planted leaks are found, masks are counted, machines are named."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pig.report.audit import audit
+from pig.system.files import write_sealed
+
+
+def segmentation(results: Path, arm: str = "real", fold: int = 0, **changes: Any) -> None:
+    folder = results / f"segmentation/{arm}/fold{fold}/seed0"
+    folder.mkdir(parents=True)
+    record = {
+        "fold": fold, "train_patients": ["a", "b"], "test_patients": ["c"], "new_patients": ["n"],
+        "device": "a processor", "versions": {"torch": "2.0"}, "finished": "2026-01-01T00:00:00+0000",
+    }  # fmt: skip
+    write_sealed(folder / "record.json", record | changes)
+
+
+def model(results: Path, patients: list[str], fold: int = 0) -> None:
+    folder = results / f"models/pig/fold{fold}"
+    folder.mkdir(parents=True)
+    write_sealed(folder / "generator.json", {"fold": fold, "patients": patients})
+
+
+def shard(results: Path, number: int, empty: int, drawn: float | None, fold: int = 0) -> None:
+    path = results / f"synthetic/pig/fold{fold}/shard{number}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    said = {
+        "generator": "pig", "fold": fold, "seed": 0, "model_files": {}, "first": 8 * number, "last": 8 * number + 8,
+        "masks_from": "model", "empty_masks": empty, "areas": {"drawn": drawn, "least": 0.1, "greatest": 0.3},
+    }  # fmt: skip
+    np.savez_compressed(path, provenance=np.array(json.dumps(said)))
+
+
+def test_a_clean_study_has_no_leak(tmp_path: Path) -> None:
+    segmentation(tmp_path)
+    segmentation(tmp_path, "pig_8", device="a GPU", versions={"torch": "2.1"}, finished="2026-01-02T00:00:00+0000")
+    model(tmp_path, ["a", "b"])
+    found = audit(tmp_path)
+    assert (found.segmentations, found.models, found.leaks) == (2, 1, [])
+    assert found.devices == ["a GPU", "a processor"]
+    assert found.versions == ["torch 2.0", "torch 2.1"]
+    assert found.finished == "2026-01-02T00:00:00+0000"
+
+
+def test_a_model_that_saw_a_test_patient_is_named(tmp_path: Path) -> None:
+    segmentation(tmp_path)
+    segmentation(tmp_path, fold=1, train_patients=["c"], test_patients=["a", "b"])
+    model(tmp_path, ["a", "b"])  # which fold 0 may see
+    model(tmp_path, ["a", "c"], fold=1)
+    (leak,) = audit(tmp_path).leaks
+    assert leak == f"{tmp_path}/models/pig/fold1 learnt from test patient a (1 in all)."
+
+
+def test_a_model_that_saw_a_new_patient_is_named(tmp_path: Path) -> None:
+    segmentation(tmp_path)
+    model(tmp_path, ["a", "n"])
+    assert "learnt from test patient n" in audit(tmp_path).leaks[0]
+
+
+def test_a_segmentation_that_was_tested_on_its_own_patients_is_named(tmp_path: Path) -> None:
+    segmentation(tmp_path, test_patients=["b", "c"])
+    assert "was trained and tested on patient b (1 in all)" in audit(tmp_path).leaks[0]
+
+
+def test_masks_are_counted_over_the_shards_of_a_fold(tmp_path: Path) -> None:
+    shard(tmp_path, 0, empty=2, drawn=0.1)
+    shard(tmp_path, 1, empty=6, drawn=0.3)
+    shard(tmp_path, 0, empty=8, drawn=None, fold=1)
+    shard(tmp_path, 0, empty=0, drawn=0.31, fold=2)
+    one, none, large = audit(tmp_path).masks
+    assert (one.generator, one.pairs, one.empty) == ("pig", 16, 8)
+    assert one.area == (6 * 0.1 + 2 * 0.3) / 8
+    assert not one.strange
+    assert (none.empty, none.area, none.strange) == (8, None, True)
+    assert large.strange

@@ -1,0 +1,152 @@
+"""The page: the right numbers at the right places, nothing loaded, and no fault in a real browser."""
+
+import os
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pig.report.audit import Audit, Masks
+from pig.report.page import forest, write_report
+
+ARMS = {"Real": [0.4, 0.5], "+<PIG>_8": [0.45, 0.65], "control: strong augmentation": [0.38, 0.5]}
+
+
+def comparison(arm: str) -> dict[str, object]:
+    difference = float(np.mean(ARMS[arm]) - np.mean(ARMS["Real"]))
+    return {
+        "tested": "folds", "metric": "dice", "arm": arm, "against": "Real", "patients": 10, "folds": 2,
+        "difference": difference, "low": difference - 0.01, "high": difference + 0.01, "low_folds": difference - 0.05,
+        "high_folds": difference + 0.05, "p_holm": 0.01, "smallest_visible": 0.1,
+    }  # fmt: skip
+
+
+COMPARISONS = pd.DataFrame([comparison(arm) for arm in list(ARMS)[1:]])
+SCORES = pd.DataFrame(
+    [
+        {"arm": arm, "fold": fold, "seed": seed, "averaging": averaging, "metric": metric, "tested": tested,
+         "value": value if (averaging, metric, tested) == ("per patient", "dice", "folds") else 9.0}
+        for arm, values in ARMS.items()
+        for fold, value in enumerate(values)
+        for seed in (0, 1)
+        for averaging in ("per slice", "per patient")
+        for metric in ("dice", "iou")
+        for tested in ("folds", "new patients")
+    ]
+)  # fmt: skip
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    figure = tmp_path / "gallery_pig.png"
+    Image.new("RGB", (40, 30)).save(figure)
+    write_report(
+        tmp_path / "report.html",
+        table2=pd.DataFrame({"Dataset": list(ARMS), "Dice (%)": [45.0, 55.0, np.nan]}),
+        comparisons=COMPARISONS,
+        scores=SCORES,
+        more={"table1.csv": pd.DataFrame({"Method": ["PIG"], "FID (encoder)": [3.456]})},
+        figures=[figure],
+        audit=Audit(
+            segmentations=6, models=2, masks=[Masks("pig", 0, 8, 2, 0.25, 0.01, 0.04)], devices=["a processor"],
+            versions=["torch 2"], finished="2026-01-01",
+        ),
+        config={"dataset": {"name": "<b>Mine</b>"}},
+    )  # fmt: skip
+    return tmp_path / "report.html"
+
+
+def test_the_plot_shows_mean_interval_and_folds_where_they_are() -> None:
+    """Differences in points: +<PIG> 10 (5 and 15), interval 5 to 15; the control -1 (-2 and 0), interval -6 to 4."""
+    plot = forest(COMPARISONS, SCORES, ["control: strong augmentation"])
+    pig, control = plot.bars
+    ticks = {int(text): x for x, text in plot.ticks}
+
+    def points(x: float) -> float:
+        return (x - ticks[0]) / (ticks[10] - ticks[0]) * 10
+
+    assert [points(x) for x in (pig.middle, pig.low, pig.high, *pig.folds)] == pytest.approx(
+        [10, 5, 15, 5, 15], abs=0.05
+    )
+    assert [points(x) for x in (control.middle, control.low, control.high, *control.folds)] == pytest.approx(
+        [-1, -6, 4, -2, 0], abs=0.05
+    )
+    assert (control.arm, control.control, pig.control) == ("strong augmentation", True, False)
+    assert pig.words == "shown to be better than" and control.words == "not shown to differ from"
+    assert ticks[0] == plot.zero
+    assert min(ticks) <= -6 and max(ticks) >= 15
+
+
+def test_a_study_without_comparisons_has_no_plot() -> None:
+    assert forest(COMPARISONS.head(0), SCORES, []).bars == []
+
+
+def test_the_page_says_what_the_numbers_say(page: Path) -> None:
+    text = page.read_text()
+    assert "The arm with generated pairs is shown to help" in text
+    assert "The lesions that pig draws in fold 0 are of another size" in text
+    assert "(25.0 % of the picture; theirs are 1.0 to 4.0 %)" in text
+    assert '<td class="number">55.00</td>' in text and "3.46" in text and "nan" not in text
+    assert "records of 6 segmentations and 2 models" in text
+
+
+def test_what_a_user_named_is_text_and_no_markup(page: Path) -> None:
+    text = page.read_text()
+    assert "+&lt;PIG&gt;_8" in text and "<PIG>" not in text
+    assert "&lt;b&gt;Mine" in text and "<b>" not in text
+
+
+def test_the_page_loads_nothing_and_links_to_the_tables_beside_it(page: Path) -> None:
+    links, loads = [], []
+
+    class Links(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            given = dict(attrs)
+            links.extend([given["href"]] if tag == "a" else [])
+            loads.extend(value for key, value in attrs if key in ("src", "srcset", "data", "poster"))
+            assert tag not in ("script", "link", "iframe")
+            assert tag != "img" or given["alt"]
+
+    Links().feed(page.read_text())
+    assert set(links) == {"table2.csv", "comparisons.csv", "scores.csv", "table1.csv"}
+    assert loads and all(value and value.startswith("data:image/png;base64,") for value in loads)
+    assert "default-src 'none'" in page.read_text()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """A browser, installed where that is allowed."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not found and shutil.which("apt-get") and os.geteuid() == 0:
+        for words in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
+            subprocess.run(["apt-get", *words], capture_output=True, check=False)
+        found = shutil.which("chromium")
+    if not found:
+        pytest.skip("there is no Chromium, and it cannot be installed here")
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_browser_shows_it_without_a_complaint(page: Path, chromium: str, scheme: str, tmp_path: Path) -> None:
+    """No line on the console, nothing refused; in the dark the page is dark."""
+    shot = tmp_path / "page.png"
+    dark = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
+    words = ["--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--window-size=900,1200"]
+    run = subprocess.run(
+        [chromium, *words, *dark, f"--user-data-dir={tmp_path}/profile", f"--screenshot={shot}", page.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert not re.findall(r".*CONSOLE.*", run.stderr)
+    seen = np.asarray(Image.open(shot).convert("L"))
+    assert (seen[:20].mean() < 60) == (scheme == "dark")
+    assert seen.std() > 10  # there is something on it
