@@ -43,6 +43,11 @@ onstart:
         logger.warning(sentence)
 
 
+onsuccess:
+    if workflow.is_main_process and (sentence := what_next(Path("results"))):
+        logger.info(sentence)
+
+
 rule all:
     default_target: True
     input:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from study_runs import ROOT
 
-from pig.cli import parser
+from pig.commands import parser
 from pig.system.source import home_of
 
 # From the top: each imports what stands below it.
 ROOMS = [
-    "pig.cli", "pig.steps", "pig.study", "pig.report", "pig.evaluation", "baselines", "pig.methods", "pig.training",
-    "pig.data", "pig.diffusion", "pig.system",
+    "pig.__main__", "pig.cli", "pig.commands", "pig.steps", "pig.study", "pig.report", "pig.evaluation", "baselines", "pig.methods",
+    "pig.training", "pig.data", "pig.diffusion", "pig.system",
 ]  # fmt: skip
 
 

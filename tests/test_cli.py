@@ -1,3 +1,4 @@
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -7,7 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pig.cli import main, named, parser, settings
+import pig
+from pig.cli import main
+from pig.commands import named, parser, settings
 
 COMMANDS = ["phantom", "preprocess", "folds", "fit", "synthesise", "segment", "fid", "table1", "table2", "gallery"]
 
@@ -67,4 +70,21 @@ def test_python_without_docstrings_is_refused_in_a_sentence(words, tmp_path):
 def test_python_without_assertions_works(tmp_path):
     run = subprocess.run([sys.executable, "-O", "-m", "pig.cli", "--help"], capture_output=True, text=True)
     assert run.returncode == 0
-    assert "every step of the workflow" in run.stdout
+    assert "Every step of the workflow" in run.stdout
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    for words in (["-m", "pig", "--version"], ["-m", "pig.cli", "--version"]):
+        run = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+        assert run.stdout == f"pig {importlib.metadata.version('pig-benchmark')}\n"
+
+
+def test_the_package_shows_what_it_offers(tmp_path):
+    assert pig.__version__ == importlib.metadata.version("pig-benchmark")
+    assert {"load_generator", "open_store", "sample_pairs", "NoiseSchedule", "UserError"} < set(dir(pig))
+    for name in set(dir(pig)) - {"__version__"}:
+        assert getattr(pig, name).__doc__
+    with pytest.raises(pig.UserError, match="does not exist"):
+        pig.open_store(tmp_path / "store")
+    with pytest.raises(AttributeError, match="no attribute 'sample'"):
+        pig.sample  # noqa: B018

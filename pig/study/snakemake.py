@@ -39,3 +39,16 @@ def _see_new_folders() -> None:
     """
     if plugin := sys.modules.get("snakemake_storage_plugin_s3"):  # which Snakemake has loaded where it is installed
         plugin.StorageObject.is_dir = lambda folder: any(folder.get_subkeys())
+
+
+def what_next(results: Path) -> str:
+    """Return where the result of a finished run stands, and the next command; "" where there is no table yet."""
+    table, report = results / "table2.md", results / "report.html"
+    if not table.exists():
+        return ""
+    if report.exists() and report.stat().st_mtime >= table.stat().st_mtime:
+        return f"The report: {report} (a browser opens it). The table and its reading: {table}."
+    return (
+        f"The table and its reading: {table}. `snakemake --cores all` adds image quality, figures, costs and "
+        f"the report, {report}."
+    )

@@ -241,6 +241,21 @@ def test_weak_masks_are_counted(tmp_path: Path) -> None:
     assert "weak masks, ellipses drawn into boxes, not outlines (mask_source box_ellipse, 1 rows)" in page
 
 
+@pytest.mark.parametrize(("patients", "warned"), [(10, True), (9, False)])
+def test_images_that_are_each_a_patient_of_their_own_have_a_warning(
+    tmp_path: Path, patients: int, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, page, lines = look(write_study(tmp_path, [f"p{chr(97 + i)}" for i in range(patients)]))
+    assert lines == []
+    sentence = f"each of the {patients} images is a patient of its own; if several show one person"
+    assert (sentence in page) == (sentence in caplog.text) == warned
+
+
+def test_with_two_images_of_one_patient_they_have_none(tmp_path: Path) -> None:
+    _, page, _ = look(write_study(tmp_path, [*"abcdefghijk", "a"]))
+    assert "patient of its own" not in page
+
+
 def test_slices_of_one_volume_may_be_alike(tmp_path: Path) -> None:
     manifest = write_study(tmp_path, ["a", "a", "b"], volume_id=["1", "1", "1"])
     save(tmp_path, "images/1.png", (picture(0) * 0.9).astype(np.uint16))

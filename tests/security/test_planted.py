@@ -13,7 +13,8 @@ import pytest
 import torch
 import yaml
 
-from pig.cli import main, settings
+from pig.cli import main
+from pig.commands import settings
 from pig.data.folds import read_folds
 from pig.data.images import read_grey, read_mask
 from pig.data.manifest import read_manifest

@@ -1,11 +1,12 @@
-"""What the default profile and the submitting machine say of GPUs."""
+"""What the default profile and the submitting machine say of GPUs, and a finished run of its result."""
 
+import os
 from pathlib import Path
 
 import pytest
 from study_runs import TINY, snakemake
 
-from pig.study.snakemake import gpu_warning
+from pig.study.snakemake import gpu_warning, what_next
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,7 @@ def test_as_many_jobs_use_a_gpu_at_a_time_as_there_are(finished: Path, gpus: str
     assert run.returncode == 0, run.stdout
     assert f'Provided resources: gpu=Resource("gpu", {limit})' in run.stdout
     assert "PIG_GPUS is not set" not in run.stdout
+    assert "The table and its reading: results/table2.md. `snakemake --cores all` adds" in run.stdout
 
 
 @pytest.mark.parametrize(
@@ -38,3 +40,13 @@ def test_the_submitting_machine_decides_nothing_in_silence(
         monkeypatch.setenv("PIG_GPUS", asked)
     said = gpu_warning(remote)
     assert said is None if sentence is None else said is not None and sentence in said
+
+
+def test_a_finished_run_names_its_result_and_the_next_command(tmp_path: Path) -> None:
+    assert what_next(tmp_path) == ""
+    (tmp_path / "table2.md").touch()
+    assert f"{tmp_path}/table2.md" in what_next(tmp_path) and "snakemake --cores all" in what_next(tmp_path)
+    (tmp_path / "report.html").touch()
+    assert what_next(tmp_path).startswith(f"The report: {tmp_path}/report.html")
+    os.utime(tmp_path / "report.html", (0, 0))  # of an older table
+    assert "adds" in what_next(tmp_path)

@@ -18,7 +18,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pig.data.checks.likeness import ALIKE, BITS, difference_hash, nearest_stranger
-from pig.data.checks.warnings import grey_warnings, mask_warnings, mixed_types, name_warnings, weak_masks
+from pig.data.checks.warnings import (
+    grey_warnings,
+    mask_warnings,
+    mixed_types,
+    name_warnings,
+    one_image_each,
+    weak_masks,
+)
 from pig.data.folds import make_folds, refuse_without_lesion
 from pig.data.manifest import read_manifest, read_table, refuse, row_number
 from pig.data.preprocess import group_volumes
@@ -107,6 +114,7 @@ def check(
     _warn_across_rows(facts, manifest)
     general_warnings = [
         *name_warnings(patients),
+        *one_image_each(patients),
         *mixed_types(fact.dtype for fact in facts),
         *weak_masks(manifest.get("mask_source", [])),
     ]

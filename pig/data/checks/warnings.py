@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pig.data.manifest import spellings
 
 LARGE_MASK = 0.5  # share of the image; more is rather the background than a lesion
+MANY = 10  # images; of fewer it is no wonder if each is another patient's
 SATURATED = 0.02  # share of the pixels at the greatest grey value
 WEAK = {"box_ellipse": "ellipses drawn into boxes, not outlines"}  # what a ``mask_source`` means
 
@@ -51,6 +52,20 @@ def name_warnings(patients: Iterable[str]) -> list[str]:
         for names in alike.values()
         if len(names) - len(spellings(sorted(names))) > 1  # the manifest has refused those that differ in case alone
     ]
+
+
+def one_image_each(patients: Collection[str]) -> list[str]:
+    """Return the warning about a data set of which each image is said to be of another patient.
+
+    Args:
+        patients: of each image.
+    """
+    count = len(patients)
+    warning = (
+        f"each of the {count} images is a patient of its own; if several show one person, that person is trained on "
+        "and tested on, and all scores are too good: give them one patient_id"
+    )
+    return [warning] * (count >= MANY and len({*patients}) == count)
 
 
 def mixed_types(types: Iterable[str | None]) -> list[str]:

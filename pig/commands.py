@@ -1,0 +1,244 @@
+"""The commands of ``pig`` and their options, which are the arguments of their steps.
+
+Settings are given as JSON or YAML text, or as the path of such a file.
+"""
+
+import argparse
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import Any
+
+
+def settings(text: str) -> dict[str, Any]:
+    """Return the mapping that ``text``, or the file of that name, holds as YAML or JSON."""
+    import yaml
+
+    try:
+        if not text.lstrip().startswith("{") and Path(text).is_file():
+            text = Path(text).read_text(encoding="utf-8")
+        try:  # JSON first: YAML takes its 1e-06 for text
+            content = json.loads(text, parse_constant=str)
+        except json.JSONDecodeError:
+            content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f"not readable as YAML or JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise argparse.ArgumentTypeError(f"expected keys and values, or a file of them, got {text!r}")
+    return content
+
+
+def named(text: str) -> tuple[str, Path]:
+    """Return the two sides of ``NAME=PATH``."""
+    name, separator, path = text.rpartition("=")
+    if not separator or not name:
+        raise argparse.ArgumentTypeError(f"expected NAME=PATH, got {text!r}")
+    return name, Path(path)
+
+
+def positive(text: str) -> int:
+    """Return the whole number, 1 or more, that ``text`` is."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number, 1 or more, got {text!r}")
+    return int(text)
+
+
+SHARED: dict[str, dict[str, Any]] = {
+    "settings": {"type": settings, "required": True, "help": "settings as YAML or JSON text, or a file of them"},
+    "sampling": {"type": settings, "help": "settings of sampling; by default those of the model folder"},
+    "store": {"type": Path, "required": True, "help": "folder of the preprocessed pairs"},
+    "folds": {"type": Path, "required": True, "help": "table of folds"},
+    "fold": {"type": int, "required": True, "help": "the fold that is tested on"},
+    "seed": {"type": int, "default": 0, "help": "seed of all random numbers (0)"},
+    "name": {"required": True, "help": "name of the generator"},
+    "class": {"dest": "cls", "required": True, "help": "import path of the generator"},
+    "work": {"type": Path, "required": True, "help": "folder of rolling checkpoints"},
+    "count": {"type": positive, "help": "how many of the pairs to take, the first ones (all)"},
+    "synthetic": {"type": Path, "nargs": "+", "required": True, "help": "shards of synthetic pairs"},
+    "salt": {"type": Path, "help": "file of the salt of pseudonyms; made if it does not exist"},
+    "row": {"dest": "rows", "type": named, "action": "append", "required": True, "help": "LABEL=PATH of a row"},
+    "manifest": {"type": Path, "required": True, "help": "table of images, masks and patients"},
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line; the options of a command are the arguments of its step."""
+    top = argparse.ArgumentParser(
+        prog="pig", description="Every step of the workflow, by hand. Each rule of the workflow is one of its commands."
+    )
+    top.add_argument("--version", action="version", version=f"pig {importlib.metadata.version('pig-benchmark')}")
+    subparsers = top.add_subparsers(dest="command", required=True)
+
+    def command(name: str, does: str, *shared: str) -> argparse.ArgumentParser:
+        sub = subparsers.add_parser(name, help=does, description=does)
+        sub.add_argument("--threads", type=int, default=1, help="threads, or processes, to use (1)")
+        sub.add_argument("--out", type=Path, required=True, help="file or folder to write")
+        sub.add_argument("--events", type=Path, help="folder for events.jsonl, the progress of the command")
+        for option in shared:
+            sub.add_argument(f"--{option}", **SHARED[option])
+        return sub
+
+    sub = command("phantom", "Make the built-in phantom data set.")
+    sub.add_argument(
+        "--settings",
+        type=settings,
+        default={},
+        help="YAML or JSON text, or a file of it; keys left out are those of a clinical population",
+    )
+    sub.add_argument("--patients", type=int, help="patients with masses")
+    sub.add_argument("--normal", type=int, help="additional patients without masses")
+    sub.add_argument("--seed", type=int, help="seed of the population")
+    sub.add_argument(
+        "--dicom", action="store_true", help="also write volumes and tables as in BCS-DBT, under OUT/dicom"
+    )
+    sub.add_argument("--report", action="store_true", help="also write measured statistics beside their targets")
+
+    sub = command("import", "Import a data set in another layout: write a manifest.", "salt")
+    sub.add_argument(
+        "--from",
+        dest="source",
+        required=True,
+        help="layout: manifest, folders, nnunet, coco, bcs-dbt, t-synth, cbis-ddsm or inbreast",
+    )
+    sub.add_argument("--root", type=Path, required=True, help="folder or table of the data")
+    sub.add_argument("--settings", type=settings, default={}, help="settings of the reader")
+
+    sub = command(
+        "check",
+        "Check the data before a run: read every file, report errors and warnings.",
+        "manifest",
+        "settings",
+        "seed",
+    )
+    sub.add_argument("--folds", type=int, required=True, help="number of folds")
+    sub.add_argument("--go-on", action="store_true", help="end with status 0 despite errors; `pig verdict` then fails")
+
+    sub = command("verdict", "Refuse data in which `pig check --go-on` has found errors.")
+    sub.add_argument("--found", type=Path, required=True, help="the errors.json of `pig check`")
+
+    command("preprocess", "Crop, resize and store the pairs of a manifest.", "manifest", "settings", "salt")
+
+    sub = command(
+        "invert", "Map masks, of a store or predicted for it, back to the pixels of the source images.", "store"
+    )
+    sub.add_argument(
+        "--masks", type=Path, help="folder of PNG masks named by rows of the store (the masks of the store)"
+    )
+
+    sub = command("folds", "Split the patients into folds.", "store", "seed")
+    sub.add_argument("--count", type=int, required=True, help="number of folds")
+
+    sub = command(
+        "fit",
+        "Train a generator on the training patients of a fold.",
+        "store",
+        "folds",
+        "fold",
+        "seed",
+        "name",
+        "class",
+        "work",
+        "sampling",
+    )
+    sub.add_argument("--model", type=settings, required=True, help="settings of the model")
+    sub.add_argument(
+        "--need",
+        dest="needs",
+        type=named,
+        action="append",
+        default=[],
+        help="ROLE=DIR of a trained part that the generator needs",
+    )
+    sub.add_argument(
+        "--processes", type=int, default=1, help="number of processes that share each batch, one per device (1)"
+    )
+
+    sub = command(
+        "synthesise", "Draw pairs from a trained generator.", "store", "folds", "seed", "name", "class", "sampling"
+    )
+    sub.add_argument("--model", type=Path, required=True, help="model folder")
+    sub.add_argument("--first", type=int, required=True, help="index of the first pair")
+    sub.add_argument("--last", type=int, required=True, help="index after the last pair")
+    sub.add_argument("--batch", dest="batch_size", type=int, default=64, help="pairs drawn at once (64)")
+
+    sub = command(
+        "export",
+        "Write generated pairs as PNG, or with the real ones as an nnU-Net data set.",
+        "synthetic",
+        "count",
+        "salt",
+    )
+    sub.add_argument("--format", choices=["png", "nnunet"], required=True, help="what to write")
+    sub.add_argument("--bits", type=int, choices=[8, 16], default=8, help="bits of PNG images (8)")
+    sub.add_argument("--store", type=Path, help="folder of the preprocessed pairs")
+    sub.add_argument("--folds", type=Path, help="table of folds")
+    sub.add_argument("--number", type=int, help="number of the nnU-Net data set")
+    sub.add_argument("--title", help="name of the nnU-Net data set")
+
+    sub = command(
+        "segment",
+        "Train a segmentation on real pairs and what an arm adds; count its true and false pixels on the test fold.",
+        "store",
+        "folds",
+        "fold",
+        "seed",
+        "settings",
+        "work",
+        "count",
+    )
+    sub.add_argument("--synthetic", type=Path, nargs="*", help="shards of synthetic pairs to add")
+    sub.add_argument("--oracle", type=Path, help="store of other patients than the study's, whose pairs are added")
+    sub.add_argument("--shuffle-masks", action="store_true", help="give each added pair the mask of another")
+    sub.add_argument("--real", type=float, default=1.0, help="share of the training patients to train on (1)")
+    sub.add_argument("--test", type=Path, help="store of other patients than the study's, to be tested on too")
+
+    sub = command(
+        "fid",
+        "Measure the Frechet distance of synthetic images to a fold's training images.",
+        "store",
+        "folds",
+        "fold",
+        "count",
+        "synthetic",
+    )
+    sub.add_argument("--features", choices=["encoder", "inception"], required=True, help="feature extractor")
+    sub.add_argument("--weights", type=Path, help="weights of the features")
+    sub.add_argument("--cache", type=Path, required=True, help="folder of cached features")
+
+    command("table1", "Assemble the table of image quality.", "row")
+    sub = command("table2", "Assemble the table of segmentation.", "row")
+    sub.add_argument("--folds", type=int, required=True, help="number of folds")
+    sub.add_argument("--seeds", type=int, nargs="+", required=True, help="seeds of the segmentations")
+    sub.add_argument(
+        "--control", dest="controls", type=named, action="append", default=[], help="LABEL=PATH of a control's row"
+    )
+    sub.add_argument("--new-patients", action="store_true", help="new_patients.csv stands beside each slices.csv")
+
+    sub = command("ledger", "Sum up what the study cost: time, memory and pairs a second of each method.")
+    for option, what in (("model", "model folder"), ("drawn", "shard"), ("segmentation", "segmentation's folder")):
+        sub.add_argument(
+            f"--{option}",
+            dest=option if option == "drawn" else f"{option}s",
+            type=named,
+            action="append",
+            default=[],
+            help=f"LABEL=PATH of a {what}",
+        )
+
+    sub = command("report", "Write the report of a study: its answer, tables, figures and configuration on one page.")
+    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of the results (results)")
+    sub.add_argument("--config", type=settings, default={}, help="configuration of the study, to be shown")
+
+    sub = command("gallery", "Draw synthetic pairs beside real ones.", "store", "folds", "fold", "synthetic")
+    sub.add_argument("--label", required=True, help="name of the generator in the figure")
+
+    sub = command("strip", "Draw how pairs come out of noise, step by step (the paper's Fig. 3).", "seed", "sampling")
+    sub.add_argument("--model", type=Path, required=True, help="model folder")
+    sub.add_argument("--pairs", type=int, default=3, help="how many pairs to show (3)")
+
+    does = "Show which jobs of a study are done, running, failed and waiting, and the time left."
+    sub = subparsers.add_parser("status", help=does, description=does)
+    sub.set_defaults(threads=1, events=None)
+    sub.add_argument("directory", type=Path, nargs="?", default=Path(), help="where the study runs (here)")
+    sub.add_argument("--json", action="store_true", help="print JSON")
+    return top
