@@ -15,8 +15,8 @@ from pig.system.source import home_of
 
 # From the top: each imports what stands below it.
 ROOMS = [
-    "pig.__main__", "pig.cli", "pig.commands", "pig.steps", "pig.study", "pig.report", "pig.evaluation", "baselines", "pig.methods",
-    "pig.training", "pig.data", "pig.diffusion", "pig.system",
+    "pig.__main__", "pig.cli", "pig.commands", "pig.steps", "pig.study", "pig.report", "pig.evaluation", "baselines",
+    "pig.methods", "pig.training", "pig.data", "pig.diffusion", "pig.system",
 ]  # fmt: skip
 
 
