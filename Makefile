@@ -13,7 +13,7 @@ all: $(INSTALLED)  ## both tables and the figures
 	$(BIN)/snakemake --cores all
 
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
