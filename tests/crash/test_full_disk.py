@@ -1,5 +1,6 @@
 """A disk that is full: a sentence that names what could not be written, and nothing half-written."""
 
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from safetensors.numpy import save_file
 
 from pig.data.folds import write_folds
 from pig.system.errors import UserError
-from pig.system.files import atomic_directory, atomic_path, write_json
+from pig.system.files import atomic_directory, atomic_path, read_json, write_json
 
 
 @pytest.fixture
@@ -71,8 +72,8 @@ def test_a_store_without_room_is_refused_before_it_is_filled(small_disk: Path, s
 
 
 def test_a_phantom_without_room_goes_on_when_there_is_some(small_disk: Path, small_run: Path) -> None:
-    settings = "{patients: 4, seed: 1, views: [CC], slices_per_view: 2, spacing_mm: 2.0, diameter_mm: 20.0, "
-    settings += "diameter_sigma: 0.18, diameter_min_mm: 15.0, diameter_max_mm: 28.0}"
+    phantom = small_run / "results/data/phantom"
+    settings = json.dumps(read_json(phantom / "population.json")["settings"])
     words = ["phantom", "--settings", settings, "--out", small_disk / "phantom", "--threads", "1"]
     fill(small_disk, 24_000)
     run = pig(*words)
@@ -81,7 +82,7 @@ def test_a_phantom_without_room_goes_on_when_there_is_some(small_disk: Path, sma
     assert not (small_disk / "phantom/manifest.csv").exists()
     (small_disk / "filler").unlink()
     assert pig(*words).returncode == 0
-    for file in (small_run / "results/data/phantom").rglob("*.png"):
-        assert (small_disk / "phantom" / file.relative_to(small_run / "results/data/phantom")).read_bytes() == (
-            file.read_bytes()
-        )
+    pictures = list(phantom.rglob("*.png"))
+    assert len(pictures) == 16  # images and masks of 4 patients, 1 view, 2 slices
+    for file in pictures:
+        assert (small_disk / "phantom" / file.relative_to(phantom)).read_bytes() == file.read_bytes()
