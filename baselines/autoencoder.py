@@ -43,6 +43,8 @@ class Autoencoder(SavedNetworks):
         self.identity = Identity()
         self.network: Any = AutoencoderKL(
             spatial_dims=2,
+            in_channels=m.image_channels,
+            out_channels=m.image_channels,
             channels=m.channels,
             num_res_blocks=m.res_blocks,
             attention_levels=[False] * len(m.channels),
@@ -104,7 +106,10 @@ class Autoencoder(SavedNetworks):
         from monai.networks.nets import PatchDiscriminator
 
         critic = PatchDiscriminator(
-            spatial_dims=2, channels=self.model.discriminator_channels, in_channels=1, num_layers_d=3
+            spatial_dims=2,
+            channels=self.model.discriminator_channels,
+            in_channels=self.model.image_channels,
+            num_layers_d=3,
         )
         last_layer = self.network.decoder.blocks[-1].conv.weight
 
@@ -148,7 +153,7 @@ class Autoencoder(SavedNetworks):
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """Return images float32 [N, 1, H, W], cut to [-1, 1], from scaled latents [N, C, h, w]."""
+        """Return images float32 [N, image_channels, H, W], cut to [-1, 1], from scaled latents [N, C, h, w]."""
         with autocast(latents.device):
             images = self.network.decode(latents / self.network.get_buffer("scale"))
         clamped: Tensor = images.float().clamp(-1, 1)

@@ -26,8 +26,7 @@ class DDIM(DDPM):
     def sample(self, indices: range, masks: Tensor | None = None) -> Pairs:
         """Draw the images of these indices, cut to [-1, 1]."""
         check_steps(self.uniform.steps, self.schedule)
-        shape = (1, self.model.image_size, self.model.image_size)
-        x_T = self.identity.noise("image", indices, shape, pick_device()).draw()
+        x_T = self.identity.noise("image", indices, self.model.image_shape, pick_device()).draw()
         network = in_autocast(self.network)
         images = sample_images(
             network,

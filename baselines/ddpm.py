@@ -42,7 +42,7 @@ class DDPM(SavedNetworks):
         self.identity = Identity()
         self.image_size = self.model.image_size
         self.schedule = build_schedule(self.model.schedule)
-        self.network = ConditionalUNet(self.model.network, channels=1, condition_channels=0)
+        self.network = ConditionalUNet(self.model.network, channels=self.model.image_channels, condition_channels=0)
 
     def fit(self, pairs: PairDataset, run: TrainingRun) -> None:
         """Train on the images of ``pairs``."""
@@ -63,8 +63,7 @@ class DDPM(SavedNetworks):
 
     def sample(self, indices: range, masks: Tensor | None = None) -> Pairs:
         """Draw the images of these indices, cut to [-1, 1]."""
-        shape = (1, self.model.image_size, self.model.image_size)
-        noise = self.identity.noise("image", indices, shape, pick_device())
+        noise = self.identity.noise("image", indices, self.model.image_shape, pick_device())
         images = sample_ancestrally(
             in_autocast(self.network),
             self.schedule,

@@ -1,4 +1,4 @@
-"""Joint: one diffusion of image and mask together, as two channels of a picture.
+"""Joint: one diffusion of image and mask together, as channels of one picture.
 
 The plain way to draw pairs, with which PIG's paper does not compare itself: one network and one noise level for both,
 where PIG has a guider for the mask and a denoiser for the image. So it has half of PIG's parameters and updates.
@@ -38,7 +38,7 @@ class Joint(SavedNetworks):
         self.identity = Identity()
         self.image_size = self.model.image_size
         self.schedule = build_schedule(self.model.schedule)
-        self.network = ConditionalUNet(self.model.network, channels=2, condition_channels=0)
+        self.network = ConditionalUNet(self.model.network, channels=self.model.image_channels + 1, condition_channels=0)
 
     def fit(self, pairs: PairDataset, run: TrainingRun) -> None:
         """Train on ``pairs``, the masks as -1 and 1."""
@@ -57,8 +57,8 @@ class Joint(SavedNetworks):
     def sample(self, indices: range, masks: Tensor | None = None) -> Pairs:
         """Draw the pairs of these indices: images cut to [-1, 1], and a pixel is lesion above 0."""
         check_steps(self.sampling.steps, self.schedule)
-        shape = (2, self.model.image_size, self.model.image_size)
+        shape = (self.model.image_channels + 1, self.model.image_size, self.model.image_size)
         x_T = self.identity.noise("pair", indices, shape, pick_device()).draw()
         network = in_autocast(self.network)
         both = sample_images(network, self.schedule, x_T, self.sampling, prediction=self.model.prediction)
-        return Pairs(both[:, :1].clamp(-1, 1), both[:, 1:] > 0)
+        return Pairs(both[:, :-1].clamp(-1, 1), both[:, -1:] > 0)

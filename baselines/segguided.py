@@ -40,7 +40,9 @@ class SegGuidedDif(SavedNetworks):
         self.identity = Identity()
         self.image_size = self.model.image_size
         self.schedule = build_schedule(self.model.schedule)
-        self.network = ConditionalUNet(self.model.network, channels=1, condition_channels=1)
+        self.network = ConditionalUNet(
+            self.model.network, channels=self.model.image_channels, condition_channels=1
+        )
 
     def fit(self, pairs: PairDataset, run: TrainingRun) -> None:
         """Train on ``pairs``."""
@@ -70,12 +72,11 @@ class SegGuidedDif(SavedNetworks):
         check_steps(self.sampling.steps, self.schedule)
         device = pick_device()
         condition = masks.to(device)
-        shape = (1, self.model.image_size, self.model.image_size)
         network = in_autocast(lambda x_t, t: self.network(x_t, condition, t))
         images = sample_images(
             network,
             self.schedule,
-            self.identity.noise("image", indices, shape, device).draw(),
+            self.identity.noise("image", indices, self.model.image_shape, device).draw(),
             self.sampling,
             prediction=self.model.prediction,
         )

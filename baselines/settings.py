@@ -43,6 +43,7 @@ class AutoencoderModel:
         discriminator_channels: of the first layer of the patch discriminator.
         perceptual_weight: of the perceptual loss; 1 in latent diffusion.
         perceptual_weights: a safetensors file of torchvision's resnet50; null: no perceptual loss.
+        image_channels: of the images, as the data have them: 1, or 3 for red, green and blue; not to be configured.
     """
 
     needs: ClassVar[Mapping[str, str]] = {}
@@ -59,6 +60,7 @@ class AutoencoderModel:
     discriminator_channels: int = 64
     perceptual_weight: float = 1.0
     perceptual_weights: str | None = None
+    image_channels: int = 1
 
     def __post_init__(self) -> None:
         refuse(self._errors(), self)
@@ -70,7 +72,14 @@ class AutoencoderModel:
 
     def _errors(self) -> Iterator[Error]:
         yield from not_positive(
-            self, "image_size", "channels", "latent_channels", "res_blocks", "norm_groups", "discriminator_channels"
+            self,
+            "image_size",
+            "image_channels",
+            "channels",
+            "latent_channels",
+            "res_blocks",
+            "norm_groups",
+            "discriminator_channels",
         )
         yield from negative(self, "kl_weight", "adversarial_weight", "perceptual_weight")
         yield from norm_errors(self.channels, self.norm_groups)
@@ -107,7 +116,7 @@ def latent_schedule() -> ScheduleSettings:
 
 @dataclass(frozen=True)
 class LatentModel:
-    """A diffusion of the latents of a trained autoencoder."""
+    """A diffusion of the latents of a trained autoencoder, which alone sees the ``image_channels``."""
 
     needs: ClassVar[Mapping[str, str]] = {"autoencoder": "baselines.autoencoder.Autoencoder"}
 
@@ -116,6 +125,7 @@ class LatentModel:
     schedule: ScheduleSettings = field(default_factory=latent_schedule)
     prediction: Prediction = "epsilon"
     antithetic: bool = False
+    image_channels: int = 1
 
     def part_errors(self, parts: Mapping[str, Any]) -> Iterator[Error]:
         """Yield what does not fit the autoencoder."""
@@ -134,6 +144,7 @@ class ControlModel:
         training: of the control network alone; the base is frozen.
         embedding_channels: of the convolutions that bring the mask to the size of the latents; each but the first
             halves the side, so that there is one for each level of the autoencoder.
+        image_channels: of the images, which the autoencoder alone sees.
     """
 
     needs: ClassVar[Mapping[str, str]] = {"base": "baselines.ldm.UnconditionalLDM"}
@@ -141,6 +152,7 @@ class ControlModel:
     training: TrainingSettings
     embedding_channels: tuple[int, ...] = (16, 32, 96)
     antithetic: bool = False
+    image_channels: int = 1
 
     def __post_init__(self) -> None:
         refuse(not_positive(self, "embedding_channels"), self)

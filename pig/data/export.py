@@ -18,7 +18,7 @@ from PIL import Image
 from pig.data.folds import split
 from pig.data.pseudonyms import new_salt, pseudonyms
 from pig.data.shards import Synthetic, read_provenance, read_shards, refuse_leak
-from pig.data.store import Store
+from pig.data.store import Store, channels_of
 from pig.system.errors import UserError
 from pig.system.files import atomic_directory, write_json
 from pig.system.progress import track
@@ -31,7 +31,7 @@ BITS = (8, 16)
 
 
 def export_png(shards: Sequence[str | Path], out: str | Path, count: int | None = None, bits: int = 8) -> None:
-    """Write generated pairs as grey PNG files with a table of where each is from.
+    """Write generated pairs as PNG files, grey or in colour, with a table of where each is from.
 
     ``out`` gets ``images/<generator>_f<fold>_<index>.png``, ``masks/`` with equal names (0 and 255; none for a
     generator that draws images alone), ``provenance.json`` and ``manifest.csv`` with the columns image_path,
@@ -42,7 +42,7 @@ def export_png(shards: Sequence[str | Path], out: str | Path, count: int | None 
         shards: of one generator and one fold.
         out: a folder that does not exist or is empty.
         count: the first so many pairs; None: all.
-        bits: 8 or 16; -1 .. 1 becomes 0 .. 255, rounded, or 0 .. 65535, as stored.
+        bits: 8 or 16 (grey alone); -1 .. 1 becomes 0 .. 255, rounded, or 0 .. 65535, as stored.
 
     Raises:
         UserError: the shards are damaged or do not belong together, or ``out`` is in use.
@@ -50,6 +50,8 @@ def export_png(shards: Sequence[str | Path], out: str | Path, count: int | None 
     if bits not in BITS:
         raise UserError(f"PNG images have 8 or 16 bits, not {bits}.")
     synthetic = read_shards(shards, count)
+    if bits == 16 and channels_of(synthetic.images) > 1:
+        raise UserError("colours are written as PNG of 8 bits a channel; leave out --bits 16.")
     with _new_folder(out) as folder:
         (folder / "images").mkdir()
         if synthetic.masks is not None:
@@ -57,7 +59,7 @@ def export_png(shards: Sequence[str | Path], out: str | Path, count: int | None 
         rows = []
         for index, image in enumerate(track(synthetic.images, "writing pairs", len(synthetic.images))):
             name = _case(synthetic.provenance[0], index)
-            Image.fromarray(_grey(image, bits)).save(folder / f"images/{name}.png")
+            _picture(image, bits).save(folder / f"images/{name}.png")
             paths = {"image_path": f"images/{name}.png", "mask_path": None}
             if synthetic.masks is not None:
                 paths["mask_path"] = f"masks/{name}.png"
@@ -80,11 +82,11 @@ def export_nnunet(
 ) -> Path:
     """Write real and generated pairs as a raw data set of nnU-Net v2, with splits that keep the folds apart.
 
-    The folder ``out/Dataset<number>_<name>`` gets ``imagesTr`` (16-bit PNG), ``labelsTr`` (0 and 1), ``dataset.json``,
-    ``splits_final.json``, ``provenance.json`` and ``cases.csv``: case, patient (a pseudonym; empty for a generated
-    pair), fold, generator, seed, index, masks_from. Fold k of the splits validates on the real cases of fold k, and
-    trains on all other real ones and on the cases generated for fold k. Pairs of another size than the store's are
-    brought to it, as the segmentation of this project does.
+    The folder ``out/Dataset<number>_<name>`` gets ``imagesTr`` (PNG, 16-bit grey or 8-bit colours), ``labelsTr`` (0 and
+    1), ``dataset.json``, ``splits_final.json``, ``provenance.json`` and ``cases.csv``: case, patient (a pseudonym;
+    empty for a generated pair), fold, generator, seed, index, masks_from. Fold k of the splits validates on the real
+    cases of fold k, and trains on all other real ones and on the cases generated for fold k. Pairs of another size than
+    the store's are brought to it, as the segmentation of this project does.
 
     Args:
         shards: of one generator, of one or more folds.
@@ -150,7 +152,7 @@ def export_nnunet(
         write_json(folder / "splits_final.json", splits)
         write_json(folder / "provenance.json", handed_on)
         description = {
-            "channel_names": {"0": "grey"},
+            "channel_names": {"0": "grey"} if store.channels == 1 else {"0": "R", "1": "G", "2": "B"},
             "labels": {"background": 0, "lesion": 1},
             "numTraining": len(cases),
             "file_ending": ".png",
@@ -182,12 +184,15 @@ def _fold_of_rows(store: Store, folds: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def _write_case(folder: Path, case: str, image: NDArray[np.uint16], mask: NDArray[np.uint8]) -> None:
-    Image.fromarray(np.ascontiguousarray(image)).save(folder / f"imagesTr/{case}_0000.png")
+    # nnU-Net's reader of PNG takes the three channels of a colour picture from one file.
+    _picture(image, 16 if image.ndim == 2 else 8).save(folder / f"imagesTr/{case}_0000.png")
     Image.fromarray(np.ascontiguousarray(mask)).save(folder / f"labelsTr/{case}.png")
 
 
-def _grey(image: NDArray[np.uint16], bits: int) -> NDArray[Any]:
-    return image if bits == 16 else np.rint(image / 257).astype(np.uint8)  # 65535 / 255 = 257
+def _picture(image: NDArray[np.uint16], bits: int) -> Image.Image:
+    """Return an image [H, W], or [3, H, W] of 8 bits, as Pillow's."""
+    pixels = image if bits == 16 else np.rint(image / 257).astype(np.uint8)  # 65535 / 255 = 257
+    return Image.fromarray(np.ascontiguousarray(pixels if pixels.ndim == 2 else np.moveaxis(pixels, 0, 2)))
 
 
 def _case(provenance: dict[str, Any], index: int) -> str:

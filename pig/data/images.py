@@ -1,6 +1,9 @@
-"""Image files of 8 and 16 bits: grey values, and masks."""
+"""Image files of 8 and 16 bits: grey values, colours, and masks."""
 
 import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,9 @@ from pig.system.errors import UserError
 
 GREY_LEVELS = 2**16
 GREY_MODES = ("L", "I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow's names for 8, 16 and (checked) 32 bits
+COLOUR_MODES = ("RGB", "RGBA", "LA")
 PIXELS_AT_MOST = 178_956_970  # of an image, twice Pillow's MAX_IMAGE_PIXELS: a damaged size could ask for any memory
+LIMIT = "PIG_PIXELS_AT_MOST"  # the environment variable that sets another
 VOXELS_AT_MOST = 2**29  # of a volume
 PHOTOMETRIC = 262  # TIFF's tag; 0: the least value is white
 BLURRED_VALUES, NEAR_END = 8, 0.15  # a blurred mask has as many values at least; share of their range near an end
@@ -24,7 +29,8 @@ def read_grey(path: str | Path, colour: str = "refuse") -> NDArray[Any]:
 
     Args:
         path: the file.
-        colour: "luminance" turns 8-bit colours into grey; "refuse" does not.
+        colour: "luminance" turns 8-bit colours into grey, uint16; "refuse" does not, unless red, green and blue are
+            equal everywhere.
 
     Raises:
         UserError: the file is unreadable or truncated, has several frames, another pixel type, transparent pixels, or
@@ -34,6 +40,24 @@ def read_grey(path: str | Path, colour: str = "refuse") -> NDArray[Any]:
     return _grey(path, mode, pixels, colour)
 
 
+def read_colours(path: str | Path) -> NDArray[np.uint8]:
+    """Read a PNG, TIFF, JPEG or BMP of 8 bits as red, green and blue, uint8 [H, W, 3]; of grey all three are equal.
+
+    Raises:
+        UserError: as ``read_grey``, or the file has 16 bits.
+    """
+    mode, pixels = _decode(path)
+    if mode in ("RGB", "RGBA"):
+        return _opaque(path, mode, pixels)
+    grey = _opaque(path, mode, pixels)[..., 0] if mode == "LA" else _grey(path, mode, pixels, "refuse")
+    if grey.dtype != np.uint8:
+        raise UserError(
+            f"{path} is grey of 16 bits, and with preprocessing.colour keep all images have colours of 8; save it with "
+            "8 bits, or set colour to luminance"
+        )
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
 def read_plain(path: str | Path) -> NDArray[Any]:
     """Read the pixels of an image and nothing else that its file holds: grey as ``read_grey``, or colours of 8 bits.
 
@@ -41,23 +65,35 @@ def read_plain(path: str | Path) -> NDArray[Any]:
         UserError: as ``read_grey``.
     """
     mode, pixels = _decode(path)
-    return pixels if mode in ("RGB", "RGBA", "LA") else _grey(path, mode, pixels, "refuse")
+    return pixels if mode in COLOUR_MODES else _grey(path, mode, pixels, "refuse")
+
+
+def luminance(colours: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Return colours of 8 bits, uint8 [..., 3], as grey, uint16 [...]: in steps of 1/257, so that a grey stays one."""
+    grey: NDArray[np.uint16] = np.rint(colours @ np.array(LUMINANCE) * 257).astype(np.uint16)
+    return grey
+
+
+def _opaque(path: str | Path, mode: str, pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return the channels of colours, or of grey with an alpha channel, that show: without alpha."""
+    if mode == "RGB":
+        return pixels
+    if pixels[..., -1].min() < 255:
+        raise UserError(f"{path} has transparent pixels; save it without an alpha channel")
+    return pixels[..., :-1]
 
 
 def _grey(path: str | Path, mode: str, pixels: NDArray[Any], colour: str) -> NDArray[Any]:
-    if colour == "luminance" and mode in ("RGB", "RGBA", "LA"):
-        if mode != "RGB" and pixels[..., -1].min() < 255:
-            raise UserError(f"{path} has transparent pixels; save it without an alpha channel")
-        if mode == "LA":
-            opaque: NDArray[Any] = pixels[..., 0]
-            return opaque
-        # In steps of 1/257, so that a grey of 8 bits becomes the same grey of 16.
-        grey: NDArray[np.uint16] = np.rint(pixels[..., :3] @ np.array(LUMINANCE) * 257).astype(np.uint16)
-        return grey
+    if mode in COLOUR_MODES:
+        channels = _opaque(path, mode, pixels)
+        if colour == "luminance" and mode != "LA":
+            return luminance(channels)
+        if (channels == channels[..., :1]).all():
+            return channels[..., 0]
     if mode not in GREY_MODES:
         fix = "; save it as 8- or 16-bit grey"
-        if mode in ("RGB", "RGBA", "LA"):
-            fix += ", or set preprocessing.colour to luminance"
+        if mode in COLOUR_MODES:
+            fix += ", or set preprocessing.colour to luminance or keep"
         raise UserError(f"{path} has pixels of type {mode}{fix}")
     if mode == "I" and not (pixels.min() >= 0 and pixels.max() < GREY_LEVELS):
         raise UserError(f"{path} has grey values from {pixels.min()} to {pixels.max()}; save it as 16-bit grey")
@@ -128,10 +164,26 @@ def threshold_for(values: NDArray[Any]) -> float | None:
 
 def refuse_giant(path: str | Path, *shape: int) -> None:
     """Raise a UserError if the size that a file declares, [H, W] or [X, Y, Z], is beyond all images; read it before."""
-    most = PIXELS_AT_MOST if len(shape) == 2 else VOXELS_AT_MOST
+    most = pixels_at_most() if len(shape) == 2 else VOXELS_AT_MOST
     if math.prod(shape) > most:
-        size = " x ".join(map(str, shape))
-        raise UserError(f"{path} declares {size} pixels, and at most {most} are read; it may be damaged: copy it again")
+        raise UserError(_giant(path, " x ".join(map(str, shape)), most, len(shape) == 2))
+
+
+def pixels_at_most() -> int:
+    """Return how many pixels an image may have: ``PIXELS_AT_MOST``, or what the environment variable ``LIMIT`` says.
+
+    Raises:
+        UserError: it says no whole number above 0.
+    """
+    said = os.environ.get(LIMIT, str(PIXELS_AT_MOST))
+    if not said.isascii() or not said.isdigit() or int(said) == 0:
+        raise UserError(f"the environment variable {LIMIT} is {said!r}; give a whole number above 0, or none.")
+    return int(said)
+
+
+def _giant(path: str | Path, size: str, most: int, of_image: bool) -> str:
+    raised = f"; if it has that size, set the environment variable {LIMIT} to a larger number" if of_image else ""
+    return f"{path} declares {size} pixels, and at most {most} are read; it may be damaged: copy it again{raised}"
 
 
 def size_of(path: str | Path) -> tuple[int, int]:
@@ -140,12 +192,9 @@ def size_of(path: str | Path) -> tuple[int, int]:
     Raises:
         UserError: the file is not a readable image, or is larger than ``PIXELS_AT_MOST``.
     """
-    try:
-        with Image.open(path) as file:
-            size = file.height, file.width
-            return size[::-1] if file.format != "TIFF" and _orientation(file, path) > 4 else size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} cannot be read ({error}); copy it again") from None
+    with _opened(path) as file:
+        size = file.height, file.width
+        return size[::-1] if file.format != "TIFF" and _orientation(file, path) > 4 else size
 
 
 def orientation_of(path: str | Path) -> int:
@@ -156,11 +205,8 @@ def orientation_of(path: str | Path) -> int:
     Raises:
         UserError: the file is not a readable image.
     """
-    try:
-        with Image.open(path) as file:
-            return _orientation(file, path)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} cannot be read ({error}); copy it again") from None
+    with _opened(path) as file:
+        return _orientation(file, path)
 
 
 def refuse_other_turn(image: str | Path, mask: str | Path) -> None:
@@ -194,27 +240,38 @@ def _exif_of_png(path: str | Path) -> Image.Exif:
     return exif
 
 
-def _decode(path: str | Path, palette: bool = False) -> tuple[str, NDArray[Any]]:
-    """Return Pillow's name of the pixel type, and the pixels; of a palette its entries, if ``palette``, or colours."""
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    """Open an image file; whatever is wrong with it becomes a sentence."""
+    most = pixels_at_most()
+    Image.MAX_IMAGE_PIXELS = most // 2  # Pillow warns from there on, and refuses twice as many
     try:
         # Opened here: given a path, Pillow 13.0 maps an uncompressed TIFF into memory, and garbles one that is to be
         # turned by a quarter.
         with Path(path).open("rb") as raw, Image.open(raw) as file:
-            # Pillow gives colours of 16 bits as 8 without a word; only the name of the raw data tells.
-            deep = file.mode.startswith("RGB") and any(";16" in str(tile.args) for tile in file.tile)
-            white_is_zero = file.format == "TIFF" and file.tag_v2.get(PHOTOMETRIC) == 0  # type: ignore[attr-defined]
-            file.load()
-            frames = getattr(file, "n_frames", 1)
-            # Of a TIFF Pillow turns the pixels by itself.
-            turned = file.format != "TIFF" and _orientation(file, path) > 1
-            shown = ImageOps.exif_transpose(file) if turned else file
-            mode, pixels = shown.mode, np.asarray(shown)
-            if mode == "P":
-                mode, pixels = ("P", _entries(shown)) if palette else ("RGB", np.asarray(shown.convert("RGB")))
-            if white_is_zero and mode.startswith("I;16"):  # of 8 bits Pillow inverts them by itself
-                pixels = np.uint16(GREY_LEVELS - 1) - pixels
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+            yield file
+    except Image.DecompressionBombError:
+        raise UserError(_giant(path, "too many", most, True)) from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise UserError(f"{path} cannot be read ({error}); it may be cut short: copy it again") from None
+
+
+def _decode(path: str | Path, palette: bool = False) -> tuple[str, NDArray[Any]]:
+    """Return Pillow's name of the pixel type, and the pixels; of a palette its entries, if ``palette``, or colours."""
+    with _opened(path) as file:
+        # Pillow gives colours of 16 bits as 8 without a word; only the name of the raw data tells.
+        deep = file.mode.startswith("RGB") and any(";16" in str(tile.args) for tile in file.tile)
+        white_is_zero = file.format == "TIFF" and file.tag_v2.get(PHOTOMETRIC) == 0  # type: ignore[attr-defined]
+        file.load()
+        frames = getattr(file, "n_frames", 1)
+        # Of a TIFF Pillow turns the pixels by itself.
+        turned = file.format != "TIFF" and _orientation(file, path) > 1
+        shown = ImageOps.exif_transpose(file) if turned else file
+        mode, pixels = shown.mode, np.asarray(shown)
+        if mode == "P":
+            mode, pixels = ("P", _entries(shown)) if palette else ("RGB", np.asarray(shown.convert("RGB")))
+        if white_is_zero and mode.startswith("I;16"):  # of 8 bits Pillow inverts them by itself
+            pixels = np.uint16(GREY_LEVELS - 1) - pixels
     if frames > 1:
         raise UserError(f"{path} holds {frames} frames; save each slice as a file of its own")
     if deep:

@@ -61,7 +61,7 @@ def _fill(
     jobs: int,
     salt: bytes | None,
 ) -> None:
-    images, masks = allocate(folder, len(manifest), settings.size)
+    images, masks = allocate(folder, len(manifest), settings.size, settings.channels)
     volumes = group_volumes(manifest)
     geometries: dict[int, Geometry | None] = {}
     faults = []

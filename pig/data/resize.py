@@ -44,7 +44,9 @@ def _weighted_sums(image: NDArray[np.generic], height: int, width: int) -> tuple
 
 
 def resize_image(image: NDArray[np.generic], height: int, width: int) -> NDArray[np.float64]:
-    """Resize a grey image [H, W] of any number type to float64 [height, width] in the same unit."""
+    """Resize a grey image [H, W], or channels [3, H, W], of any number type to float64 [..., height, width]."""
+    if image.ndim == 3:
+        return np.stack([resize_image(channel, height, width) for channel in image])
     sums, total = _weighted_sums(image, height, width)
     return sums / total
 
@@ -56,8 +58,8 @@ def resize_mask(mask: NDArray[np.generic], height: int, width: int) -> NDArray[n
 
 
 def resize_images(images: NDArray[np.uint16], size: int) -> NDArray[np.uint16]:
-    """Resize stored images, uint16 [N, H, W], to [N, size, size]; averages are rounded to whole steps."""
-    resized = np.empty((len(images), size, size), np.uint16)
+    """Resize stored images, uint16 [N, ..., H, W], to [N, ..., size, size]; averages are rounded to whole steps."""
+    resized = np.empty((*images.shape[:-2], size, size), np.uint16)
     for new, image in zip(resized, images, strict=True):
         new[:] = np.rint(resize_image(image, size, size))
     return resized

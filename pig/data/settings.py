@@ -1,9 +1,10 @@
 """Settings of preprocessing. Nothing here imports what reads an image, so that a plan can check them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pig.system.settings import not_positive, refuse
+from pig.system.settings import Error, not_positive, refuse
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class PreprocessSettings:
             the chest wall on the right; "any" knows of no anatomy.
         window: which grey values become [-1, 1]: "percentile", those between the 0.5th and the 99.5th percentile of a
             volume; "full", all of the pixel type, for images that were windowed before.
-        colour: "refuse" images with colours, or turn them into their "luminance".
+        colour: "refuse" images with colours, turn them into their "luminance", or "keep" them: then all images of the
+            study have three channels, red, green and blue, and grey ones the same in each.
         empty_masks: "refuse" pairs without a lesion, or "keep" them.
     """
 
@@ -26,8 +28,17 @@ class PreprocessSettings:
     aspect: Literal["stretch", "pad"] = "stretch"
     anatomy: Literal["any", "breast"] = "any"
     window: Literal["percentile", "full"] = "percentile"
-    colour: Literal["refuse", "luminance"] = "refuse"
+    colour: Literal["refuse", "luminance", "keep"] = "refuse"
     empty_masks: Literal["refuse", "keep"] = "refuse"
 
     def __post_init__(self) -> None:
-        refuse(not_positive(self, "size"), self)
+        refuse([*not_positive(self, "size"), *self._errors()], self)
+
+    @property
+    def channels(self) -> int:
+        """Of the stored images: 1, or 3 for red, green and blue."""
+        return 3 if self.colour == "keep" else 1
+
+    def _errors(self) -> Iterator[Error]:
+        if self.anatomy == "breast" and self.colour == "keep":
+            yield "colour", "must be refuse or luminance for anatomy breast, since mammograms are grey."

@@ -1,12 +1,14 @@
 """Shards of synthetic pairs are read here: as many pairs as are asked for, with each pixel held once.
 
-``pig.steps.synthesise`` writes them. A shard is an npz file with ``images`` (uint16 [n, H, W]; 0..65535 is [-1, 1]),
-``masks`` (uint8 {0, 1} [n, H, W]; none if the generator draws images alone), ``first`` and ``provenance`` (JSON).
+``pig.steps.synthesise`` writes them. A shard is an npz file with ``images`` (uint16 [n, H, W], or [n, 3, H, W] of red,
+green and blue; 0..65535 is [-1, 1]), ``masks`` (uint8 {0, 1} [n, H, W]; none if the generator draws images alone),
+``first`` and ``provenance`` (JSON).
 """
 
 import io
 import json
 import logging
+import math
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -51,7 +53,7 @@ class Synthetic:
     """The first pairs of a generator, from its shards.
 
     Attributes:
-        images: uint16 [n, H, W]; 0..65535 is [-1, 1].
+        images: uint16 [n, (3,) H, W]; 0..65535 is [-1, 1].
         masks: uint8 {0, 1} [n, H, W], or None for images alone.
         provenance: what each shard that was read says of itself.
     """
@@ -65,7 +67,7 @@ class Synthetic:
         if self.masks is None:
             name = self.provenance[0]["generator"]
             raise UserError(f"'{name}' draws images without masks; a segmentation cannot learn from them.")
-        if self.images.shape[1:] != (image_size, image_size):
+        if self.masks.shape[1:] != (image_size, image_size):
             images, masks = resize_pairs(self.images, self.masks, image_size)
             _warn_of_vanished(_vanished(self.masks, masks), len(masks), image_size)
             return SyntheticPool(images, masks)
@@ -83,9 +85,10 @@ class SyntheticPool:
         return len(self.images)
 
     def batch(self, positions: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Return images float32 [n, 1, H, W] in [-1, 1] and masks float32 [n, 1, H, W] in {0, 1}."""
+        """Return images float32 [n, C, H, W] in [-1, 1] and masks float32 [n, 1, H, W] in {0, 1}."""
         masks = torch.from_numpy(self.masks[positions].astype(np.float32))[:, None]
-        return to_unit(self.images[positions])[:, None], masks
+        images = to_unit(self.images[positions])
+        return images[:, None] if images.ndim == 3 else images, masks
 
 
 def read_shards(paths: Sequence[str | Path], count: int | None = None, image_size: int | None = None) -> Synthetic:
@@ -131,14 +134,16 @@ def read_shards(paths: Sequence[str | Path], count: int | None = None, image_siz
             for name in names:
                 for start, rows in _rows(path, archive, name, last - first):
                     kept = rows[: max(wanted - first - start, 0)]  # the rest is read for the checksum alone
-                    if image_size is not None and rows.shape[1:] != (image_size, image_size):
+                    if image_size is not None and rows.shape[-2:] != (image_size, image_size):
                         resize = resize_images if name == "images" else resize_masks
                         drawn, kept = kept, resize(kept, image_size)
                         vanished += _vanished(drawn, kept) if name == "masks" else 0
                     if name not in arrays:
                         arrays[name] = np.empty((wanted, *kept.shape[1:]), KINDS[name])
-                    if kept.shape[1:] != arrays["images"].shape[1:]:
-                        sizes = f"{list(kept.shape[1:])} pixels, not of {list(arrays['images'].shape[1:])}"
+                    like = arrays["images"].shape
+                    like = like[1:] if name == "images" else like[-2:]
+                    if kept.shape[1:] != like:
+                        sizes = f"{list(kept.shape[1:])} pixels, not of {list(like)}"
                         raise UserError(f"shard {path} holds {name} of {sizes} as the images before them; {AGAIN}")
                     arrays[name][first + start : first + start + len(kept)] = kept
     if image_size is not None:
@@ -199,10 +204,11 @@ def _rows(path: Path, archive: zipfile.ZipFile, name: str, count: int) -> Iterat
         if np.lib.format.read_magic(member) != (1, 0):
             raise ValueError(f"{name} are in another version of NumPy's format")
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
-        if dtype != kind or fortran or len(shape) != 3 or shape[0] != count:
+        colours = name == "images" and len(shape) == 4 and shape[1] == 3
+        if dtype != kind or fortran or not (len(shape) == 3 or colours) or shape[0] != count:
             raise UserError(f"shard {path} holds {name} of {dtype} {list(shape)}, not {count} of {kind}; {AGAIN}")
         size = archive.getinfo(f"{name}.npy").file_size - member.tell()
-        row = shape[1] * shape[2] * kind.itemsize
+        row = math.prod(shape[1:]) * kind.itemsize
         if size != count * row:
             raise ValueError(f"{name} of {list(shape)} are said to take {size} bytes")
         for start in range(0, count, ROWS_AT_ONCE):

@@ -1,7 +1,8 @@
 """The store: all pairs of a study at one size in memory-mapped arrays, and views of it for training.
 
-A store is a folder with ``images.npy`` (uint16 [N, S, S]; 0..65535 is [-1, 1], linearly), ``masks.npy``
-(uint8 {0, 1} [N, S, S]), ``manifest.csv`` (rows in the same order) and ``store.json`` (written last).
+A store is a folder with ``images.npy`` (uint16 [N, S, S], or [N, 3, S, S] of red, green and blue; 0..65535 is [-1, 1],
+linearly), ``masks.npy`` (uint8 {0, 1} [N, S, S]), ``manifest.csv`` (rows in the same order) and ``store.json`` (written
+last).
 """
 
 import hashlib
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 64
 ROWS_NAMED = 5
+
+
+def images_shape(count: int, size: int, channels: int) -> tuple[int, ...]:
+    """Return the shape of stored images: [N, S, S], or [N, 3, S, S] in colour."""
+    return (count, size, size) if channels == 1 else (count, channels, size, size)
+
+
+def channels_of(images: NDArray[np.uint16]) -> int:
+    """Return the channels of stored images, [N, S, S] or [N, 3, S, S]."""
+    return 1 if images.ndim == 3 else int(images.shape[1])
 
 
 def to_unit(stored: NDArray[np.uint16]) -> "torch.Tensor":
@@ -60,11 +71,13 @@ def to_uint16(images: "torch.Tensor") -> NDArray[np.uint16]:
     return steps.cpu().numpy().astype(np.uint16)
 
 
-def allocate(folder: Path, count: int, size: int) -> tuple[np.memmap[Any, Any], np.memmap[Any, Any]]:
+def allocate(
+    folder: Path, count: int, size: int, channels: int = 1
+) -> tuple[np.memmap[Any, Any], np.memmap[Any, Any]]:
     """Make the arrays of a store in ``folder`` and return (images, masks) for writing; all zeros."""
-    shape = (count, size, size)
+    shape = images_shape(count, size, channels)
     images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.dtype(np.uint16), shape)
-    masks = np.lib.format.open_memmap(folder / "masks.npy", "w+", np.dtype(np.uint8), shape)
+    masks = np.lib.format.open_memmap(folder / "masks.npy", "w+", np.dtype(np.uint8), (count, size, size))
     for name in ("images.npy", "masks.npy"):
         _reserve(folder / name)
     return images, masks
@@ -99,7 +112,8 @@ def complete(
     write_json(
         folder / "store.json",
         {
-            "size": images.shape[1],
+            "size": images.shape[-1],
+            "channels": channels_of(images),
             "aspect": aspect,
             "count": len(images),
             "fingerprint": fingerprint(images, masks, manifest["patient_id"].tolist()),
@@ -124,7 +138,8 @@ class Store:
     Attributes:
         path: its folder.
         size: height and width of every pair.
-        images: uint16 [N, size, size], memory-mapped.
+        channels: of the images: 1, or 3 for red, green and blue.
+        images: uint16 [N, size, size], or [N, 3, size, size], memory-mapped.
         masks: uint8 {0, 1} [N, size, size], memory-mapped.
         manifest: one row per pair, in the same order.
         fingerprint: SHA-256 of pixels and patient ids, as written when the store was made.
@@ -139,7 +154,8 @@ class Store:
         fingerprint: str,
     ) -> None:
         self.path = path
-        self.size = int(images.shape[1])
+        self.size = int(images.shape[-1])
+        self.channels = channels_of(images)
         self.images = images
         self.masks = masks
         self.manifest = manifest
@@ -168,9 +184,12 @@ class Store:
             not isinstance(description.get(key), kind) for key, kind in kinds.items()
         ):
             raise UserError(f"{path / 'store.json'} does not give {', '.join(kinds)}; {fix}")
-        shape = (description["count"], description["size"], description["size"])
-        images = _open_array(path / "images.npy", np.uint16, shape, fix)
-        masks = _open_array(path / "masks.npy", np.uint8, shape, fix)
+        count, size = description["count"], description["size"]
+        channels = description.get("channels", 1)  # stores written before there were colours do not say it
+        if channels not in (1, 3):
+            raise UserError(f"{path / 'store.json'} gives {channels!r} channels, not 1 or 3; {fix}")
+        images = _open_array(path / "images.npy", np.uint16, images_shape(count, size, channels), fix)
+        masks = _open_array(path / "masks.npy", np.uint8, (count, size, size), fix)
         if hashlib.sha256((path / "manifest.csv").read_bytes()).hexdigest() != description["manifest"]:
             raise UserError(f"{path / 'manifest.csv'} is damaged, or was changed after it was written; {fix}")
         manifest = read_own_table(path / "manifest.csv")
@@ -182,7 +201,7 @@ class Store:
         return cls(path, images, masks, manifest, description["fingerprint"])
 
 
-def _open_array(path: Path, dtype: type, shape: tuple[int, int, int], fix: str) -> np.memmap[Any, Any]:
+def _open_array(path: Path, dtype: type, shape: tuple[int, ...], fix: str) -> np.memmap[Any, Any]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
@@ -196,14 +215,15 @@ def _open_array(path: Path, dtype: type, shape: tuple[int, int, int], fix: str) 
 class PairDataset:
     """Some rows of a store at one image size, served in batches.
 
-    At the store's own size pixels are read from the memory map; at any other they are resized once, when the
-    dataset is made, and kept as uint16 and uint8: 3 ``image_size``^2 bytes a pair. A lesion that vanishes at that
+    At the store's own size pixels are read from the memory map; at any other they are resized once, when the dataset is
+    made, and kept as uint16 and uint8: 3 ``image_size``^2 bytes a pair, 7 in colour. A lesion that vanishes at that
     size raises a UserError: its pair would be learnt, or tested, as one without a lesion.
 
     Attributes:
         store: where the pairs come from.
         rows: int64 [n], the rows of the store, in the order of the positions that ``batch`` takes.
         image_size: height and width of the images served.
+        channels: of the images.
         patients: the patients of these rows, sorted, each once.
     """
 
@@ -211,6 +231,7 @@ class PairDataset:
         self.store = store
         self.rows = np.asarray(rows, np.int64)
         self.image_size = image_size
+        self.channels = store.channels
         self.patients: list[str] = sorted(set(store.manifest["patient_id"].iloc[self.rows]))
         self._resized = None if image_size == store.size else self._resize()
 
@@ -222,29 +243,29 @@ class PairDataset:
         return self if image_size == self.image_size else PairDataset(self.store, self.rows, image_size)
 
     def pixels(self) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-        """Return all images uint16 [n, image_size, image_size], 0..65535 is [-1, 1], and masks uint8 {0, 1}."""
+        """Return all images uint16 [n, (3,) image_size, image_size], 0..65535 is [-1, 1], and masks uint8 {0, 1}."""
         return self._resized or (self.store.images[self.rows], self.store.masks[self.rows])
 
     def batch(self, positions: NDArray[np.integer[Any]]) -> tuple["torch.Tensor", "torch.Tensor"]:
         """Return the pairs at ``positions`` (0-based, into ``rows``).
 
         Returns:
-            images float32 [n, 1, image_size, image_size] in [-1, 1]; masks float32 {0, 1} of the same shape.
+            images float32 [n, channels, image_size, image_size] in [-1, 1]; masks float32 {0, 1} [n, 1, ...].
         """
         import torch
 
         images, masks = self._resized or (self.store.images, self.store.masks)
         rows = self.rows[positions] if self._resized is None else positions
-        shape = (len(positions), 1, self.image_size, self.image_size)
-        units, lesions = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        n, side = len(positions), self.image_size
+        units, lesions = (np.empty((n, channels, side, side), np.float32) for channels in (self.channels, 1))
         for place, row in enumerate(rows):  # one pair stays in the processor's cache, a batch does not
-            _fill_unit(images[row], units[place, 0])
+            _fill_unit(images[row], units[place])
             lesions[place, 0] = masks[row]
         return torch.from_numpy(units), torch.from_numpy(lesions)
 
     def _resize(self) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-        shape = (len(self.rows), self.image_size, self.image_size)
-        images, masks = np.empty(shape, np.uint16), np.empty(shape, np.uint8)
+        images = np.empty(images_shape(len(self.rows), self.image_size, self.channels), np.uint16)
+        masks = np.empty((len(self.rows), self.image_size, self.image_size), np.uint8)
         vanished: list[int] = []
         for start in range(0, len(self.rows), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from pig.data.breast import orient
 from pig.data.geometry import Geometry
-from pig.data.images import GREY_LEVELS, as_mask, read_grey, read_labels, refuse_other_turn
+from pig.data.images import GREY_LEVELS, as_mask, read_colours, read_grey, read_labels, refuse_other_turn
 from pig.data.resize import resize_image, resize_mask
 from pig.data.settings import PreprocessSettings
+from pig.data.store import images_shape
 from pig.system.errors import UserError
 
 WINDOW = (0.005, 0.995)  # shares of the pixels that are not blank
@@ -44,15 +45,17 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look
     """Read, turn, cut, window and resize the slices of one volume.
 
     What is done to an image is computed from the images of its volume alone: anything taken from a mask would show
-    where the lesion is. Blank is what equals the smallest grey value of the volume. The box around everything else,
-    in any slice, is kept; of a mask, what lies outside the box is cut off. A lesion of which more than ``UNSEEN`` lies
-    there, or outside the breast, is a fault, and less of it a warning. Grey values from the 0.5th to the 99.5th
-    percentile of the pixels of the volume that are not blank become [-1, 1] (0..65535 in the store); what lies
-    outside them is clipped, so that blank is -1. The settings may ask for another window, and for breasts to be found
-    first. ``look`` sees every image and label map as it was read.
+    where the lesion is. Blank is what equals the smallest grey value of the volume. The box around everything else, in
+    any slice, is kept; of a mask, what lies outside the box is cut off. Of colours each channel has grey values, and a
+    pixel is blank if all three are; one window for the three leaves the hues what they are. A lesion of which more than
+    ``UNSEEN`` lies there, or outside the breast, is a fault, and less of it a warning. Grey values from the 0.5th to
+    the 99.5th percentile of the pixels of the volume that are not blank become [-1, 1] (0..65535 in the store); what
+    lies outside them is clipped, so that blank is -1. The settings may ask for another window, and for breasts to be
+    found first. ``look`` sees every image and label map as it was read.
 
     Returns:
-        images uint16 and masks uint8 {0, 1}, both [slices, size, size], and the geometry; or the faults.
+        images uint16 [slices, size, size], of colours [slices, 3, size, size], masks uint8 {0, 1} [slices, size, size],
+        and the geometry; or the faults.
     """
     slices: list[tuple[NDArray[Any], NDArray[np.uint8]]] = []
     faults: list[tuple[int, str]] = []
@@ -70,7 +73,7 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look
         return Prepared(faults)
 
     sources, lesions = [image for image, _ in slices], [mask for _, mask in slices]
-    seen, flipped = np.ones(sources[0].shape, bool), False
+    seen, flipped = np.ones(sources[0].shape[:2], bool), False
     if settings.anatomy == "breast":
         sources, seen, flipped = orient(sources)
         lesions = [mask[:, ::-1] for mask in lesions] if flipped else lesions
@@ -90,8 +93,8 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look
         slice(geometry.crop_x0, geometry.crop_x0 + geometry.crop_w),
     )
     size = settings.size
-    shape = (len(slices), size, size)
-    images, masks = np.empty(shape, np.uint16), np.empty(shape, np.uint8)
+    images = np.empty(images_shape(len(slices), size, settings.channels), np.uint16)
+    masks = np.empty((len(slices), size, size), np.uint8)
     warnings: list[tuple[int, str]] = []
     greatest = max(int(image.max()) for image in sources)
     if settings.window == "full" and greatest < DARK * high:
@@ -101,7 +104,8 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look
         )
         warnings.append((volume[0].row, sentence))
     for position, (image, mask) in enumerate(zip(sources, lesions, strict=True)):
-        images[position] = np.rint(resize_image(_padded(grey[image[cut]], geometry), size, size))
+        planes = image[cut] if image.ndim == 2 else np.moveaxis(image[cut], 2, 0)
+        images[position] = np.rint(resize_image(_padded(grey[planes], geometry), size, size))
         masks[position] = resize_mask(_padded(mask[cut], geometry), size, size)
         wrong, odd = _lesion_lost(volume[position], mask, (mask & seen)[cut], masks[position], settings)
         faults += [(volume[position].row, fault) for fault in wrong]
@@ -147,7 +151,7 @@ def _lesion_lost(
 
 def _padded(pixels: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
     # Most volumes are not padded, and NumPy copies even then.
-    padding = ((0, geometry.pad_h), (0, geometry.pad_w))
+    padding = ((0, 0),) * (pixels.ndim - 2) + ((0, geometry.pad_h), (0, geometry.pad_w))
     return np.pad(pixels, padding) if geometry.pad_h or geometry.pad_w else pixels
 
 
@@ -163,10 +167,10 @@ def _window(images: Iterable[NDArray[Any]], blank: int) -> tuple[int, int]:
 
 
 def _geometry(images: list[NDArray[Any]], blank: int, flipped: bool, settings: PreprocessSettings) -> Geometry:
-    source_h, source_w = images[0].shape
+    source_h, source_w = images[0].shape[:2]
     in_row, in_column = np.zeros(source_h, bool), np.zeros(source_w, bool)
     for image in images:
-        kept = image > blank
+        kept = (image > blank) if image.ndim == 2 else (image.max(axis=2) > blank)
         in_row |= kept.any(axis=1)
         in_column |= kept.any(axis=0)
     (y0, y1), (x0, x1) = np.flatnonzero(in_row)[[0, -1]], np.flatnonzero(in_column)[[0, -1]]
@@ -193,7 +197,8 @@ def _read_pair(
     """Return image, mask, and what is wrong with them; with faults, the arrays mean nothing."""
     image, mask, faults = np.empty((0, 0), np.uint8), np.empty((0, 0), np.uint8), []
     try:
-        image = read_grey(item.image_path, settings.colour)
+        keep = settings.colour == "keep"
+        image = read_colours(item.image_path) if keep else read_grey(item.image_path, settings.colour)
         look(item.row, "image", image)
         if image.min() == image.max():
             faults.append(f"{item.image_path} is blank: every pixel is {image.min()}")
@@ -214,7 +219,7 @@ def _read_pair(
             refuse_other_turn(item.image_path, item.mask_path)
         except UserError as error:
             faults.append(str(error))
-    if image.size and mask.size and image.shape != mask.shape:
+    if image.size and mask.size and image.shape[:2] != mask.shape:
         faults.append(f"{item.mask_path} is {_size(mask)}, its image {_size(image)}; they must match")
     return image, mask, faults
 

@@ -71,7 +71,7 @@ def denoiser_loss(
         denoiser: (y_t, condition, t) -> prediction of y.
         schedule: of both diffusions.
         x_0: masks, float32 [N, 1, H, W] in {-1, 1}.
-        y_0: images, float32 [N, 1, H, W] in [-1, 1].
+        y_0: images, float32 [N, C, H, W] in [-1, 1].
         rng: source of t and of both noises.
         guider: None: the condition is the clean mask, as the paper's p_y(y_{t-1} | x_0, y_t) reads. Given: it is
             the frozen guider's one-step x0_hat from (x_t, y_t), as the official code trains.

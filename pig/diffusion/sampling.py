@@ -118,7 +118,7 @@ def sample_pairs(
         denoiser: (y_t, x_0_hat, t) -> prediction of y; any callable.
         schedule: of both diffusions.
         x_T: float32 [N, 1, H, W], noise of the mask.
-        y_T: float32 [N, 1, H, W], noise of the image.
+        y_T: float32 [N, C, H, W], noise of the image.
         steps: how many of the T steps; the paper takes 256 of 1024.
         prediction: what both networks predict.
         clip: keep both estimates in [-1, 1]; the paper does not.

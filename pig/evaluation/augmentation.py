@@ -38,7 +38,7 @@ def augment(images: Tensor, masks: Tensor, augmentation: Augmentation, rng: torc
     """Return the batch as it is to be learnt from.
 
     Args:
-        images: float32 [N, 1, H, W] in [-1, 1].
+        images: float32 [N, C, H, W] in [-1, 1].
         masks: float32 [N, 1, H, W] in {0, 1}.
         augmentation: how much; "none" returns what it was given.
         rng: where the changes are drawn from, on the device of ``images``.

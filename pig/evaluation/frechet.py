@@ -54,7 +54,9 @@ class SegmentationEncoder(FeatureExtractorBase):  # type: ignore[misc]
 
     def __init__(self, name: str, features_list: list[str], feature_extractor_weights_path: str, **_: Any) -> None:
         super().__init__(name, features_list)
-        self.encoder: Any = load_segmenter(feature_extractor_weights_path)[0].encoder
+        segmenter = load_segmenter(feature_extractor_weights_path)
+        self.encoder: Any = segmenter[0].encoder
+        self.channels: int = segmenter[2].get("image_channels", 1)
 
     @staticmethod
     def get_provided_features_list() -> tuple[str, ...]:
@@ -72,8 +74,8 @@ class SegmentationEncoder(FeatureExtractorBase):  # type: ignore[misc]
         return False
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
-        """Return the features, float32 [N, D], of uint8 images [N, 3, H, W] whose channels are equal."""
-        deepest: Tensor = self.encoder(images[:, :1].float() / 127.5 - 1)[-1]
+        """Return the features, float32 [N, D], of uint8 images [N, 3, H, W]; of grey all channels are equal."""
+        deepest: Tensor = self.encoder(images[:, : self.channels].float() / 127.5 - 1)[-1]
         return (deepest.mean(dim=(2, 3)),)
 
 
@@ -85,7 +87,7 @@ REGISTERED = {  # name and layer
 
 
 class RGB8(Dataset[Tensor]):
-    """Grey 16-bit images as torch-fidelity takes them: uint8 [3, H, W], one window 0..65535 to 0..255."""
+    """Images of 16 bits as torch-fidelity takes them: uint8 [3, H, W], one window 0..65535 to 0..255."""
 
     def __init__(self, images: NDArray[np.uint16]) -> None:
         self.images = images
@@ -94,8 +96,8 @@ class RGB8(Dataset[Tensor]):
         return len(self.images)
 
     def __getitem__(self, index: int) -> Tensor:
-        grey = (self.images[index].astype(np.uint32) + 128) // 257  # 65535 = 255 * 257; rounded, not cut off
-        return torch.from_numpy(grey.astype(np.uint8)).expand(3, -1, -1)
+        values = (self.images[index].astype(np.uint32) + 128) // 257  # 65535 = 255 * 257; rounded, not cut off
+        return torch.from_numpy(values.astype(np.uint8)).expand(3, -1, -1)  # grey in each; colours are three already
 
 
 def frechet_distance(
@@ -108,8 +110,8 @@ def frechet_distance(
     """Return the Frechet distance between two sets of images.
 
     Args:
-        generated: uint16 [n, H, W], n >= 2, as a shard holds them.
-        real: uint16 [m, H', W'], m >= 2, as the store holds them.
+        generated: uint16 [n, H, W], or [n, 3, H, W], n >= 2, as a shard holds them.
+        real: uint16 [m, H', W'], or [m, 3, H', W'], m >= 2, as the store holds them.
         features: the extractor.
         weights: for ``encoder`` the folder that ``pig segment`` wrote from real data alone; for ``inception``
             torch-fidelity's weights file, or None to download it.
@@ -119,8 +121,9 @@ def frechet_distance(
         UserError: too few images, or weights that are missing, damaged or of the wrong kind.
     """
     for name, images in (("generated", generated), ("real", real)):
-        if images.dtype != np.uint16 or images.ndim != 3:
-            raise ValueError(f"{name} images must be uint16 [n, H, W], got {images.dtype} {images.shape}")
+        if images.dtype != np.uint16 or images.ndim not in (3, 4):
+            found = f"{images.dtype} {images.shape}"
+            raise ValueError(f"{name} images must be uint16 [n, H, W] or [n, 3, H, W], got {found}")
         if len(images) < 2:
             raise UserError(f"FID: needs at least 2 {name} images, got {len(images)}; draw or count more.")
     if features == "encoder":

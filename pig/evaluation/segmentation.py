@@ -197,7 +197,7 @@ def run_arm(
                 seed_of(seed, fold, "segmentation", "order"),
             )
 
-    network = build_network(settings, seed_of(seed, fold, "segmentation", "weights"))
+    network = build_network(settings, seed_of(seed, fold, "segmentation", "weights"), train_pairs.channels)
     started = time.monotonic()  # all that is slow to import is in
 
     def loss(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
@@ -232,6 +232,7 @@ def run_arm(
             fold=fold,
             seed=seed,
             settings=dataclasses.asdict(settings),
+            image_channels=train_pairs.channels,
             real_pairs=len(real),
             synthetic_pairs=len(pool) - len(real),
             train_patients=train_pairs.patients,

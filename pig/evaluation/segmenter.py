@@ -16,10 +16,10 @@ from pig.system.settings import parse
 DECODER_CHANNELS = (256, 128, 64, 32, 16)  # segmentation-models-pytorch's, for an encoder of depth 5
 
 
-def build_network(settings: SegmentationSettings, seed: int) -> nn.Module:
+def build_network(settings: SegmentationSettings, seed: int, channels: int = 1) -> nn.Module:
     """Return the network with first weights that depend on ``seed`` alone (or pretrained ones, if asked for).
 
-    It takes float32 [N, 1, H, W] in [-1, 1] and returns logits [N, 1, H, W].
+    It takes float32 [N, channels, H, W] in [-1, 1] and returns logits [N, 1, H, W].
 
     Raises:
         UserError: the encoder or its weights are unknown or cannot be had.
@@ -34,7 +34,7 @@ def build_network(settings: SegmentationSettings, seed: int) -> nn.Module:
                 encoder_depth=settings.encoder_depth,
                 encoder_weights=settings.encoder_weights,
                 decoder_channels=DECODER_CHANNELS[-settings.encoder_depth :],
-                in_channels=1,
+                in_channels=channels,
                 classes=1,
             )
         except (KeyError, ValueError, RuntimeError, OSError) as error:
@@ -55,8 +55,8 @@ def load_segmenter(path: str | Path) -> tuple[nn.Module, SegmentationSettings, d
     """Load what :func:`segment` wrote.
 
     Returns:
-        The network (float32 [N, 1, H, W] in [-1, 1] to logits; on the device at hand, in eval mode), its
-        settings and its record.
+        The network (float32 [N, C, H, W] in [-1, 1], C the record's ``image_channels``, to logits; on the device at
+        hand, in eval mode), its settings and its record.
 
     Raises:
         UserError: the folder is missing, half-written or damaged.
@@ -68,6 +68,7 @@ def load_segmenter(path: str | Path) -> tuple[nn.Module, SegmentationSettings, d
     if not weights.is_file() or sha256(weights) != record["sha256"]:
         raise UserError(f"{weights} is missing or damaged; {again}")
     settings = parse(SegmentationSettings, record["settings"], f"{path / 'record.json'}: settings")
-    network = build_network(dataclasses.replace(settings, encoder_weights=None), seed=0)
+    channels = record.get("image_channels", 1)  # those written before there were colours do not say it
+    network = build_network(dataclasses.replace(settings, encoder_weights=None), seed=0, channels=channels)
     load_weights(path, model=network)
     return network, settings, record

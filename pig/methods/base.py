@@ -16,7 +16,7 @@ from pig.training.run import TrainingRun
 
 @dataclass
 class Pairs:
-    """Generated images, float32 [N, 1, H, W] in [-1, 1], and masks, bool [N, 1, H, W], where there are any."""
+    """Generated images, float32 [N, C, H, W] in [-1, 1], and masks, bool [N, 1, H, W], where there are any."""
 
     images: Tensor
     masks: Tensor | None = None
@@ -39,7 +39,8 @@ class Identity:
 class Generator(Protocol):
     """Learns from the pairs of a fold's training patients and draws new ones.
 
-    Built as ``cls(model, sampling)`` from the two sections of the configuration; either may be empty.
+    Built as ``cls(model, sampling)`` from the two sections of the configuration; either may be empty. Where images have
+    colours, ``model`` holds ``image_channels`` too, which is 3 (see :func:`with_channels`).
     ``identity`` is set by who loads or trains it.
     """
 
@@ -68,11 +69,26 @@ class Generator(Protocol):
         ...
 
 
-def check_pairs(pairs: Any, generator: Generator, count: int) -> None:
+def with_channels(model: Mapping[str, Any], channels: int) -> Mapping[str, Any]:
+    """Return the settings of a method for images of so many channels: of colours with ``image_channels``, which is 3.
+
+    Raises:
+        UserError: the settings give another number.
+    """
+    if model.get("image_channels", channels) != channels:
+        raise UserError(
+            f"model.image_channels: is {model['image_channels']!r}, and the images have {channels} "
+            f"channel{'s' * (channels > 1)}; leave it out, it comes from the data."
+        )
+    return {**model, "image_channels": channels} if channels > 1 else model
+
+
+def check_pairs(pairs: Any, generator: Generator, count: int, channels: int = 1) -> None:
     """Raise a UserError unless ``pairs`` are what ``generator.sample`` has to return for ``count`` indices.
 
-    That is :class:`Pairs` with floating images [count, 1, H, W], H = W = ``image_size``, finite and in [-1, 1]; and
-    masks of the same shape on the same device, bool or exactly 0 and 1, if and only if the class takes or makes masks.
+    That is :class:`Pairs` with floating images [count, channels, H, W], H = W = ``image_size``, finite and in [-1, 1];
+    and masks [count, 1, H, W] on the same device, bool or exactly 0 and 1, if and only if the class takes or makes
+    masks.
     """
     kind = type(generator)
     who = f"{kind.__module__}.{kind.__qualname__}"
@@ -83,7 +99,8 @@ def check_pairs(pairs: Any, generator: Generator, count: int) -> None:
 
     demand(isinstance(pairs, Pairs), f"an object of type {type(pairs).__name__}", "pig.methods.base.Pairs")
     images, masks = pairs.images, pairs.masks
-    shape = [count, 1, generator.image_size, generator.image_size]
+    shape = [count, channels, generator.image_size, generator.image_size]
+    of_masks = [count, 1, *shape[2:]]
     with_masks = generator.takes_masks or generator.makes_masks
     demand(isinstance(images, Tensor), f"images of type {type(images).__name__}", "images as a tensor")
     demand(images.is_floating_point(), f"images of {images.dtype}", "images of a floating dtype, such as float32")
@@ -97,7 +114,7 @@ def check_pairs(pairs: Any, generator: Generator, count: int) -> None:
         return
     demand(masks is not None, "none", "masks, since takes_masks or makes_masks is true")
     demand(isinstance(masks, Tensor), f"masks of type {type(masks).__name__}", "masks as a tensor")
-    demand(list(masks.shape) == shape, f"masks of shape {list(masks.shape)}", f"masks of shape {shape}")
+    demand(list(masks.shape) == of_masks, f"masks of shape {list(masks.shape)}", f"masks of shape {of_masks}")
     demand(masks.device == images.device, f"masks on {masks.device}, images on {images.device}", "both on one device")
     others = masks[(masks != 0) & (masks != 1)]
     found = f"masks with the value {others[0].item():.4g}" if len(others) else ""

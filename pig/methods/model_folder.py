@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from pig.methods.base import Generator, Identity
+from pig.methods.base import Generator, Identity, with_channels
 from pig.methods.settings import needs_errors
 from pig.system.device import pick_device
 from pig.system.errors import UserError
@@ -63,7 +63,7 @@ def load_generator(
     """
     description = read_description(path)
     generator: Generator = find_class(cls or description["class"]).load(
-        Path(path), description["model"], own_sampling(description, cls) if sampling is None else sampling
+        Path(path), _model(description), own_sampling(description, cls) if sampling is None else sampling
     )
     generator.identity = Identity(
         name or description["name"], description["fold"], description["seed"] if seed is None else seed
@@ -111,7 +111,12 @@ def load_weights(path: Path, **modules: nn.Module) -> None:
 def load_part(path: Path) -> Any:
     """Return a trained part - an autoencoder, a base - from its model folder, with the sampling recorded there."""
     description = read_description(path)
-    return find_class(description["class"]).load(path, description["model"], own_sampling(description))
+    return find_class(description["class"]).load(path, _model(description), own_sampling(description))
+
+
+def _model(description: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the settings of a trained model; model folders written before there were colours are of grey images."""
+    return with_channels(description["model"], description.get("image_channels", 1))
 
 
 def copy_part(part: Path, path: Path) -> None:

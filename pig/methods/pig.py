@@ -38,8 +38,9 @@ class PIG(SavedNetworks):
         self.identity = Identity()
         self.image_size = self.model.image_size
         self.schedule = build_schedule(self.model.schedule)
-        self.guider = ConditionalUNet(self.model.network, channels=1, condition_channels=1)
-        self.denoiser = ConditionalUNet(self.model.network, channels=1, condition_channels=1)
+        colours = self.model.image_channels
+        self.guider = ConditionalUNet(self.model.network, channels=1, condition_channels=colours)
+        self.denoiser = ConditionalUNet(self.model.network, channels=colours, condition_channels=1)
 
     def fit(self, pairs: PairDataset, run: TrainingRun) -> None:
         """Train the guider (Algorithm 1), then the denoiser, which may learn from the finished guider."""
@@ -79,8 +80,8 @@ class PIG(SavedNetworks):
         """Return the states of Algorithm 2 for the pairs ``indices``, one after each step, as they are made."""
         check_steps(self.sampling.steps, self.schedule)
         device = pick_device()
-        shape = (1, self.model.image_size, self.model.image_size)
-        x_T = self.identity.noise("mask", indices, shape, device).draw()
+        shape = self.model.image_shape
+        x_T = self.identity.noise("mask", indices, (1, *shape[1:]), device).draw()
         y_T = self.identity.noise("image", indices, shape, device).draw()
         return denoise_pairs(
             in_autocast(self.guider),

@@ -63,6 +63,7 @@ class ImageModel:
         schedule: of each diffusion.
         prediction: of each network.
         antithetic: mirrored timesteps in each batch.
+        image_channels: of the images, as the data have them: 1, or 3 for red, green and blue; not to be configured.
     """
 
     needs: ClassVar[Mapping[str, str]] = {}
@@ -73,9 +74,19 @@ class ImageModel:
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     prediction: Prediction = "epsilon"
     antithetic: bool = False
+    image_channels: int = 1
 
     def __post_init__(self) -> None:
-        refuse([*not_positive(self, "image_size"), *self.network.size_errors(self.image_size, "image_size")], self)
+        refuse(self._errors(), self)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        return (self.image_channels, self.image_size, self.image_size)
+
+    def _errors(self) -> Iterator[Error]:
+        yield from not_positive(self, "image_size", "image_channels")
+        yield from self.network.size_errors(self.image_size, "image_size")
 
 
 def norm_errors(channels: tuple[int, ...], groups: int) -> Iterator[Error]:

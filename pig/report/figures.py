@@ -56,7 +56,7 @@ def draw_strip(states: Iterable[Sequence[Any]], path: str | Path, columns: int =
     of early steps have, are shown black or white.
 
     Args:
-        states: (t, x0_hat, y0_hat, ...) in the order of sampling, with estimates [N, 1, H, W], as
+        states: (t, x0_hat, y0_hat, ...) in the order of sampling, with estimates [N, C, H, W], as
             :func:`pig.diffusion.sampling.denoise_pairs` yields them; few of them are held at any time.
         path: the PNG to be written.
         columns: the most steps that are shown, at nearly even distances, the first and the last among them.
@@ -65,7 +65,7 @@ def draw_strip(states: Iterable[Sequence[Any]], path: str | Path, columns: int =
     last = None
     stride = 1
     for index, (t, x0_hat, y0_hat, *_) in enumerate(states):
-        last = (int(t), *(estimate.float().cpu().numpy()[:, 0] for estimate in (x0_hat, y0_hat)))
+        last = (int(t), *(estimate.float().cpu().numpy() for estimate in (x0_hat, y0_hat)))
         if index % stride == 0:
             kept.append(last)
         if len(kept) == 4 * columns:  # thinned, so that memory does not grow with the number of steps
@@ -78,7 +78,7 @@ def draw_strip(states: Iterable[Sequence[Any]], path: str | Path, columns: int =
     for column, (t, *estimates) in enumerate(shown):
         axes[0, column].set_title(f"t = {t}")
         for row, axis in enumerate(axes[:, column]):
-            axis.imshow(estimates[row % 2][row // 2], cmap="gray", vmin=-1, vmax=1)
+            _show(axis, estimates[row % 2][row // 2], -1, 1)
     for row, axis in enumerate(axes[:, 0]):
         name = (r"$\hat{x}_0$", r"$\hat{y}_0$")[row % 2]
         axis.text(-0.08, 0.5, name, transform=axis.transAxes, ha="right", va="center")
@@ -102,9 +102,9 @@ def _panels(rows: int, columns: int) -> tuple[Any, Any]:
 
 
 def _draw(axes: Any, images: NDArray[np.uint16], masks: NDArray[np.uint8] | None, title: str) -> None:
-    """Draw images [N, H, W] on ``axes`` with the outlines of their masks; an empty or full mask has none."""
+    """Draw images [N, (3,) H, W] on ``axes`` with the outlines of their masks; an empty or full mask has none."""
     for index, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
-        axis.imshow(image, cmap="gray", vmin=0, vmax=65535)
+        _show(axis, image, 0, 65535)
         if masks is not None and 0 < masks[index].sum() < masks[index].size:
             axis.contour(masks[index], levels=[0.5], colors=OUTLINE, linewidths=0.8)
     # The title is wider than its panel. A title of the panel would widen the gap after it, even with
@@ -117,6 +117,14 @@ def _draw(axes: Any, images: NDArray[np.uint16], masks: NDArray[np.uint8] | None
         textcoords="offset points", fontsize=matplotlib.rcParams["axes.titlesize"], parse_math=False,
         annotation_clip=False, in_layout=False,
     )  # fmt: skip
+
+
+def _show(axis: Any, image: NDArray[Any], low: float, high: float) -> None:
+    """Show an image, [H, W] or [1, H, W] as grey, [3, H, W] in colour; ``low`` is black and ``high`` white."""
+    if image.ndim == 3 and len(image) == 3:
+        axis.imshow(np.moveaxis((image.astype(np.float64) - low) / (high - low), 0, 2).clip(0, 1))
+    else:
+        axis.imshow(image.reshape(image.shape[-2:]), cmap="gray", vmin=low, vmax=high)
 
 
 def _save(figure: Any, path: str | Path) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from pig.data.folds import read_folds, split
 from pig.data.store import Store
-from pig.methods.base import Identity
+from pig.methods.base import Identity, with_channels
 from pig.methods.model_folder import DESCRIPTION, classes_in, read_description
 from pig.system.files import atomic_directory, sha256, write_sealed
 from pig.system.imports import find_class
@@ -67,7 +67,7 @@ def fit(
     for part in described.values():
         patients |= set(part["patients"])
     torch.manual_seed(seed_of(seed, fold, name, "initial weights"))
-    generator = find_class(cls)(model, sampling or {})
+    generator = find_class(cls)(with_channels(model, opened.channels), sampling or {})
     generator.identity = Identity(name, fold, seed)
     started = time.monotonic()  # all that is slow to import is in
     mark = fingerprint(
@@ -90,6 +90,7 @@ def fit(
             "name": name,
             "class": cls,
             "model": model,
+            "image_channels": opened.channels,
             "sampling": dict(sampling or {}),
             "fold": fold,
             "seed": seed,

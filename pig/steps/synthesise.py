@@ -73,9 +73,9 @@ def synthesise(
         indices = range(start, start + batch_size)
         given = _masks_for(indices, train_pairs, order) if generator.takes_masks else None
         pairs = generator.sample(indices, given)
-        check_pairs(pairs, generator, batch_size)
+        check_pairs(pairs, generator, batch_size, opened.channels)
         wanted = slice(max(first - start, 0), last - start)
-        images.append(to_uint16(pairs.images[wanted, 0].detach().float().cpu()))
+        images.append(to_uint16(pairs.images[wanted].squeeze(1).detach().float().cpu()))  # grey has no axis of channels
         if pairs.masks is not None:
             masks.append(pairs.masks[wanted, 0].bool().cpu().numpy().astype(np.uint8))
 

@@ -1,9 +1,10 @@
 """How much memory the jobs of a study ask for, in MiB, from the counts and sizes in its configuration.
 
 Only what grows is counted: pairs that are held, and, without a GPU, the activations of networks. A pair takes 3 bytes a
-pixel (uint16 image, uint8 mask). The store is mapped from the disk: its pages show up in a process's resident memory,
-but the kernel drops them when a job's limit is near, so that they are not asked for. The constants were measured on a
-CPU, with PyTorch 2 on Linux (tests/workflow/test_memory.py); with a GPU the base is a guess from before that.
+pixel (uint16 image, uint8 mask), 7 in colour. The store is mapped from the disk: its pages show up in a process's
+resident memory, but the kernel drops them when a job's limit is near, so that they are not asked for. The constants
+were measured on a CPU, with PyTorch 2 on Linux (tests/workflow/test_memory.py); with a GPU the base is a guess from
+before that.
 """
 
 from collections.abc import Mapping
@@ -40,13 +41,13 @@ def synthesise(config: Config, name: str, gpu: bool) -> int:
     batch, owner = config["synthesis"]["batch_size"], _owner(config, name)
     size = _size(config, owner)
     activations = _network(config, owner, batch, SAMPLING) + _parts(config, owner, batch)
-    return _mib(2 * _pairs(config["synthesis"]["shard_size"], size) + _real(config, size), activations, gpu)
+    return _mib(2 * _pairs(config, config["synthesis"]["shard_size"], size) + _real(config, size), activations, gpu)
 
 
 def segment(config: Config, synthetic: int, gpu: bool) -> int:
     """The synthetic pairs and the resized real ones, at the size of the segmentation, and a batch's activations."""
     size, batch = config["segmentation"]["image_size"], config["segmentation"]["training"]["batch_size"]
-    return _mib(_pairs(synthetic, size) + _real(config, size), batch * size**2 * SEGMENTATION, gpu)
+    return _mib(_pairs(config, synthetic, size) + _real(config, size), batch * size**2 * SEGMENTATION, gpu)
 
 
 def fid(config: Config, name: str, gpu: bool) -> int:
@@ -54,19 +55,19 @@ def fid(config: Config, name: str, gpu: bool) -> int:
     count, drawn = config["table1"]["count"], _size(config, _owner(config, name))
     size = config["segmentation"]["image_size"] if config["table1"]["features"] == "encoder" else 299
     real, stored = _real_pairs(config), config["preprocessing"]["size"]
-    held = _pairs(count, drawn) + 2 * real * stored**2 + 2 * (count + real) * size**2
+    held = _pairs(config, count, drawn) + _image(config) * (real * stored**2 + (count + real) * size**2)
     return _mib(held, FID_BATCH * size**2 * FEATURES, gpu)
 
 
 def gallery(config: Config, name: str) -> int:
     """All pairs of a shard, and 32 panels as matplotlib draws them."""
     size = _size(config, _owner(config, name))
-    return _mib(_pairs(config["synthesis"]["shard_size"], size) + 32 * size**2 * PANEL, 0, False)
+    return _mib(_pairs(config, config["synthesis"]["shard_size"], size) + 32 * size**2 * PANEL, 0, False)
 
 
 def preprocess(config: Config, base: int, threads: int) -> int:
     """On top of ``base``, for each process the resized slices of a volume of 100, twice when they are handed over."""
-    return base + 2 * threads * _pairs(100, config["preprocessing"]["size"]) // 2**20
+    return base + 2 * threads * _pairs(config, 100, config["preprocessing"]["size"]) // 2**20
 
 
 def _mib(held: float, activations: float, gpu: bool) -> int:
@@ -74,13 +75,18 @@ def _mib(held: float, activations: float, gpu: bool) -> int:
     return int(BASE_WITH_GPU + held / 2**20 if gpu else BASE + (held + activations) / 2**20)
 
 
-def _pairs(count: int, size: int) -> int:
-    return 3 * count * size**2
+def _pairs(config: Config, count: int, size: int) -> int:
+    return (_image(config) + 1) * count * size**2
+
+
+def _image(config: Config) -> int:
+    """Return the bytes that a pixel of an image takes."""
+    return 6 if config["preprocessing"].get("colour") == "keep" else 2
 
 
 def _real(config: Config, size: int) -> int:
     """Return the bytes of the real pairs where they are not read from the store at its own size."""
-    return 0 if size == config["preprocessing"]["size"] else _pairs(_real_pairs(config), size)
+    return 0 if size == config["preprocessing"]["size"] else _pairs(config, _real_pairs(config), size)
 
 
 def _real_pairs(config: Config) -> int:

@@ -27,7 +27,7 @@ def settings_errors(config: Config) -> Iterator[str]:
     _read(SegmentationSettings, own, "segmentation", errors)
     errors += _class_errors(config)
     generators = {name: entry for name, entry in config["generators"].items() if _is_class(entry["class"])}
-    errors += _Generators(generators).errors
+    errors += _Generators(generators, config["preprocessing"].get("colour") == "keep").errors
     yield from (f"{key}: {sentence}" for key, sentence in errors)
 
 
@@ -68,8 +68,9 @@ def _is_class(path: str) -> bool:
 class _Generators:
     """The dataclasses of all generators' settings, and what is wrong with them, alone and together."""
 
-    def __init__(self, entries: Config) -> None:
+    def __init__(self, entries: Config, colours: bool) -> None:
         self.entries, self.errors = entries, list[Error]()
+        self.of_images = {"image_channels": 3} if colours else {}
         self.models, self.samplings = self._read_all("model"), self._read_all("sampling")
         self.wrong = {name for name in entries if any(key.startswith(f"generators.{name}.") for key, _ in self.errors)}
         misfits = {name for name in self.models if self._add(f"generators.{name}", self._needs_errors(name))}
@@ -102,7 +103,8 @@ class _Generators:
                 except Exception as error:  # whatever a user's module raises
                     self.errors.append((f"generators.{name}.class", f"its module cannot be imported: {error!r}."))
                     continue
-                found = _read(cls, entry[section], f"generators.{name}.{section}", self.errors)
+                given = entry[section] | (self.of_images if section == "model" else {})
+                found = _read(cls, given, f"generators.{name}.{section}", self.errors)
                 if found is not None:
                     settings[name] = found
         return settings

@@ -41,7 +41,7 @@ def test_a_store_by_hand(tmp_path: Path) -> None:
     assert store.manifest["patient_id"].tolist() == ["007", "b"]
     assert store.manifest["diameter_mm"].tolist() == [4.5, 6.0]
     assert json.loads((store.path / "store.json").read_text()) == {
-        "size": 20, "aspect": "stretch", "count": 2, "fingerprint": store.fingerprint,
+        "size": 20, "channels": 1, "aspect": "stretch", "count": 2, "fingerprint": store.fingerprint,
         "manifest": hashlib.sha256((store.path / "manifest.csv").read_bytes()).hexdigest(),
     }  # fmt: skip
     geometry = store.manifest.loc[0, "source_h":].to_dict()
@@ -161,7 +161,7 @@ FAULTS = {
     "truncated mask": (lambda f: truncate(f / "masks/0.png"), "masks/0.png cannot be read"),
     "no image": (lambda f: (f / "images/0.png").write_text("grey"), "images/0.png cannot be read"),
     "colour": (
-        lambda f: write_png(f / "images/0.png", np.zeros((24, 16, 3), np.uint8)),
+        lambda f: write_png(f / "images/0.png", np.full((24, 16, 3), (1, 2, 3), np.uint8)),
         "images/0.png has pixels of type RGB; save it as 8- or 16-bit grey",
     ),
     "colour mask": (

@@ -110,7 +110,7 @@ def test_pretrained_weights_are_not_fetched_again_for_trained_ones(
     asked = []
     monkeypatch.setattr(segmenter, "read_sealed", lambda path, fix: record)
     monkeypatch.setattr(
-        segmenter, "build_network", lambda found, seed: asked.append(found) or build_network(found, seed)
+        segmenter, "build_network", lambda found, **of: asked.append(found) or build_network(found, **of)
     )
     assert load_segmenter(segmented)[1].encoder_weights == "imagenet"
     assert [found.encoder_weights for found in asked] == [None]

@@ -4,33 +4,24 @@ Errors are what the preprocessing and the folds refuse, found by calling them, a
 patients, which would be a leak between folds. Warnings are what may be as it should.
 """
 
-import hashlib
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from pig.data.checks.likeness import ALIKE, BITS, difference_hash, nearest_stranger
-from pig.data.checks.warnings import (
-    grey_warnings,
-    mask_warnings,
-    mixed_types,
-    name_warnings,
-    one_image_each,
-    weak_masks,
-)
+from pig.data.checks.facts import Facts, look_at_volume
+from pig.data.checks.likeness import ALIKE, BITS, nearest_stranger
+from pig.data.checks.warnings import mixed_types, name_warnings, one_image_each, weak_masks, without_colours
 from pig.data.folds import make_folds, refuse_without_lesion
 from pig.data.manifest import read_manifest, read_table, refuse, row_number
 from pig.data.preprocess import group_volumes
 from pig.data.settings import PreprocessSettings
-from pig.data.volume import Slice, prepare_volume
+from pig.data.volume import Slice
 from pig.system.errors import UserError
 from pig.system.files import atomic_path, read_json, write_json
 from pig.system.processes import process_pool
@@ -39,39 +30,7 @@ from pig.system.progress import track
 logger = logging.getLogger("pig")
 
 ROW_FAULT = re.compile(r"row (\d+): (.*)", re.DOTALL)
-VALUES_SHOWN = 6
 WARNINGS_LOGGED = 20
-
-
-@dataclass
-class Facts:
-    """What one row of the manifest was found to be.
-
-    Attributes:
-        row: 0-based.
-        height, width, dtype, low, high: of the image; None where it cannot be read.
-        mask_height, mask_width, mask_area: of the mask, in pixels; the area of all that is not 0.
-        mask_values: the grey values of the mask, the first six.
-        digest: of the image's pixels, equal for equal images.
-        hash: see ``pig.data.checks.likeness``; None where the pair has faults.
-        faults: what stops a run.
-        warnings: what may be a mistake.
-    """
-
-    row: int
-    height: int | None = None
-    width: int | None = None
-    dtype: str | None = None
-    low: int | None = None
-    high: int | None = None
-    mask_height: int | None = None
-    mask_width: int | None = None
-    mask_area: int | None = None
-    mask_values: str | None = None
-    digest: str | None = None
-    hash: NDArray[np.uint64] | None = None
-    faults: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
 
 
 def check(
@@ -116,6 +75,7 @@ def check(
         *name_warnings(patients),
         *one_image_each(patients),
         *mixed_types(fact.dtype for fact in facts),
+        *without_colours(fact.coloured for fact in facts),
         *weak_masks(manifest.get("mask_source", [])),
     ]
 
@@ -179,41 +139,6 @@ def _map(volumes: list[list[Slice]], settings: PreprocessSettings, jobs: int) ->
         return
     with process_pool(jobs) as pool:
         yield from pool.map(look, volumes, chunksize=4)
-
-
-def look_at_volume(volume: list[Slice], settings: PreprocessSettings) -> list[Facts]:
-    """Return the facts of the slices of one volume: each by itself, and what the preprocessing says of them."""
-    found = {item.row: Facts(item.row) for item in volume}
-    prepared = prepare_volume(volume, settings, lambda row, kind, pixels: LOOKS[kind](found[row], pixels))
-    for row, fault in prepared.faults:
-        found[row].faults.append(fault)
-    for row, warning in prepared.warnings:
-        found[row].warnings.append(warning)
-    if prepared.images is not None:
-        for fact, image in zip(found.values(), prepared.images, strict=True):
-            fact.hash = difference_hash(image)
-    return list(found.values())
-
-
-def _look_at_image(fact: Facts, image: NDArray[Any]) -> None:
-    fact.height, fact.width = image.shape
-    fact.dtype, fact.low, fact.high = str(image.dtype), int(image.min()), int(image.max())
-    content = f"{image.shape}{image.dtype}".encode() + np.ascontiguousarray(image).tobytes()
-    fact.digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-    fact.warnings += grey_warnings(image, fact.low, fact.high)
-
-
-def _look_at_mask(fact: Facts, labels: NDArray[Any]) -> None:
-    # Counting is many times as fast as the sorting of np.unique.
-    few = labels.dtype.itemsize < 4
-    values = np.flatnonzero(np.bincount(labels.ravel())) if few else np.unique(labels)
-    fact.mask_values = " ".join(map(str, values[:VALUES_SHOWN])) + " ..." * (len(values) > VALUES_SHOWN)
-    fact.mask_height, fact.mask_width = labels.shape
-    fact.mask_area = int(np.count_nonzero(labels))
-    fact.warnings += mask_warnings(fact.mask_area, labels.size)
-
-
-LOOKS = {"image": _look_at_image, "mask": _look_at_mask}
 
 
 def _folds(manifest: pd.DataFrame, facts: list[Facts], count: int, seed: int) -> tuple[dict[str, int], list[str]]:
@@ -285,7 +210,7 @@ def _table(
     manifest: pd.DataFrame, facts: list[Facts], folds: pd.Series, nearest: pd.Series, distance: pd.Series
 ) -> pd.DataFrame:
     """Return one row per image, ``row`` as a spreadsheet counts them."""
-    table = pd.DataFrame([asdict(fact) for fact in facts]).drop(columns=["hash", "digest"])
+    table = pd.DataFrame([asdict(fact) for fact in facts]).drop(columns=["hash", "digest", "coloured"])
     whole = ["height", "width", "low", "high", "mask_height", "mask_width", "mask_area"]
     table = table.astype(dict.fromkeys(whole, "Int64")).rename(columns={"mask_area": "mask_area_px"})
     share = table["mask_area_px"] / (table["mask_height"] * table["mask_width"])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
-from pig.data.images import read_grey, read_mask
+from pig.data.images import read_mask, read_plain
 from pig.data.resize import resize_image, resize_mask
 from pig.system.errors import UserError
 
@@ -115,7 +115,7 @@ def _overlays(rows: pd.DataFrame) -> list[dict[str, str]]:
     for row in rows.to_dict("records"):
         fold = "" if pd.isna(row["fold"]) else f", fold {row['fold']}"
         try:
-            picture = _png(_overlay(read_grey(row["image_path"], colour="luminance"), _mask_or_none(row["mask_path"])))
+            picture = _png(_overlay(read_plain(row["image_path"]), _mask_or_none(row["mask_path"])))
         except UserError:
             picture = ""
         pictures.append({"picture": picture, "caption": f"row {row['row']}: {row['patient_id']}{fold}"})
@@ -130,17 +130,23 @@ def _mask_or_none(path: str) -> NDArray[np.uint8] | None:
 
 
 def _overlay(image: NDArray[Any], mask: NDArray[np.uint8] | None) -> bytes:
-    """Return a small PNG of an image, from its smallest grey value to its 99.5th percentile, and its mask's outline.
+    """Return a small PNG of an image, from its smallest value to its 99.5th percentile, and its mask's outline.
 
     A mask of another size than its image is not drawn.
+
+    Args:
+        image: grey [H, W], or colours [H, W, 3 or, with alpha, 4]; grey with alpha [H, W, 2].
+        mask: [H, W], or None.
     """
-    scale = min(1.0, THUMBNAIL / max(image.shape))
-    size = [max(1, round(side * scale)) for side in image.shape]
-    small = resize_image(image, size[0], size[1])
+    sides = image.shape[:2]
+    scale = min(1.0, THUMBNAIL / max(sides))
+    size = [max(1, round(side * scale)) for side in sides]
+    planes = image[None] if image.ndim == 2 else np.moveaxis(image, 2, 0)
+    small = resize_image(planes[: 3 if len(planes) > 2 else 1], size[0], size[1])
     low, high = small.min(), np.percentile(small, 99.5)
-    grey = (np.clip((small - low) / max(high - low, 1), 0, 1) * 255).astype(np.uint8)
-    colours = np.repeat(grey[..., None], 3, axis=2)
-    if mask is not None and mask.shape == image.shape:
+    shown = (np.clip((small - low) / max(high - low, 1), 0, 1) * 255).astype(np.uint8)
+    colours = np.ascontiguousarray(np.moveaxis(np.broadcast_to(shown, (3, *size)), 0, 2))
+    if mask is not None and mask.shape == sides:
         lesion = resize_mask(mask, size[0], size[1]) > 0
         colours[lesion & ~binary_erosion(lesion)] = OUTLINE
     buffer = io.BytesIO()

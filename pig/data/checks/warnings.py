@@ -18,7 +18,13 @@ WEAK = {"box_ellipse": "ellipses drawn into boxes, not outlines"}  # what a ``ma
 
 
 def grey_warnings(image: NDArray[Any], low: int, high: int) -> list[str]:
-    """Return the warnings about an image [H, W] of uint8 or uint16 with the grey values ``low`` to ``high``."""
+    """Return the warnings about an image of uint8 or uint16 with the grey values ``low`` to ``high``.
+
+    Args:
+        image: [H, W], or colours [H, W, 3], of which each channel counts.
+        low: the smallest value.
+        high: the greatest.
+    """
     warnings = []
     if image.dtype == np.uint16 and high < 256:
         warnings.append(f"a 16-bit image without a grey value above {high}; were 8 bits saved as 16?")
@@ -72,6 +78,20 @@ def mixed_types(types: Iterable[str | None]) -> list[str]:
     """Return the warning about a data set whose images have several pixel types."""
     kinds = sorted(set(filter(None, types)))
     return [f"images of {' and of '.join(kinds)} are mixed; were some saved with fewer grey values?"] * (len(kinds) > 1)
+
+
+def without_colours(coloured: Iterable[bool | None]) -> list[str]:
+    """Return the warning about a data set whose colours are kept, and which has none.
+
+    Args:
+        coloured: of each image, whether it has colours; None where they are not kept or the image cannot be read.
+    """
+    known = [of for of in coloured if of is not None]
+    warning = (
+        "no image has colours, and with preprocessing.colour keep each is stored, learnt and drawn as three equal "
+        "channels; leave colour out, or set it to luminance"
+    )
+    return [warning] * (bool(known) and not any(known))
 
 
 def weak_masks(sources: Iterable[Any]) -> list[str]:
