@@ -38,7 +38,14 @@ def store(tmp_path: Path) -> Store:
 
 
 def shard(
-    path: Path, fold: int, count: int = 5, first: int = 0, size: int = SIZE, masks: bool = True, **other: Any
+    path: Path,
+    fold: int,
+    count: int = 5,
+    first: int = 0,
+    size: int = SIZE,
+    masks: bool = True,
+    channels: int = 1,
+    **other: Any,
 ) -> Path:
     """A shard as a generator of ``fold`` would leave it, which saw the patients of all other folds."""
     rng = np.random.default_rng([fold, first])
@@ -57,7 +64,7 @@ def shard(
         **other,
     }
     arrays: dict[str, Any] = {
-        "images": rng.integers(0, 2**16, (count, size, size), np.uint16),
+        "images": rng.integers(0, 2**16, (count, *(channels,) * (channels > 1), size, size), np.uint16),
         "first": np.array(first),
         "provenance": np.array(json.dumps(provenance)),
     }
@@ -92,6 +99,28 @@ def test_png_by_hand(tmp_path: Path, bits: int) -> None:
         "images", "manifest.csv", "masks", "provenance.json",
     ]  # fmt: skip
     assert json.loads((tmp_path / "out/provenance.json").read_text())[0]["count"] == 5
+
+
+def test_colours_are_png_with_three_channels(tmp_path: Path, store: Store) -> None:
+    paths = [shard(tmp_path / f"{fold}.npz", fold, channels=3) for fold in (0, 1)]
+    drawn = np.load(paths[0])["images"]
+    export_png(paths[:1], tmp_path / "out")
+    expected = np.floor(np.moveaxis(drawn[2], 0, 2) / 257 + 0.5)
+    assert (pixels(tmp_path / "out/images/pig_f0_000002.png") == expected).all()
+    with pytest.raises(UserError, match="colours are written as PNG of 8 bits a channel; leave out --bits 16"):
+        export_png(paths[:1], tmp_path / "deep", bits=16)
+
+    (tmp_path / "colours").mkdir()
+    images, masks = allocate(tmp_path / "colours", len(PATIENTS), SIZE, channels=3)
+    images[:] = np.random.default_rng(2).integers(0, 2**16, images.shape)
+    masks[:] = store.masks
+    table = store.manifest[["image_path", "mask_path", "patient_id"]]
+    complete(tmp_path / "colours", images, masks, table, "stretch")
+    out = export_nnunet(paths, Store.open(tmp_path / "colours"), FOLDS, tmp_path / "raw", number=7, name="Test")
+    assert json.loads((out / "dataset.json").read_text())["channel_names"] == {"0": "R", "1": "G", "2": "B"}
+    assert (pixels(out / "imagesTr/pig_f0_000002_0000.png") == expected).all()
+    real = np.floor(np.moveaxis(images[4], 0, 2) / 257 + 0.5)
+    assert (pixels(out / "imagesTr/real_000004_0000.png") == real).all()
 
 
 def test_images_alone(tmp_path: Path, store: Store) -> None:

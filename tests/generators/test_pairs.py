@@ -1,6 +1,7 @@
 """What a generator returns is checked where it is drawn."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pig.data.shards import read_shards
-from pig.methods.base import Pairs, check_pairs
+from pig.methods.base import Pairs, check_pairs, with_channels
 from pig.steps.synthesise import synthesise
 from pig.system.errors import UserError
 
@@ -84,6 +85,19 @@ def test_good_pairs_pass(dtype, kind):
     for images in (IMAGES, IMAGES.bfloat16(), IMAGES.double()):
         check_pairs(Pairs(images, MASKS.to(dtype)), kind(), 2)
     check_pairs(Pairs(IMAGES, torch.zeros_like(MASKS)), kind(), 2)  # empty masks are kept as drawn
+
+
+def test_images_have_the_channels_of_the_data():
+    colours = IMAGES.expand(-1, 3, -1, -1)
+    check_pairs(Pairs(colours, MASKS), Own(), 2, channels=3)
+    for images, channels, shape in ((IMAGES, 3, "[2, 3, 32, 32], and it returned images of shape [2, 1, 32, 32]"),
+                                    (colours, 1, "[2, 1, 32, 32], and it returned images of shape [2, 3, 32, 32]")):
+        with pytest.raises(UserError, match=re.escape(f"images of shape {shape}")):
+            check_pairs(Pairs(images, MASKS), Own(), 2, channels)
+    assert with_channels({"image_size": 8}, 1) == {"image_size": 8}
+    assert with_channels({"image_size": 8}, 3) == {"image_size": 8, "image_channels": 3}
+    with pytest.raises(UserError, match=r"model\.image_channels: is 3, and the images have 1 channel; leave it out"):
+        with_channels({"image_channels": 3}, 1)
 
 
 def test_images_alone_have_no_masks():

@@ -144,6 +144,9 @@ def test_what_the_terms_are() -> None:
     assert memory.gallery(study, "sampled") == memory.BASE + 17  # 12 MiB of pairs, 5 of panels
     assert memory.synthesise(study, "sampled", True) == int(memory.BASE_WITH_GPU + 24 + REAL * 64**2 * 3 / 2**20)
     assert memory.preprocess(study, 2000, 8) == 2000 + 8 * 2 * 75
+    study["preprocessing"]["colour"] = "keep"  # 7 bytes a pixel
+    assert memory.fit(study, "g", True) == memory.BASE_WITH_GPU + REAL * 64**2 * 7 // 2**20
+    assert memory.preprocess(study, 2000, 8) == 2000 + 8 * 2 * 175
 
 
 def test_the_rows_of_a_manifest_are_counted(tmp_path: Path) -> None:

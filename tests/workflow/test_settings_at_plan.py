@@ -67,6 +67,12 @@ REFUSALS: list[tuple[Change, str]] = [
         of(TRAINING, warmup_steps=801),
         "generators.pig.model.training.warmup_steps: must be at most steps, 800, got 801.",
     ),
+    (of(MODEL, image_channels=0), "generators.pig.model.image_channels: must be above 0, got 0."),
+    (of(ENCODER, image_channels=-1), "generators.autoencoder.model.image_channels: must be above 0, got -1."),
+    (
+        of(("preprocessing",), anatomy="breast", colour="keep"),
+        "preprocessing.colour: must be refuse or luminance for anatomy breast, since mammograms are grey.",
+    ),
     (of(TRAINING, batch_size=0), "generators.pig.model.training.batch_size: must be above 0, got 0."),
     (of(TRAINING, learning_rate=0), "generators.pig.model.training.learning_rate: must be above 0, got 0.0."),
     (
@@ -495,6 +501,18 @@ def test_a_users_dataclasses_are_heeded(
     config = study()
     config["generators"]["mine"] = {"class": "own_settings.Mine", "model": model, "sampling": {}}
     assert lines(config) == expected
+
+
+def test_a_users_class_that_knows_no_colours_is_refused_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "own_grey.py").write_text(OWN)
+    config = study()
+    config["generators"]["mine"] = {"label": "Mine", "class": "own_grey.Mine", "model": {"size": 8}, "sampling": {}}
+    config["preprocessing"]["colour"] = "keep"
+    assert lines(config) == ["config: generators.mine.model.image_channels: unknown key; the keys are size."]
 
 
 def test_a_users_module_that_breaks_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
