@@ -192,6 +192,13 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--real", type=float, default=1.0, help="share of the training patients to train on (1)")
     sub.add_argument("--test", type=Path, help="store of other patients than the study's, to be tested on too")
 
+    sub = command("predict", "Segment new images with a trained segmentation: masks of each image's own size.")
+    sub.add_argument("--model", type=Path, required=True, help="folder that `pig segment` has written")
+    sub.add_argument(
+        "--images", type=Path, required=True, help="folder of images, or a table with the column image_path"
+    )
+    sub.add_argument("--axis", type=int, choices=[0, 1, 2], default=2, help="what counts the slices of NIfTI (2)")
+
     sub = command(
         "fid",
         "Measure the Frechet distance of synthetic images to a fold's training images.",

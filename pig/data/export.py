@@ -5,8 +5,7 @@ Nothing that is written names a patient: shards and stores do, exports do not.
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from pig.data.pseudonyms import new_salt, pseudonyms
 from pig.data.shards import Synthetic, read_provenance, read_shards, refuse_leak
 from pig.data.store import Store, channels_of
 from pig.system.errors import UserError
-from pig.system.files import atomic_directory, write_json
+from pig.system.files import new_directory, write_json
 from pig.system.progress import track
 
 logger = logging.getLogger("pig")
@@ -52,7 +51,7 @@ def export_png(shards: Sequence[str | Path], out: str | Path, count: int | None 
     synthetic = read_shards(shards, count)
     if bits == 16 and channels_of(synthetic.images) > 1:
         raise UserError("colours are written as PNG of 8 bits a channel; leave out --bits 16.")
-    with _new_folder(out) as folder:
+    with new_directory(out) as folder:
         (folder / "images").mkdir()
         if synthetic.masks is not None:
             (folder / "masks").mkdir()
@@ -119,7 +118,7 @@ def export_nnunet(
     cases: list[dict[str, Any]] = []
     handed_on = []
 
-    with _new_folder(final) as folder:
+    with new_directory(final) as folder:
         (folder / "imagesTr").mkdir()
         (folder / "labelsTr").mkdir()
         for row in track(range(len(store.images)), "writing real pairs", len(store.images)):
@@ -213,13 +212,3 @@ def _handed_on(synthetic: Synthetic) -> dict[str, Any]:
 
 def _is_plain(name: str) -> bool:
     return bool(name) and name.isascii() and name.replace("_", "").replace("-", "").isalnum()
-
-
-@contextmanager
-def _new_folder(path: str | Path) -> Iterator[Path]:
-    """As ``atomic_directory``, which replaces a folder; one that a user names may hold anything."""
-    path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError(f"{path} is in use; name a folder that does not exist, or delete it.")
-    with atomic_directory(path) as folder:
-        yield folder

@@ -79,7 +79,8 @@ def _fill(
     if settings.anatomy == "any":
         geometry = geometry.drop(columns="flip")
     table = pd.concat([manifest, geometry], axis=1)
-    complete(folder, images, masks, table if salt is None else pseudonymise(table, salt), settings.aspect)
+    named = table if salt is None else pseudonymise(table, salt)
+    complete(folder, images, masks, named, settings.aspect, settings)
 
 
 def _map(volumes: list[list[Slice]], settings: PreprocessSettings, jobs: int) -> Iterator[Prepared]:

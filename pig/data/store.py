@@ -5,6 +5,7 @@ linearly), ``masks.npy`` (uint8 {0, 1} [N, S, S]), ``manifest.csv`` (rows in the
 last).
 """
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -17,9 +18,11 @@ from numpy.typing import NDArray
 
 from pig.data.manifest import read_own_table, row_number
 from pig.data.resize import resize_pairs
+from pig.data.settings import PreprocessSettings
 from pig.data.verified import Stamp
 from pig.system.errors import UserError
 from pig.system.files import read_json, write_json
+from pig.system.settings import parse
 
 if TYPE_CHECKING:
     import torch
@@ -96,6 +99,7 @@ def complete(
     masks: np.memmap[Any, Any],
     manifest: pd.DataFrame,
     aspect: str,
+    preprocessing: PreprocessSettings | None = None,
 ) -> None:
     """Write what makes the arrays of ``allocate`` a store: ``manifest.csv``, then ``store.json``.
 
@@ -105,6 +109,8 @@ def complete(
         masks: its masks, filled.
         manifest: one row per pair in the order of the arrays.
         aspect: how the images were brought to their size ("stretch" or "pad").
+        preprocessing: all of the settings that made the pairs from files, so that a new image can be made alike; None:
+            they were made otherwise.
     """
     images.flush()
     masks.flush()
@@ -118,7 +124,8 @@ def complete(
             "count": len(images),
             "fingerprint": fingerprint(images, masks, manifest["patient_id"].tolist()),
             "manifest": hashlib.sha256((folder / "manifest.csv").read_bytes()).hexdigest(),
-        },
+        }
+        | ({"preprocessing": dataclasses.asdict(preprocessing)} if preprocessing else {}),
     )
 
 
@@ -143,6 +150,7 @@ class Store:
         masks: uint8 {0, 1} [N, size, size], memory-mapped.
         manifest: one row per pair, in the same order.
         fingerprint: SHA-256 of pixels and patient ids, as written when the store was made.
+        preprocessing: the settings that made the pairs from files; None: not known.
     """
 
     def __init__(
@@ -152,6 +160,7 @@ class Store:
         masks: np.memmap[Any, Any],
         manifest: pd.DataFrame,
         fingerprint: str,
+        preprocessing: PreprocessSettings | None = None,
     ) -> None:
         self.path = path
         self.size = int(images.shape[-1])
@@ -160,6 +169,7 @@ class Store:
         self.masks = masks
         self.manifest = manifest
         self.fingerprint = fingerprint
+        self.preprocessing = preprocessing
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -198,7 +208,12 @@ class Store:
             if fingerprint(images, masks, manifest["patient_id"].tolist()) != description["fingerprint"]:
                 raise UserError(f"The pixels of the store {path} are damaged: they are not those written; {fix}")
             stamp.keep()
-        return cls(path, images, masks, manifest, description["fingerprint"])
+        made_by = description.get("preprocessing")
+        try:
+            preprocessing = None if made_by is None else parse(PreprocessSettings, made_by, "preprocessing")
+        except UserError as error:
+            raise UserError(f"{path / 'store.json'}: {error} {fix.capitalize()}") from None
+        return cls(path, images, masks, manifest, description["fingerprint"], preprocessing)
 
 
 def _open_array(path: Path, dtype: type, shape: tuple[int, ...], fix: str) -> np.memmap[Any, Any]:

@@ -20,11 +20,11 @@ UNSEEN = 0.1  # share of a lesion that may lie where the image is blanked or cut
 
 
 class Slice(NamedTuple):
-    """One row of the manifest (0-based) and its files."""
+    """One row of the manifest (0-based) and its files; of a new image, which is to be segmented, no mask is known."""
 
     row: int
     image_path: str
-    mask_path: str
+    mask_path: str | None
 
 
 # Called with each file that could be read: its row, "image" or "mask", and its pixels.
@@ -204,6 +204,8 @@ def _read_pair(
             faults.append(f"{item.image_path} is blank: every pixel is {image.min()}")
     except UserError as error:
         faults.append(str(error))
+    if item.mask_path is None:
+        return image, np.zeros(image.shape, np.uint8), faults
     try:
         labels = read_labels(item.mask_path)
         look(item.row, "mask", labels)

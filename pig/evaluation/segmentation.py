@@ -19,7 +19,7 @@ from pig.data.shards import Synthetic, refuse_leak
 from pig.data.store import PairDataset
 from pig.evaluation.augmentation import augment
 from pig.evaluation.overlap import confusion_counts
-from pig.evaluation.segmenter import build_network
+from pig.evaluation.segmenter import build_network, find_lesions
 from pig.evaluation.settings import SegmentationSettings, share_errors
 from pig.methods.model_folder import save_weights
 from pig.system.device import pick_device
@@ -119,21 +119,18 @@ def dice_bce(logits: Tensor, masks: Tensor) -> Tensor:
     return dice + nn.functional.binary_cross_entropy_with_logits(logits, masks)
 
 
-@torch.inference_mode()
 def count_pixels(network: nn.Module, pairs: Pool, batch_size: int) -> pd.DataFrame:
     """Segment all ``pairs`` in float32, at threshold 0.5, and count pixels at the size of ``pairs``.
 
     Returns:
         One row per pair, in their order; columns tp, fp, fn, tn.
     """
-    device = pick_device()
-    network.to(device).eval()
+    network.to(pick_device()).eval()
     counts = []
     starts = range(0, len(pairs), batch_size)
     for start in track(starts, "test", len(starts), size=batch_size):
         images, masks = pairs.batch(np.arange(start, min(start + batch_size, len(pairs))))
-        found = torch.sigmoid(network(images.to(device)))[:, 0] >= 0.5
-        counts.append(confusion_counts(found.cpu().numpy(), masks[:, 0].numpy() >= 0.5))
+        counts.append(confusion_counts(find_lesions(network, images), masks[:, 0].numpy() >= 0.5))
     return pd.concat(counts, ignore_index=True)
 
 
@@ -239,6 +236,7 @@ def run_arm(
             test_patients=test_pairs.patients,
             new_patients=[] if new_pairs is None else new_pairs.patients,
             synthetic=[{key: shard[key] for key in shard if key != "patients"} for shard in provenance],
+            preprocessing=dataclasses.asdict(prepared) if (prepared := train_pairs.store.preprocessing) else None,
             sha256=sha256(folder / "model.safetensors"),
         )
         write_sealed(folder / "record.json", record)

@@ -4,11 +4,14 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from pig.evaluation.settings import SegmentationSettings as SegmentationSettings
 from pig.methods.model_folder import load_weights
+from pig.system.device import pick_device
 from pig.system.errors import UserError
 from pig.system.files import read_sealed, sha256
 from pig.system.settings import parse
@@ -49,6 +52,21 @@ def build_network(settings: SegmentationSettings, seed: int, channels: int = 1) 
         if hasattr(network.encoder, stage):
             setattr(network.encoder, stage, nn.Identity())
     return network
+
+
+@torch.inference_mode()
+def find_lesions(network: nn.Module, images: Tensor) -> NDArray[np.bool_]:
+    """Segment images, as the network is set (in eval mode, unless it is being trained), at threshold 0.5.
+
+    Args:
+        network: on the device at hand.
+        images: float32 [N, 1, H, W] in [-1, 1].
+
+    Returns:
+        bool [N, H, W].
+    """
+    found: NDArray[np.bool_] = (torch.sigmoid(network(images.to(pick_device())))[:, 0] >= 0.5).cpu().numpy()
+    return found
 
 
 def load_segmenter(path: str | Path) -> tuple[nn.Module, SegmentationSettings, dict[str, Any]]:

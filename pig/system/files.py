@@ -142,6 +142,20 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
+def new_directory(path: str | Path) -> Iterator[Path]:
+    """As :func:`atomic_directory`, which replaces a folder; one that a user names may hold anything.
+
+    Raises:
+        UserError: there is something at ``path`` that is not an empty folder.
+    """
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path} is in use; name a folder that does not exist, or delete it.")
+    with atomic_directory(path) as folder:
+        yield folder
+
+
+@contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a work folder; the system releases it however the process ends.
 

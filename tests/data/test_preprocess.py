@@ -43,7 +43,12 @@ def test_a_store_by_hand(tmp_path: Path) -> None:
     assert json.loads((store.path / "store.json").read_text()) == {
         "size": 20, "channels": 1, "aspect": "stretch", "count": 2, "fingerprint": store.fingerprint,
         "manifest": hashlib.sha256((store.path / "manifest.csv").read_bytes()).hexdigest(),
+        "preprocessing": {
+            "size": 20, "aspect": "stretch", "anatomy": "any", "window": "percentile", "colour": "refuse",
+            "empty_masks": "refuse",
+        },
     }  # fmt: skip
+    assert store.preprocessing == PreprocessSettings(20)
     geometry = store.manifest.loc[0, "source_h":].to_dict()
     assert geometry == {
         "source_h": 24, "source_w": 16, "crop_y0": 4, "crop_x0": 3, "crop_h": 20, "crop_w": 13,

@@ -159,6 +159,7 @@ def change_lines(change):
         (cut_short("store.json", 20), r"store\.json is not readable JSON"),
         (describe(count="two"), r"store\.json does not give"),
         (describe(fingerprint=None), r"store\.json does not give"),
+        (describe(preprocessing={"size": "big"}), r"store\.json: preprocessing\.size: expected int, got 'big'"),
         (describe(count=3), r"images\.npy holds uint16 \[2, 8, 8\], not uint16 \[3, 8, 8\]"),
         (describe(size=16), r"images\.npy holds uint16 \[2, 8, 8\], not uint16 \[2, 16, 16\]"),
         (cut_short("images.npy", 150), r"images\.npy is not a readable array"),

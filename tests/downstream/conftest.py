@@ -1,13 +1,17 @@
+import contextlib
+import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
-from disc_study import SIZE, settings
+from disc_study import SIZE, settings, write_discs
 from discs import discs
 from threadpoolctl import threadpool_limits
 
+from pig.cli import main
 from pig.data.folds import split
 from pig.data.shards import Synthetic
 from pig.data.store import PairDataset, Store, allocate, complete
@@ -66,3 +70,21 @@ def segmented(tmp_path_factory: pytest.TempPathFactory, pairs: tuple[PairDataset
         out=folder / "out",
     )
     return folder / "out"
+
+
+@pytest.fixture(scope="session")
+def disc_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with discs as PNG files, their store and folds, and ``seg``, what `pig segment` made of them."""
+    folder = tmp_path_factory.mktemp("a run")
+    write_discs(folder)
+    training = TrainingSettings(batch_size=8, learning_rate=2e-3, steps=60, ema_decay=0.9)
+    wanted = json.dumps(dataclasses.asdict(settings(training=training)))
+    learning = ["--fold", "1", "--seed", "5", "--settings", wanted, "--work", "work", "--out", "seg/fold1/seed5"]
+    with contextlib.chdir(folder):
+        for words in (
+            ["preprocess", "--manifest", "manifest.csv", "--settings", '{"size": 32}', "--out", "store"],
+            ["folds", "--store", "store", "--count", "2", "--out", "folds.csv"],
+            ["segment", "--store", "store", "--folds", "folds.csv", *learning],
+        ):
+            assert main(words) == 0
+    return folder

@@ -146,7 +146,7 @@ MUTANTS = [
            '"code": source_hash(*sorted({*code}))', '"code": ""', "tests/training/test_same_code.py"),
     # Segmentation
     Mutant("batch normalisation is left in training mode", SEGMENTATION,
-           "network.to(device).eval()", "network.to(device)", LEARNS),
+           "network.to(pick_device()).eval()", "network.to(pick_device())", LEARNS),
     Mutant("the share of real pairs is ignored", SEGMENTATION,
            "if settings.real_share is not None:", "if False:", LEARNS),
     Mutant("first weights of a segmentation do not depend on the seed", SEGMENTATION,

@@ -97,7 +97,7 @@ def _by_stem(
     Faults of the whole go to ``faults``, those of a single file to ``single``.
     """
     if not (root / settings.images).is_dir() or not (root / settings.masks).is_dir():
-        names = [path.relative_to(root).as_posix() for path in sorted(_files(root, faults))]
+        names = [path.relative_to(root).as_posix() for path in sorted(files_below(root, faults))]
         if proposed := proposal(names):
             raise UserError(
                 f"{root} has no folders {settings.images} and {settings.masks}, but masks that seem to lie beside "
@@ -115,7 +115,7 @@ def _by_stem(
 def _stems(folder: Path, suffix: str, faults: list[str], single: list[str]) -> dict[str, Path]:
     """Return the files below ``folder`` by their path without ending and ``suffix``."""
     stems: dict[str, Path] = {}
-    for path in sorted(_files(folder, faults)):
+    for path in sorted(files_below(folder, faults)):
         ending = ending_of(path)
         if ending is None or path.name.startswith("."):
             continue
@@ -137,7 +137,7 @@ def _by_pattern(
     of_images, of_masks = Pattern(settings.images), Pattern(settings.masks)
     masks: dict[tuple[str, ...], list[Path]] = {}
     images: dict[tuple[str, ...], Path] = {}
-    for path in sorted(_files(root, faults)):
+    for path in sorted(files_below(root, faults)):
         name = path.relative_to(root).as_posix()
         if ending_of(path) is None or path.name.startswith("."):
             continue
@@ -153,7 +153,7 @@ def _by_pattern(
     return {name[: -len(str(ending_of(Path(name))))]: (images[key], masks.get(key, [])) for key, name in names.items()}
 
 
-def _files(folder: Path, faults: list[str], above: tuple[Path, ...] = ()) -> Iterator[Path]:
+def files_below(folder: Path, faults: list[str], above: tuple[Path, ...] = ()) -> Iterator[Path]:
     """Yield all files below ``folder``, also below folders that are links; one that leads back up is a fault."""
     here = folder.resolve()
     if here in above:
@@ -161,6 +161,6 @@ def _files(folder: Path, faults: list[str], above: tuple[Path, ...] = ()) -> Ite
         return
     for path in folder.iterdir():
         if path.is_dir():
-            yield from _files(path, faults, (*above, here))
+            yield from files_below(path, faults, (*above, here))
         elif path.is_file():
             yield path
