@@ -39,6 +39,7 @@ onstart:
     if workflow.is_main_process:
         keep_records()
         write_plan(workflow, Path(".snakemake/locks"))
+        write_config(config, Path(workflow.basedir))
     if sentence := gpu_warning(workflow.non_local_exec):
         logger.warning(sentence)
 

@@ -85,6 +85,7 @@ def write_report(
         figures=[(_png(file), _caption(file)) for file in figures],
         audit=audit,
         config=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True) if config else "",
+        config_file=path.with_name("config.yaml").is_file(),
     )
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -10,6 +10,7 @@ from pig.study import memory
 from pig.study.arms import REAL, Arm, arms_of, studies_phantom
 from pig.study.config import check_config
 from pig.study.listed import state_of_folder, state_of_manifest
+from pig.study.merged import write_config
 from pig.study.plan import write_plan
 from pig.study.records import find_records, keep_records, refuse_unknown
 from pig.study.settings import settings_errors
