@@ -243,6 +243,11 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--model", type=Path, required=True, help="model folder")
     sub.add_argument("--pairs", type=int, default=3, help="how many pairs to show (3)")
 
+    does = "Make a segmentation again from its record, and say whether it comes out the same."
+    sub = subparsers.add_parser("reproduce", help=does, description=does)
+    sub.set_defaults(threads=1, events=None, out=None)
+    sub.add_argument("folder", type=Path, help="folder that `pig segment` has written")
+
     does = "Show which jobs of a study are done, running, failed and waiting, and the time left."
     sub = subparsers.add_parser("status", help=does, description=does)
     sub.set_defaults(threads=1, events=None)

@@ -29,10 +29,14 @@ from pig.system.progress import track
 from pig.system.run_record import run_record
 from pig.system.seeds import seed_of
 from pig.system.settings import refuse
+from pig.system.source import source_hash
 from pig.training.batches import Pool, shuffled
 from pig.training.checkpoint import remove_checkpoints
 from pig.training.loop import train
 from pig.training.run import TrainingRun, fingerprint
+
+CODE = "pig.evaluation.segmentation"  # with all that it imports
+TESTED = {"slices.csv": "of the test fold", "new_patients.csv": "of new patients"}  # who is counted in which file
 
 
 class JoinedPools:
@@ -145,7 +149,8 @@ def run_arm(
     seed: int,
     work: Path,
     out: Path,
-) -> None:
+    step: Mapping[str, Any] | None = None,
+) -> dict[str, pd.DataFrame]:
     """Train one arm on one fold with one seed, and write its counts on the test patients.
 
     Args:
@@ -161,6 +166,10 @@ def run_arm(
             fold, seed, patient_id, slice, tp, fp, fn, tn; ``slice`` is the row of the store, and the counts
             are of pixels at ``settings.image_size``. ``new_patients.csv`` has the same of ``new_pairs``,
             if there are any.
+        step: how ``pig segment`` was asked for this, for the record; None: it was not.
+
+    Returns:
+        The counts of the slices that were tested on, by the name of their file.
 
     Raises:
         UserError: a test patient is among the training pairs; the synthetic ones may leak, have no masks, or were
@@ -202,7 +211,7 @@ def run_arm(
         return dice_bce(network(images), masks)
 
     mark = fingerprint(
-        ["pig.evaluation.segmentation"],
+        [CODE],
         data=train_pairs.store.fingerprint,
         rows=train_pairs.rows.tolist(),
         settings=dataclasses.asdict(settings),
@@ -237,7 +246,11 @@ def run_arm(
             new_patients=[] if new_pairs is None else new_pairs.patients,
             synthetic=[{key: shard[key] for key in shard if key != "patients"} for shard in provenance],
             preprocessing=dataclasses.asdict(prepared) if (prepared := train_pairs.store.preprocessing) else None,
+            step=step,
+            code=source_hash(CODE),
+            files={name: sha256(folder / name) for name in tested},
             sha256=sha256(folder / "model.safetensors"),
         )
         write_sealed(folder / "record.json", record)
     remove_checkpoints(work, mark)
+    return counts

@@ -1,5 +1,6 @@
 """Train a segmentation on real pairs and what an arm adds; count its true and false pixels on the test fold."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,15 @@ from pig.data.folds import read_folds, some_patients, split
 from pig.data.shards import Synthetic, read_shards
 from pig.data.store import PairDataset, Store
 from pig.evaluation.added import new_patients, with_wrong_masks
-from pig.evaluation.segmentation import run_arm
+from pig.evaluation.overlap import overlap_scores
+from pig.evaluation.segmentation import TESTED, run_arm
 from pig.evaluation.settings import SegmentationSettings
 from pig.system.errors import UserError
+from pig.system.files import sha256
 from pig.system.seeds import seed_of
 from pig.system.settings import parse
+
+logger = logging.getLogger("pig")
 
 
 def segment(
@@ -68,7 +73,7 @@ def segment(
         added = with_wrong_masks(added, seed, fold)
     if not 0 <= real <= 1 or (real == 0 and added is None):
         raise UserError(f"--real is {real:g}; give a share in [0, 1], and --synthetic or --oracle with 0.")
-    run_arm(
+    counts = run_arm(
         train_pairs=some_patients(train_pairs, real, seed_of(seed, fold, "real patients")) if real < 1 else train_pairs,
         synthetic=added,
         test_pairs=test_pairs,
@@ -78,7 +83,36 @@ def segment(
         seed=seed,
         work=work,
         out=out,
+        step={
+            "options": {
+                "store": str(store),
+                "folds": str(folds),
+                "synthetic": [str(path) for path in synthetic or ()],
+                "oracle": str(oracle) if oracle else None,
+                "count": count,
+                "shuffle_masks": shuffle_masks,
+                "real": real,
+                "test": str(test) if test else None,
+            },
+            "inputs": {
+                str(path): digest(path) for path in (store, folds, *(synthetic or ()), oracle, test) if path is not None
+            },
+        },
     )
+    found = [
+        f"Dice {100 * overlap_scores(rows).dice.mean():.2f} % on the {len(rows)} slices {TESTED[name]}"
+        for name, rows in counts.items()
+    ]
+    logger.info("fold %d, seed %d: %s: %s", fold, seed, ", ".join(found), out)
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file, or the fingerprint of a store, which is verified.
+
+    Raises:
+        UserError: the store is damaged.
+    """
+    return Store.open(path).fingerprint if path.is_dir() else sha256(path)
 
 
 def _all_pairs(store: Store) -> PairDataset:

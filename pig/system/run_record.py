@@ -46,6 +46,26 @@ def processor_seconds() -> float:
     )
 
 
+def surroundings() -> dict[str, Any]:
+    """Return on what this process computes: device, threads, precision of training, versions."""
+    import torch
+
+    from pig.system.device import has_bf16, pick_device
+
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else processor(),
+        "threads": torch.get_num_threads(),
+        "precision": "bfloat16" if has_bf16(pick_device()) else "float32",
+        "versions": versions,
+    }
+
+
 def run_record(started: float, **what: Any) -> dict[str, Any]:
     """Return the record of a step that began at ``started`` (``time.monotonic()``) and ends now.
 
@@ -58,20 +78,12 @@ def run_record(started: float, **what: Any) -> dict[str, Any]:
     import torch
 
     cuda = torch.cuda.is_available()
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "not installed"
     return {
         **what,
-        "device": torch.cuda.get_device_name() if cuda else processor(),
-        "threads": torch.get_num_threads(),
         "wall_s": round(time.monotonic() - started, 2),
         "cpu_s": round(processor_seconds(), 2),
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "peak_gpu_memory_mb": round(torch.cuda.max_memory_allocated() / 2**20, 1) if cuda else None,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "versions": versions,
+        **surroundings(),
     }
