@@ -66,6 +66,8 @@ def export_png(shards: Sequence[str | Path], out: str | Path, count: int | None 
             rows.append({**paths, **_origin(synthetic.provenance[0], index)})
         pd.DataFrame(rows).to_csv(folder / "manifest.csv", index=False)
         write_json(folder / "provenance.json", [_handed_on(synthetic)])
+    first = synthetic.provenance[0]
+    logger.info("%d pairs of %s, fold %d: %s", len(synthetic.images), first["generator"], first["fold"], out)
 
 
 def export_nnunet(
@@ -157,6 +159,8 @@ def export_nnunet(
             "file_ending": ".png",
         }
         write_json(folder / "dataset.json", description)
+    real_cases = len(store.images)
+    logger.info("%d real and %d generated cases: %s", real_cases, len(cases) - real_cases, final)
     return final
 
 

@@ -158,7 +158,7 @@ def write_fid(
     weights: str | Path | None,
     cache: str | Path | None,
     path: str | Path,
-) -> None:
+) -> dict[str, Any]:
     """Write the FID of synthetic images against a fold's training images as JSON, for table 1.
 
     Args:
@@ -168,6 +168,9 @@ def write_fid(
         weights: as in :func:`frechet_distance`.
         cache: as in :func:`frechet_distance`.
         path: the file: fid, features, fold, generator, the counts generated and real, record.
+
+    Returns:
+        What the file holds.
 
     Raises:
         UserError: as :func:`frechet_distance`; or the synthetic images were learnt from patients that ``real`` lacks.
@@ -190,6 +193,7 @@ def write_fid(
         "record": run_record(started, weights=str(weights)),
     }
     write_sealed(path, result)
+    return result
 
 
 def _cached(

@@ -248,7 +248,7 @@ def write_table2(
     path: str | Path,
     controls: Sequence[str] = (),
     new: Mapping[str, Sequence[str | Path]] | None = None,
-) -> None:
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write :func:`table2` of (label, ``slices.csv`` files) rows, and beside it what it rests on.
 
     That is :func:`scores` as scores.csv, and :func:`pig.evaluation.statistics.compare` as comparisons.csv; the reading
@@ -259,6 +259,9 @@ def write_table2(
         path: the CSV file.
         controls: labels of the rows that are controls.
         new: label -> files such as ``slices.csv``, of patients who are in no fold.
+
+    Returns:
+        The table, and the comparisons.
 
     Raises:
         UserError: as :func:`read_arms`; or a label comes twice.
@@ -275,6 +278,7 @@ def write_table2(
         all_scores = pd.concat([all_scores, scores(on_new).assign(tested=NEW)])
         comparisons = pd.concat([compare(on_new, controls, NEW), comparisons])
     write_table(table, path, reading(comparisons, controls))
-    for name, table in (("scores.csv", all_scores), ("comparisons.csv", comparisons)):
+    for name, rest in (("scores.csv", all_scores), ("comparisons.csv", comparisons)):
         with atomic_path(Path(path).with_name(name)) as temporary:
-            table.to_csv(temporary, index=False)
+            rest.to_csv(temporary, index=False)
+    return table, comparisons

@@ -1,5 +1,6 @@
 """Measure the Frechet distance of synthetic images to a fold's training images."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from pig.data.folds import read_folds, split
 from pig.data.shards import read_shards
 from pig.data.store import Store
 from pig.evaluation.frechet import Features, write_fid
+
+logger = logging.getLogger("pig")
 
 
 def fid(
@@ -35,4 +38,8 @@ def fid(
         out: the JSON file.
     """
     train_pairs, _ = split(Store.open(store), read_folds(folds), fold)
-    write_fid(read_shards(synthetic, count), train_pairs, features, weights, cache, out)
+    found = write_fid(read_shards(synthetic, count), train_pairs, features, weights, cache, out)
+    logger.info(
+        "FID %.4g (%s) of %d images of %s to %d real ones, fold %d: %s",
+        found["fid"], features, found["generated"], found["generator"], found["real"], fold, out,
+    )  # fmt: skip

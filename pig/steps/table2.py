@@ -1,9 +1,13 @@
 """Assemble the table of segmentation."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from pig.report.reading import answer
 from pig.report.tables import write_table2
+
+logger = logging.getLogger("pig")
 
 
 def table2(
@@ -34,4 +38,9 @@ def table2(
         return [(label, [arm / run / name for run in runs]) for label, arm in labelled]
 
     new = dict(files("new_patients.csv")) if new_patients else None
-    write_table2(files("slices.csv"), out, [label for label, _ in controls], new)
+    of_controls = [label for label, _ in controls]
+    table, comparisons = write_table2(files("slices.csv"), out, of_controls, new)
+    real = table.iloc[0]
+    said = [f"Dice of {real['Dataset']}: {real['Dice (%)']:.2f} %."]
+    said += answer(comparisons, of_controls)[:1] if len(rows) > 1 else []
+    logger.info("%s The table: %s", " ".join(said), out)
