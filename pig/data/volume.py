@@ -205,7 +205,7 @@ def _read_pair(
     except UserError as error:
         faults.append(str(error))
     if item.mask_path is None:
-        return image, np.zeros(image.shape, np.uint8), faults
+        return image, np.zeros(image.shape[:2], np.uint8), faults
     try:
         labels = read_labels(item.mask_path)
         look(item.row, "mask", labels)

@@ -119,9 +119,10 @@ def _found(
 ) -> Iterator[NDArray[np.bool_]]:
     """Yield the mask of each stored image at the network's size."""
     size, batch = settings.image_size, settings.training.batch_size
-    at_size = images if images.shape[1] == size else resize_images(images, size)
+    at_size = images if images.shape[-1] == size else resize_images(images, size)
     for start in range(0, len(images), batch):
-        yield from find_lesions(network, to_unit(at_size[start : start + batch, None]))
+        batched = to_unit(at_size[start : start + batch])
+        yield from find_lesions(network, batched[:, None] if batched.ndim == 3 else batched)
 
 
 def _of_source(one: NewSlice, sentence: str) -> str:

@@ -60,7 +60,7 @@ def find_lesions(network: nn.Module, images: Tensor) -> NDArray[np.bool_]:
 
     Args:
         network: on the device at hand.
-        images: float32 [N, 1, H, W] in [-1, 1].
+        images: float32 [N, C, H, W] in [-1, 1].
 
     Returns:
         bool [N, H, W].

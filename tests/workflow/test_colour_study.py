@@ -62,6 +62,11 @@ def test_a_study_in_colour(tmp_path: Path) -> None:
     picture = np.asarray(Image.open(results / "figures/gallery_pig.png").convert("RGB")).astype(int)
     assert (np.ptp(picture, axis=2) > 40).mean() > 0.05  # colours, and not the yellow outlines alone
 
+    new = write_png(tmp_path / "new/x.png", first[:50])
+    words = ["--model", str(tmp_path / arm), "--images", str(new.parent), "--out", str(tmp_path / "p")]
+    assert main(["predict", *words]) == 0
+    assert np.asarray(Image.open(tmp_path / "p/x.png")).shape == (50, 64)
+
     out = tmp_path / "exported"
     shards = [str(path) for path in sorted((results / "synthetic/pig/fold0").glob("*.npz"))]
     assert main(["export", "--format", "png", "--synthetic", *shards, "--count", "3", "--out", str(out)]) == 0
