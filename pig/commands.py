@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pig.evaluation.kinds import KINDS, METHOD, Kind
+
 
 def settings(text: str) -> dict[str, Any]:
     """Return the mapping that ``text``, or the file of that name, holds as YAML or JSON."""
@@ -34,6 +36,15 @@ def named(text: str) -> tuple[str, Path]:
     if not separator or not name:
         raise argparse.ArgumentTypeError(f"expected NAME=PATH, got {text!r}")
     return name, Path(path)
+
+
+def control(text: str) -> tuple[Kind, str, Path]:
+    """Return the three parts of ``KIND=LABEL=PATH``."""
+    word, _, rest = text.partition("=")
+    kinds = [kind for kind in KINDS if kind != METHOD]
+    if word not in kinds:
+        raise argparse.ArgumentTypeError(f"expected KIND=LABEL=PATH, of a kind {', '.join(kinds)}; got {text!r}")
+    return kinds[kinds.index(word)], *named(rest)
 
 
 def positive(text: str) -> int:
@@ -217,7 +228,12 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--folds", type=int, required=True, help="number of folds")
     sub.add_argument("--seeds", type=int, nargs="+", required=True, help="seeds of the segmentations")
     sub.add_argument(
-        "--control", dest="controls", type=named, action="append", default=[], help="LABEL=PATH of a control's row"
+        "--control",
+        dest="controls",
+        type=control,
+        action="append",
+        default=[],
+        help="KIND=LABEL=PATH of a control's row; the report depends on its kind",
     )
     sub.add_argument("--new-patients", action="store_true", help="new_patients.csv stands beside each slices.csv")
 

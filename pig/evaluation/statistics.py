@@ -21,13 +21,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from pig.evaluation.kinds import METHOD, Kind
 from pig.evaluation.overlap import COUNTS, METRICS, overlap_scores
 
 RESAMPLES = 9_999
 LEVEL, POWER = 0.95, 0.8
 FOLDS, NEW = "folds", "new patients"  # who was tested on
 COLUMNS = (
-    "tested", "metric", "arm", "against", "patients", "folds", "difference", "low", "high", "interval",
+    "tested", "metric", "arm", "kind", "against", "patients", "folds", "difference", "low", "high", "interval",
     "low_folds", "high_folds", "p", "p_holm", "false_claim", "best", "smallest_visible",
 )  # fmt: skip
 
@@ -179,27 +180,27 @@ def probability_of_best(scores: NDArray[np.float64], seed: int) -> NDArray[np.fl
 
 
 def compare(
-    arms: Mapping[str, pd.DataFrame], controls: Sequence[str] = (), tested: str = FOLDS, seed: int = 0
+    arms: Mapping[str, pd.DataFrame], controls: Mapping[str, Kind] | None = None, tested: str = FOLDS, seed: int = 0
 ) -> pd.DataFrame:
     """Compare each arm with the first one and with each control; each that is no control also with the best other one.
 
     Args:
         arms: label -> rows of its ``slices.csv``, as :func:`pig.report.tables.read_arms` gives them; the first is that
             of real data alone.
-        controls: labels of those that are controls.
+        controls: label -> kind of those that are controls; the others are methods.
         tested: FOLDS, if each patient was tested by the networks of her fold, or NEW, if by those of all folds.
         seed: of the resamplings.
 
     Returns:
-        One row for each metric, arm and arm that it is held against: patients and folds; the mean difference over
-        patients, in [-1, 1]; low and high given the trained networks, and how they were found; low and high over folds
-        (of new patients: over folds and patients); p (of patients exchanged between the arms; of new patients:
-        Student's, over folds and patients), and p adjusted over the arms, or the controls, that are held against the
-        same;
-        the risk that the order is the other one; the probability that the arm is the best of all; the smallest
-        difference that the design can show.
+        One row for each metric, arm and arm that it is held against: the kind of the arm; patients and folds; the mean
+        difference over patients, in [-1, 1]; low and high given the trained networks, and how they were found; low and
+        high over folds (of new patients: over folds and patients); p (of patients exchanged between the arms; of new
+        patients: Student's, over folds and patients), and p adjusted over the arms, or the controls, that are held
+        against the same; the risk that the order is the other one; the probability that the arm is the best of all;
+        the smallest difference that the design can show.
     """
     scores = {label: patient_scores(rows) for label, rows in arms.items()}
+    controls = controls or {}
     first, *others = arms
     methods = [label for label in others if label not in controls]
     lines = []
@@ -209,12 +210,13 @@ def compare(
         against_controls = [{arm: control for arm in others if arm != control} for control in controls]
         for rivals in (dict.fromkeys(others, first), _best_others(table, methods), *against_controls):
             # Controls ask another question, whether the study can tell anything, and are a family of their own.
-            for family in (methods, controls):
+            for family in (methods, [*controls]):
                 own = {arm: rival for arm, rival in rivals.items() if arm in family}
                 found = [_pair(table[arm] - table[rival], tested, seed) for arm, rival in own.items()]
                 adjusted = holm([one["p"] for one in found])
                 for (arm, rival), one, p_holm in zip(own.items(), found, adjusted, strict=True):
                     names = {"tested": tested, "metric": metric, "arm": arm, "against": rival}
+                    names["kind"] = controls.get(arm, METHOD)
                     lines.append(names | one | {"p_holm": p_holm, "best": best[arm]})
     return pd.DataFrame(lines, columns=list(COLUMNS))
 

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from pig.evaluation.kinds import METHOD, plain
 from pig.evaluation.statistics import FOLDS, NEW
 from pig.report.audit import Audit
-from pig.report.reading import answer, of_dice, reading, verdict
+from pig.report.reading import answer, controls_of, of_dice, reading, verdict
 from pig.system.files import atomic_path
 
 TEMPLATE = Path(__file__).with_name("report.html")
-CONTROL = "control: "
 ROW = 34  # height of a row of the plot, of a width of 1000
 PLOT = (330, 960)  # where its axis begins and ends
 
@@ -71,16 +71,15 @@ def write_report(
     """
     from jinja2 import Environment, StrictUndefined
 
-    controls = [label for label in table2.Dataset if label.startswith(CONTROL)]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         data=table2.Dataset.iloc[0],
-        answer=answer(comparisons, controls),
-        reading=[*reading(comparisons, controls)],
-        plot=forest(comparisons, scores, controls),
+        answer=answer(comparisons),
+        reading=[*reading(comparisons)],
+        plot=forest(comparisons, scores),
         tested=NEW if NEW in set(comparisons.tested) else "patients of the folds",
         table2=_cells(table2),
-        controls=controls,
+        controls=controls_of(comparisons),
         more={name: _cells(table) for name, table in more.items()},
         figures=[(_png(file), _caption(file)) for file in figures],
         audit=audit,
@@ -91,7 +90,7 @@ def write_report(
         temporary.write_text(page, encoding="utf-8")
 
 
-def forest(comparisons: pd.DataFrame, scores: pd.DataFrame, controls: Sequence[str]) -> Plot:
+def forest(comparisons: pd.DataFrame, scores: pd.DataFrame) -> Plot:
     """Return each arm's difference to real data alone: mean, interval over folds, and the mean of each fold."""
     dice = of_dice(comparisons)
     if dice.empty:
@@ -110,8 +109,8 @@ def forest(comparisons: pd.DataFrame, scores: pd.DataFrame, controls: Sequence[s
 
     bars = [
         Bar(
-            arm=row.arm.removeprefix(CONTROL),
-            control=row.arm in controls,
+            arm=plain(row.arm),
+            control=row.kind != METHOD,
             text=f"{100 * row.difference:+.1f} ({100 * row.low_folds:+.1f} to {100 * row.high_folds:+.1f})",
             words=verdict(row),
             y=ROW * (number + 1),

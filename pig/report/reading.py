@@ -1,16 +1,20 @@
-"""What the comparisons of table 2 say, in sentences made from their numbers."""
+"""What the comparisons of table 2 say, in sentences made from their numbers.
 
-from collections.abc import Iterator, Sequence
+What an arm is to the study stands in their column ``kind``; labels are names, and nothing is read from their words.
+"""
+
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
+from pig.evaluation.kinds import METHOD, plain
 from pig.evaluation.statistics import LEVEL, NEW
 
 BETTER = "shown to be better than"
 
 
-def reading(comparisons: pd.DataFrame, controls: Sequence[str] = ()) -> Iterator[str]:
+def reading(comparisons: pd.DataFrame) -> Iterator[str]:
     """Yield who was tested and what the design can show, then a sentence for each control, then for each other arm.
 
     They are of new patients where there are any, else of those of the folds. An arm is said to be better or worse if
@@ -19,7 +23,6 @@ def reading(comparisons: pd.DataFrame, controls: Sequence[str] = ()) -> Iterator
 
     Args:
         comparisons: of :func:`pig.evaluation.statistics.compare`.
-        controls: labels of the arms that are controls.
     """
     dice = of_dice(comparisons)
     if dice.empty:
@@ -37,11 +40,11 @@ def reading(comparisons: pd.DataFrame, controls: Sequence[str] = ()) -> Iterator
         f"The smallest difference in Dice to {real} that this design can show (80 % power, 5 %) is "
         f"{visible.min():.1f} to {visible.max():.1f} points."
     )
-    rows = [*against_real.itertuples()]
-    for row in [row for row in rows if row.arm in controls] + [row for row in rows if row.arm not in controls]:
+    controls = controls_of(comparisons)
+    for row in sorted(against_real.itertuples(), key=lambda row: row.kind == METHOD):
         held: dict[str, list[str]] = {}
-        for other in dice[(dice.arm == row.arm) & dice.against.isin([*controls])].itertuples():
-            held.setdefault(verdict(other), []).append(str(other.against).removeprefix("control: "))
+        for other in dice[(dice.arm == row.arm) & dice.against.isin(controls)].itertuples():
+            held.setdefault(verdict(other), []).append(plain(str(other.against)))
         verdicts = [f"{words} {' and '.join(labels)}" for words, labels in held.items()]
         yield _sentence(row) + f" Of the controls: {'; '.join(verdicts)}." * bool(held)
 
@@ -52,7 +55,12 @@ def of_dice(comparisons: pd.DataFrame) -> pd.DataFrame:
     return dice[dice.tested == NEW] if NEW in set(dice.tested) else dice
 
 
-def answer(comparisons: pd.DataFrame, controls: Sequence[str] = ()) -> list[str]:
+def controls_of(comparisons: pd.DataFrame) -> list[str]:
+    """Return the labels of the controls, in their order."""
+    return [*dict.fromkeys(comparisons.arm[comparisons.kind != METHOD])]
+
+
+def answer(comparisons: pd.DataFrame) -> list[str]:
     """Return whether generated pairs help, in a few sentences made from the numbers.
 
     They say which arms are shown to be better than real data alone, which of them beat the controls of real data alone
@@ -61,27 +69,24 @@ def answer(comparisons: pd.DataFrame, controls: Sequence[str] = ()) -> list[str]
 
     Args:
         comparisons: of :func:`pig.evaluation.statistics.compare`.
-        controls: labels of the arms that are controls.
     """
     dice = of_dice(comparisons)
     if dice.empty or int(dice.folds.iloc[0]) < 2:
         return ["With one fold nothing can be said of how far a difference would hold with other patients."]
     real = dice.against.iloc[0]
     against_real = dice[dice.against == real]
-    methods = against_real[~against_real.arm.isin(controls)]
+    methods = against_real[against_real.kind == METHOD]
     helping = [row for row in methods.itertuples() if verdict(row) == BETTER]
     said = [f"{_of(len(helping), len(methods))} shown to help the segmentation beyond real data alone."]
     said += [f"{row.arm} adds {_points(row)}." for row in sorted(helping, key=lambda row: -row.difference)]
-    # Real data under another augmentation: no generator, no pairs of others.
-    for control in [name for name in controls if name.endswith("augmentation") and "+" not in name]:
-        rows = dice[(dice.against == control) & ~dice.arm.isin(controls)]
+    for control in against_real[against_real.kind == "augmentation"].arm:
+        rows = dice[(dice.against == control) & (dice.kind == METHOD)]
         better = [row for row in rows.itertuples() if verdict(row) == BETTER]
-        name = control.removeprefix("control: ")
+        name = plain(control)
         said.append(f"{_of(len(better), len(rows))} shown to beat {name} of the real pairs, without any generator.")
-    oracles = against_real[against_real.arm.isin(controls) & against_real.arm.str.contains("real pairs of")]
-    for row in oracles.itertuples():
+    for row in against_real[against_real.kind == "oracle"].itertuples():
         if verdict(row) == BETTER:
-            said.append(f"The study can tell: {row.arm.removeprefix('control: +')} add {_points(row)}.")
+            said.append(f"The study can tell: {plain(row.arm).removeprefix('+')} add {_points(row)}.")
         else:
             said.append("This study cannot tell: not even real pairs of new patients are shown to help in it.")
     return said

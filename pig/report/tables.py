@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pig.evaluation.kinds import Kind
 from pig.evaluation.overlap import COUNTS, METRICS, overlap_scores
 from pig.evaluation.statistics import FOLDS, NEW, compare
 from pig.report.reading import reading
@@ -246,7 +247,7 @@ def write_table1(rows: Sequence[tuple[str, str | Path]], path: str | Path) -> No
 def write_table2(
     rows: Sequence[tuple[str, Sequence[str | Path]]],
     path: str | Path,
-    controls: Sequence[str] = (),
+    controls: Mapping[str, Kind] | None = None,
     new: Mapping[str, Sequence[str | Path]] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write :func:`table2` of (label, ``slices.csv`` files) rows, and beside it what it rests on.
@@ -257,7 +258,7 @@ def write_table2(
     Args:
         rows: of each arm, in the order of the table; the first is that of real data alone.
         path: the CSV file.
-        controls: labels of the rows that are controls.
+        controls: label -> kind of the rows that are controls.
         new: label -> files such as ``slices.csv``, of patients who are in no fold.
 
     Returns:
@@ -277,7 +278,7 @@ def write_table2(
         table["Dice of new patients (%)"] = dice
         all_scores = pd.concat([all_scores, scores(on_new).assign(tested=NEW)])
         comparisons = pd.concat([compare(on_new, controls, NEW), comparisons])
-    write_table(table, path, reading(comparisons, controls))
+    write_table(table, path, reading(comparisons))
     for name, rest in (("scores.csv", all_scores), ("comparisons.csv", comparisons)):
         with atomic_path(Path(path).with_name(name)) as temporary:
             rest.to_csv(temporary, index=False)

@@ -21,7 +21,7 @@ def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
         out: the HTML file.
 
     Raises:
-        UserError: a table is missing, or a record is damaged.
+        UserError: a table is missing or of an earlier version, or a record is damaged.
     """
     of_table2 = ("table2.csv", "comparisons.csv", "scores.csv")
     if missing := [name for name in of_table2 if not (results / name).is_file()]:
@@ -29,6 +29,11 @@ def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
             f"{results / missing[0]} does not exist; make it with `snakemake --cores all results/table2.csv`."
         )
     table2, comparisons, scores = (pd.read_csv(results / name) for name in of_table2)
+    if "kind" not in comparisons.columns:
+        raise UserError(
+            f"{results / 'comparisons.csv'} lacks the column kind; it is of an earlier version. Make it again "
+            "with `snakemake --cores all results/table2.csv`."
+        )
     write_report(
         out,
         table2=table2,

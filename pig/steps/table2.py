@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from pig.evaluation.kinds import Kind
 from pig.report.reading import answer
 from pig.report.tables import write_table2
 
@@ -13,7 +14,7 @@ logger = logging.getLogger("pig")
 def table2(
     *,
     rows: Sequence[tuple[str, Path]],
-    controls: Sequence[tuple[str, Path]],
+    controls: Sequence[tuple[Kind, str, Path]],
     folds: int,
     seeds: Sequence[int],
     new_patients: bool,
@@ -25,22 +26,21 @@ def table2(
 
     Args:
         rows: label and folder of each arm, with ``fold<k>/seed<s>/slices.csv`` in it; real data alone come first.
-        controls: likewise of those that the others are to be read against.
+        controls: kind, label and folder of those that the others are to be read against.
         folds: number of folds.
         seeds: of the segmentations.
         new_patients: whether there is a ``new_patients.csv`` beside each ``slices.csv``.
         out: the CSV file.
     """
     runs = [f"fold{fold}/seed{seed}" for fold in range(folds) for seed in seeds]
-    labelled = [*rows, *controls]
+    labelled = [*rows, *((label, arm) for _, label, arm in controls)]
 
     def files(name: str) -> list[tuple[str, list[Path]]]:
         return [(label, [arm / run / name for run in runs]) for label, arm in labelled]
 
     new = dict(files("new_patients.csv")) if new_patients else None
-    of_controls = [label for label, _ in controls]
-    table, comparisons = write_table2(files("slices.csv"), out, of_controls, new)
+    table, comparisons = write_table2(files("slices.csv"), out, {label: kind for kind, label, _ in controls}, new)
     real = table.iloc[0]
     said = [f"Dice of {real['Dataset']}: {real['Dice (%)']:.2f} %."]
-    said += answer(comparisons, of_controls)[:1] if len(rows) > 1 else []
+    said += answer(comparisons)[:1] if len(rows) > 1 else []
     logger.info("%s The table: %s", " ".join(said), out)

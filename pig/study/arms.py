@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pig.evaluation.kinds import CONTROL, METHOD, Kind
 from pig.evaluation.settings import Augmentation, SegmentationSettings
 from pig.system.settings import Error
 
@@ -45,6 +46,22 @@ class Arm:
         share = [f"real{100 * self.real:g}"] if self.real < 1 else []
         return "_".join([source, *["shuffled"] * self.shuffle_masks, *filter(None, [self.augmentation]), *share])
 
+    @property
+    def kind(self) -> Kind:
+        """What it is to the study: a method, or which control; a ``variant`` has a generator's pairs and is a control.
+
+        Of real data alone, which is the first row and no arm among others, it says nothing.
+        """
+        if not self.control:
+            return METHOD
+        if self.oracle:
+            return "oracle"
+        if self.shuffle_masks:
+            return "shuffled"
+        if self.real < 1:
+            return "real_share"
+        return "variant" if self.generator else "augmentation"
+
     def label(self, of_generators: Mapping[str, str]) -> str:
         """The name of its row."""
         parts = [f"+{of_generators[self.generator]}_{self.count}"] if self.generator else []
@@ -54,7 +71,7 @@ class Arm:
         parts += [f"{strength} augmentation"] if strength else []
         parts += [f"{100 * self.real:g} % of the real patients"] if 0 < self.real < 1 else []
         parts += ["without real pairs"] if self.real == 0 else []
-        return "control: " * self.control + ", ".join(parts)
+        return CONTROL * self.control + ", ".join(parts)
 
 
 def studies_phantom(dataset: Mapping[str, Any]) -> bool:

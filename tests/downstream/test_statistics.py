@@ -243,13 +243,14 @@ def test_new_patients_are_tested_by_every_fold() -> None:
         return arm({(k, f"p{i}"): [base[i] + gain + 0.01 * (k - 1)] for k in range(3) for i in range(30)})
 
     arms = {"real": tested(0.0), "+a": tested(0.1), "control: +new": tested(0.2), "control: wrong": tested(-0.1)}
-    found = compare(arms, ["control: +new", "control: wrong"], NEW)
+    found = compare(arms, {"control: +new": "oracle", "control: wrong": "shuffled"}, NEW)
     dice = found[found.metric == "dice"]
     assert list(zip(dice.arm, dice.against, strict=True)) == [
         ("+a", "real"), ("control: +new", "real"), ("control: wrong", "real"),
         ("+a", "control: +new"), ("control: wrong", "control: +new"),
         ("+a", "control: wrong"), ("control: +new", "control: wrong"),
     ]  # fmt: skip
+    assert dice.kind.tolist() == ["method", "oracle", "shuffled", "method", "shuffled", "method", "oracle"]
     assert set(dice.tested) == {"new patients"}
     assert set(dice.patients) == {30}
     assert set(dice.folds) == {3}
@@ -271,5 +272,5 @@ def test_of_new_patients_whole_patients_are_drawn_again() -> None:
     def tested(a: float, b: float) -> pd.DataFrame:
         return arm({(k, name): [value] for k in range(2) for name, value in (("A", a), ("B", b))})
 
-    found = compare({"real": tested(0.4, 0.4), "+a": tested(0.6, 0.28)}, (), NEW)
+    found = compare({"real": tested(0.4, 0.4), "+a": tested(0.6, 0.28)}, None, NEW)
     assert found[found.metric == "dice"].best.tolist() == pytest.approx([0.75], abs=0.02)

@@ -1,4 +1,5 @@
 import re
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pig.commands import control
 from pig.report.reading import reading
 from pig.report.tables import (
     SLICE_COLUMNS,
@@ -234,6 +236,14 @@ def test_patient_ids_stay_text(tmp_path: Path) -> None:
     assert rows.patient_id.tolist() == ["007", "NA"]
 
 
+def test_a_control_says_of_which_kind_it_is() -> None:
+    """On the command line; the label may have equals signs and the words of another kind."""
+    assert control("oracle=augmentation=x=results/a") == ("oracle", "augmentation=x", Path("results/a"))
+    for text in ("results/a", "Label=results/a", "method=Label=results/a", "oracle=results/a"):
+        with pytest.raises(ArgumentTypeError, match=re.escape(repr(text.removeprefix("oracle=")))):
+            control(text)
+
+
 # Table 1
 
 
@@ -285,8 +295,9 @@ def test_fid_files_that_are_damaged_or_incomplete_are_named(tmp_path: Path) -> N
 
 def compared(arm: str, difference: float, low_folds: float, high_folds: float, **more: object) -> dict[str, object]:
     return {
-        "tested": "folds", "metric": "dice", "arm": arm, "against": "Real", "folds": 5, "patients": 80,
-        "difference": difference, "low": 0.01, "high": 0.09, "low_folds": low_folds, "high_folds": high_folds,
+        "tested": "folds", "metric": "dice", "arm": arm, "kind": "method", "against": "Real",
+        "folds": 5, "patients": 80, "difference": difference, "low": 0.01, "high": 0.09,
+        "low_folds": low_folds, "high_folds": high_folds,
         "smallest_visible": abs(difference) / 2, "p_holm": 0.01,
     } | more  # fmt: skip
 
@@ -316,19 +327,20 @@ def test_the_reading_is_of_new_patients_where_there_are_any_and_of_controls_firs
     new = {"tested": "new patients", "patients": 160}
     rows = [
         compared("+a", 0.02, 0.01, 0.03, **new),
-        compared("control: new", 0.05, 0.04, 0.06, **new),
-        compared("control: wrong", -0.04, -0.07, -0.01, **new),
+        compared("control: new", 0.05, 0.04, 0.06, kind="oracle", **new),
+        compared("control: wrong", -0.04, -0.07, -0.01, kind="shuffled", **new),
+        compared("control: rotated", 0.01, 0.005, 0.02, kind="augmentation", **new),
         compared("+a", -0.03, -0.04, -0.02, against="control: new", **new),
         compared("+a", 0.06, 0.05, 0.07, against="control: wrong", **new),
         compared("+a", 0.06, 0.05, 0.07, against="control: rotated", **new),
         compared("+a", -0.5, -0.6, -0.4),
     ]
-    who, _, *sentences = reading(pd.DataFrame(rows), ["control: new", "control: wrong", "control: rotated"])
+    who, _, *sentences = reading(pd.DataFrame(rows))
     assert who.startswith("What follows is of 160 new patients, who are in no fold, and of Dice")
     assert [sentence.partition(": +")[0].partition(": -")[0] for sentence in sentences] == [
-        "control: new", "control: wrong", "+a",
+        "control: new", "control: wrong", "control: rotated", "+a",
     ]  # fmt: skip
-    assert sentences[2] == (
+    assert sentences[-1] == (
         "+a: +2.0; +1.0 to +3.0 over 5 folds, +1.0 to +9.0 given the trained networks: shown to be better than Real. "
         "Of the controls: shown to be worse than new; shown to be better than wrong and rotated."
     )
@@ -340,7 +352,7 @@ def test_table2_with_controls_and_new_patients(arm: list[Path], tmp_path: Path) 
     new = [slices(tmp_path / f"new{k}{s}.csv", k, s, rows) for k, s in ((0, 0), (0, 1), (1, 0), (1, 1))]
     labels = ["Phantom", "+PIG_8", "control: +real pairs of 3 new patients"]
     out = tmp_path / "table2.csv"
-    write_table2([(label, arm) for label in labels], out, labels[2:], dict.fromkeys(labels, new))
+    write_table2([(label, arm) for label in labels], out, {labels[2]: "oracle"}, dict.fromkeys(labels, new))
     table = pd.read_csv(out)
     assert table.Dataset.tolist() == labels
     assert table.columns[-1] == "Dice of new patients (%)"
@@ -352,5 +364,6 @@ def test_table2_with_controls_and_new_patients(arm: list[Path], tmp_path: Path) 
         for tested in ("new patients", "folds")
         for label, against in ((labels[1], labels[0]), (labels[2], labels[0]), (labels[1], labels[2]))
     ]
+    assert dice.kind.tolist() == ["method", "oracle", "method"] * 2
     scored = pd.read_csv(out.with_name("scores.csv"))
     assert scored.groupby("tested").size().to_dict() == {"folds": 144, "new patients": 144}

@@ -14,16 +14,19 @@ from PIL import Image
 
 from pig.report.audit import Audit, Masks
 from pig.report.page import forest, write_report
+from pig.steps.report import report
+from pig.system.errors import UserError
 
 ARMS = {"Real": [0.4, 0.5], "+<PIG>_8": [0.45, 0.65], "control: strong augmentation": [0.38, 0.5]}
+KINDS = {"+<PIG>_8": "method", "control: strong augmentation": "augmentation"}
 
 
 def comparison(arm: str) -> dict[str, object]:
     difference = float(np.mean(ARMS[arm]) - np.mean(ARMS["Real"]))
     return {
-        "tested": "folds", "metric": "dice", "arm": arm, "against": "Real", "patients": 10, "folds": 2,
-        "difference": difference, "low": difference - 0.01, "high": difference + 0.01, "low_folds": difference - 0.05,
-        "high_folds": difference + 0.05, "p_holm": 0.01, "smallest_visible": 0.1,
+        "tested": "folds", "metric": "dice", "arm": arm, "kind": KINDS[arm], "against": "Real", "patients": 10,
+        "folds": 2, "difference": difference, "low": difference - 0.01, "high": difference + 0.01,
+        "low_folds": difference - 0.05, "high_folds": difference + 0.05, "p_holm": 0.01, "smallest_visible": 0.1,
     }  # fmt: skip
 
 
@@ -64,7 +67,7 @@ def page(tmp_path: Path) -> Path:
 
 def test_the_plot_shows_mean_interval_and_folds_where_they_are() -> None:
     """Differences in points: +<PIG> 10 (5 and 15), interval 5 to 15; the control -1 (-2 and 0), interval -6 to 4."""
-    plot = forest(COMPARISONS, SCORES, ["control: strong augmentation"])
+    plot = forest(COMPARISONS, SCORES)
     pig, control = plot.bars
     ticks = {int(text): x for x, text in plot.ticks}
 
@@ -84,13 +87,24 @@ def test_the_plot_shows_mean_interval_and_folds_where_they_are() -> None:
 
 
 def test_a_study_without_comparisons_has_no_plot() -> None:
-    assert forest(COMPARISONS.head(0), SCORES, []).bars == []
+    assert forest(COMPARISONS.head(0), SCORES).bars == []
+
+
+def test_comparisons_of_an_earlier_version_are_refused(tmp_path: Path) -> None:
+    """They do not say what an arm is; its label is no evidence."""
+    for name in ("table2.csv", "scores.csv"):
+        (tmp_path / name).write_text("Dataset\nReal\n")
+    COMPARISONS.drop(columns="kind").to_csv(tmp_path / "comparisons.csv", index=False)
+    with pytest.raises(UserError, match=r"comparisons\.csv lacks the column kind"):
+        report(results=tmp_path, config={}, out=tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_the_page_says_what_the_numbers_say(page: Path) -> None:
     text = page.read_text()
     assert "The arm with generated pairs is shown to help" in text
     assert "The lesions that pig draws in fold 0 are of another size" in text
+    assert text.count('<tr class="control">') == 1  # the row of the control
     assert "(25.0 % of the picture; theirs are 1.0 to 4.0 %)" in text
     assert '<td class="number">55.00</td>' in text and "3.46" in text and "nan" not in text
     assert "records of 6 segmentations and 2 models" in text

@@ -28,14 +28,14 @@ def test_the_papers_arms_come_first_and_controls_are_marked() -> None:
         ],
     )
     config["dataset"]["new_patients"]["oracle"] = 7
-    assert [(arm.name, arm.label(LABELS)) for arm in arms_of(config)] == [
-        ("pig_8", "+PIG_8"),
-        ("oracle_7", "control: +real pairs of 7 new patients"),
-        ("real_strong", "control: strong augmentation"),
-        ("pig_8_shuffled", "control: +PIG_8, masks shuffled"),
-        ("ldm_4_none", "control: +LDM_4, no augmentation"),
-        ("real_real25", "control: 25 % of the real patients"),
-        ("ldm_4_real0", "control: +LDM_4, without real pairs"),
+    assert [(arm.name, arm.label(LABELS), arm.kind) for arm in arms_of(config)] == [
+        ("pig_8", "+PIG_8", "method"),
+        ("oracle_7", "control: +real pairs of 7 new patients", "oracle"),
+        ("real_strong", "control: strong augmentation", "augmentation"),
+        ("pig_8_shuffled", "control: +PIG_8, masks shuffled", "shuffled"),
+        ("ldm_4_none", "control: +LDM_4, no augmentation", "variant"),
+        ("real_real25", "control: 25 % of the real patients", "real_share"),
+        ("ldm_4_real0", "control: +LDM_4, without real pairs", "real_share"),
     ]
     assert Arm().name == "real"
     assert list(arm_errors(config)) == []
