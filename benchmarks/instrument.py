@@ -18,7 +18,8 @@ import pandas as pd
 import yaml
 
 from pig.evaluation.statistics import NEW, compare
-from pig.report.tables import read_arms, score_runs
+from pig.report.slices import read_arms
+from pig.report.tables import score_runs
 from pig.steps.folds import folds
 from pig.steps.phantom import phantom
 from pig.steps.preprocess import preprocess

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from pig.data.shards import Synthetic, refuse_leak
 from pig.data.store import PairDataset
 from pig.evaluation.augmentation import augment
+from pig.evaluation.boundary import boundary_scores
+from pig.evaluation.lesions import lesion_counts
 from pig.evaluation.overlap import confusion_counts
 from pig.evaluation.segmenter import build_network, find_lesions
 from pig.evaluation.settings import SegmentationSettings, share_errors
@@ -124,17 +126,19 @@ def dice_bce(logits: Tensor, masks: Tensor) -> Tensor:
 
 
 def count_pixels(network: nn.Module, pairs: Pool, batch_size: int) -> pd.DataFrame:
-    """Segment all ``pairs`` in float32, at threshold 0.5, and count pixels at the size of ``pairs``.
+    """Segment all ``pairs`` in float32, at threshold 0.5, and count and measure at the size of ``pairs``.
 
     Returns:
-        One row per pair, in their order; columns tp, fp, fn, tn.
+        One row per pair, in their order; columns tp, fp, fn, tn; hd95, nsd; lesions, found, false_lesions.
     """
     network.to(pick_device()).eval()
     counts = []
     starts = range(0, len(pairs), batch_size)
     for start in track(starts, "test", len(starts), size=batch_size):
         images, masks = pairs.batch(np.arange(start, min(start + batch_size, len(pairs))))
-        counts.append(confusion_counts(find_lesions(network, images), masks[:, 0].numpy() >= 0.5))
+        found, true = find_lesions(network, images), masks[:, 0].numpy() >= 0.5
+        measured = [measure(found, true) for measure in (confusion_counts, boundary_scores, lesion_counts)]
+        counts.append(pd.concat(measured, axis=1))
     return pd.concat(counts, ignore_index=True)
 
 
@@ -163,8 +167,8 @@ def run_arm(
         seed: of the first weights and of the order of the pairs.
         work: folder of rolling checkpoints, from which an interrupted training goes on; they are removed at the end.
         out: folder to be written: ``model.safetensors``, ``record.json`` and ``slices.csv`` with the columns
-            fold, seed, patient_id, slice, tp, fp, fn, tn; ``slice`` is the row of the store, and the counts
-            are of pixels at ``settings.image_size``. ``new_patients.csv`` has the same of ``new_pairs``,
+            fold, seed, patient_id, slice and those of :func:`count_pixels`; ``slice`` is the row of the store, and the
+            numbers are of pixels at ``settings.image_size``. ``new_patients.csv`` has the same of ``new_pairs``,
             if there are any.
         step: how ``pig segment`` was asked for this, for the record; None: it was not.
 
@@ -248,8 +252,8 @@ def run_arm(
             preprocessing=dataclasses.asdict(prepared) if (prepared := train_pairs.store.preprocessing) else None,
             step=step,
             code=source_hash(CODE),
-            files={name: sha256(folder / name) for name in tested},
             sha256=sha256(folder / "model.safetensors"),
+            tables={name: sha256(folder / name) for name in tested},
         )
         write_sealed(folder / "record.json", record)
     remove_checkpoints(work, mark)

@@ -126,6 +126,23 @@ def crossed_mean(differences: NDArray[np.float64]) -> Mean:
     return Mean(float(mean), error, float(degrees))
 
 
+def mean_over(values: pd.Series, tested: str) -> Mean:
+    """Return the mean over folds, the patients of each weighing the same; of new patients, over networks and patients.
+
+    Its error is NaN for a single fold, and for a single new patient.
+
+    Args:
+        values: one for each fold and patient that it tests, index fold, patient_id; at least one.
+        tested: FOLDS or NEW, as in :func:`compare`.
+    """
+    if tested == NEW:
+        crossed = values.unstack("patient_id").to_numpy(np.float64)
+        if min(crossed.shape) > 1:
+            return crossed_mean(crossed)
+        return Mean(float(crossed.mean()), np.nan, np.nan)
+    return mean_of_folds(values.groupby("fold").mean().to_numpy(np.float64))
+
+
 def standard_error(values: NDArray[np.float64]) -> float:
     """Return the standard error of a mean: that of a sample (n - 1), over the root of n."""
     return float(values.std(ddof=1) / np.sqrt(len(values)))
@@ -185,7 +202,7 @@ def compare(
     """Compare each arm with the first one and with each control; each that is no control also with the best other one.
 
     Args:
-        arms: label -> rows of its ``slices.csv``, as :func:`pig.report.tables.read_arms` gives them; the first is that
+        arms: label -> rows of its ``slices.csv``, as :func:`pig.report.slices.read_arms` gives them; the first is that
             of real data alone.
         controls: label -> kind of those that are controls; the others are methods.
         tested: FOLDS, if each patient was tested by the networks of her fold, or NEW, if by those of all folds.
@@ -234,15 +251,12 @@ def _best_others(table: pd.DataFrame, arms: Sequence[str]) -> dict[str, str]:
 
 def _pair(differences: pd.Series, tested: str, seed: int) -> dict[str, Any]:
     """Return what is said of one difference, of which there is one for each fold and patient that it tests."""
-    by_fold = differences.groupby("fold").mean().to_numpy(np.float64)
     of_patients = differences.groupby("patient_id").mean().to_numpy(np.float64)
-    mean = mean_of_folds(by_fold)
-    if tested == NEW and len(by_fold) > 1:
-        mean = crossed_mean(differences.unstack("patient_id").to_numpy(np.float64))
+    mean = mean_over(differences, tested)
     given, over_folds = bootstrap_interval(of_patients, seed), mean.interval()
     return {
         "patients": len(of_patients),
-        "folds": len(by_fold),
+        "folds": differences.index.get_level_values("fold").nunique(),
         "difference": of_patients.mean(),
         "low": given.low,
         "high": given.high,

@@ -13,6 +13,7 @@ import yaml
 from pig.evaluation.kinds import METHOD, plain
 from pig.evaluation.statistics import FOLDS, NEW
 from pig.report.audit import Audit
+from pig.report.measures import in_brief
 from pig.report.reading import answer, controls_of, of_dice, reading, verdict
 from pig.system.files import atomic_path
 
@@ -52,6 +53,7 @@ def write_report(
     table2: pd.DataFrame,
     comparisons: pd.DataFrame,
     scores: pd.DataFrame,
+    measures: pd.DataFrame,
     more: Mapping[str, pd.DataFrame],
     figures: Sequence[Path],
     audit: Audit,
@@ -61,9 +63,10 @@ def write_report(
 
     Args:
         path: the file.
-        table2: as :func:`pig.report.tables.write_table2` writes it; so are the next two.
+        table2: as :func:`pig.report.tables.write_table2` writes it; so are the next three.
         comparisons: arms against each other.
         scores: by arm, fold and seed.
+        measures: of outlines and lesions, by arm.
         more: further tables, by the name of their CSV file.
         figures: PNG files, with what they show in their names.
         audit: of the records of all results.
@@ -80,6 +83,7 @@ def write_report(
         tested=NEW if NEW in set(comparisons.tested) else "patients of the folds",
         table2=_cells(table2),
         controls=controls_of(comparisons),
+        measures=_cells(in_brief(measures)),
         more={name: _cells(table) for name, table in more.items()},
         figures=[(_png(file), _caption(file)) for file in figures],
         audit=audit,

@@ -10,112 +10,21 @@ import pandas as pd
 from pig.evaluation.kinds import Kind
 from pig.evaluation.overlap import COUNTS, METRICS, overlap_scores
 from pig.evaluation.statistics import FOLDS, NEW, compare
+from pig.report.measures import measures
 from pig.report.reading import reading
+from pig.report.slices import read_arms
 from pig.system.errors import UserError
 from pig.system.files import atomic_path, read_sealed
 
-SLICE_COLUMNS = ("fold", "seed", "patient_id", "slice", *COUNTS)
 TITLES = {"dice": "Dice", "iou": "IoU", "precision": "Precision", "recall": "Recall"}
 AVERAGINGS = ("per slice", "per patient", "pooled")
-
-
-def read_slices(paths: Sequence[str | Path]) -> pd.DataFrame:
-    """Read the ``slices.csv`` of one arm: every fold and seed of it.
-
-    Returns:
-        Their rows, with the column ``path`` of the file each came from.
-
-    Raises:
-        UserError: a file is missing or broken, holds an impossible count, or holds a slice twice.
-    """
-    if not paths:
-        raise UserError("no slices.csv given; run the segmentations of this arm first.")
-    frames = []
-    for path in map(Path, paths):
-        try:
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-        except FileNotFoundError:
-            raise UserError(f"{path} does not exist; run its segmentation first.") from None
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} is not a readable CSV ({error}); run its segmentation again.") from None
-        if tuple(frame.columns) != SLICE_COLUMNS:
-            raise UserError(
-                f"{path} has the columns {', '.join(frame.columns)}, expected {', '.join(SLICE_COLUMNS)}; "
-                "run its segmentation again."
-            )
-        if frame.empty:
-            raise UserError(f"{path} has no rows; look at folds.csv and run its segmentation again.")
-        for column in ("fold", "seed", "slice", *COUNTS):
-            bad = ~frame[column].str.fullmatch("[0-9]+")
-            if bad.any():
-                row = int(np.flatnonzero(bad)[0])
-                raise UserError(
-                    f"{path}, line {row + 2}: {column} is '{frame[column].iloc[row]}', expected a whole number, 0 or "
-                    "more; run its segmentation again."
-                )
-            frame[column] = frame[column].astype(np.int64)
-        frames.append(frame.assign(path=str(path)))
-    rows = pd.concat(frames, ignore_index=True)
-    twice = rows.duplicated(["fold", "seed", "slice"])
-    if twice.any():
-        first = rows[twice].iloc[0]
-        raise UserError(
-            f"{first.path}: slice {first.slice} of fold {first.fold}, seed {first.seed} is there twice; give "
-            "each fold and seed of an arm once."
-        )
-    return rows
-
-
-def read_arms(arms: Mapping[str, Sequence[str | Path]]) -> dict[str, pd.DataFrame]:
-    """Read the slices of all arms and see that they can be compared.
-
-    Args:
-        arms: label -> its ``slices.csv`` files.
-
-    Raises:
-        UserError: what :func:`read_slices` raises; an arm lacks a fold or seed that another has; or two arms
-            were tested on different slices, true masks or image sizes.
-    """
-    if not arms:
-        raise UserError("table 2 has no rows; name at least one arm.")
-    read = {label: read_slices(paths) for label, paths in arms.items()}
-    reference_label, reference = next(iter(read.items()))
-    for label, rows in read.items():
-        runs, reference_runs = (set(zip(r.fold, r.seed, strict=True)) for r in (rows, reference))
-        if runs != reference_runs:
-            fold, seed = min(runs ^ reference_runs)
-            has, lacks = (label, reference_label) if (fold, seed) in runs else (reference_label, label)
-            raise UserError(
-                f"arm '{lacks}' lacks the slices.csv of fold {fold}, seed {seed}, which arm '{has}' has; "
-                "give every arm the same folds and seeds."
-            )
-        ours, theirs = (_tested(r) for r in (rows, reference))
-        if not ours.equals(theirs):
-            fold, seed = min(run for run in runs if not ours.loc[run].equals(theirs.loc[run]))
-            path = rows.path[(rows.fold == fold) & (rows.seed == seed)].iloc[0]
-            other = reference.path[(reference.fold == fold) & (reference.seed == seed)].iloc[0]
-            raise UserError(
-                f"{path} and {other} were tested on different slices, true masks or image sizes; run both "
-                "segmentations again on the same data, folds and segmentation.image_size."
-            )
-    return read
-
-
-def _tested(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return what was tested on: slices, their patients, lesion and total pixels, by fold and seed."""
-    return (
-        rows.assign(lesion=rows.tp + rows.fn, pixels=rows[list(COUNTS)].sum(axis=1))
-        .set_index(["fold", "seed"])[["slice", "patient_id", "lesion", "pixels"]]
-        .set_index("slice", append=True)
-        .sort_index()
-    )
 
 
 def score_runs(rows: pd.DataFrame, averaging: str) -> pd.DataFrame:
     """Return the scores of each fold and seed, as fractions.
 
     Args:
-        rows: of one arm, from :func:`read_slices`.
+        rows: of one arm, from :func:`pig.report.slices.read_slices`.
         averaging: ``"per slice"`` averages the scores of slices, as the paper's Table 2 must have done (its
             Dice and IoU cannot come from pooled pixels); ``"per patient"`` scores the summed counts of each
             patient and averages these; ``"pooled"`` scores the summed counts of the fold.
@@ -135,7 +44,7 @@ def table2(arms: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     deviation is that of a sample (n - 1) over folds; with one fold it is NaN, written as an empty cell.
 
     Args:
-        arms: label -> rows, in the order of the table, from :func:`read_arms`.
+        arms: label -> rows, in the order of the table, from :func:`pig.report.slices.read_arms`.
     """
     lines = []
     for label, rows in arms.items():
@@ -252,8 +161,8 @@ def write_table2(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write :func:`table2` of (label, ``slices.csv`` files) rows, and beside it what it rests on.
 
-    That is :func:`scores` as scores.csv, and :func:`pig.evaluation.statistics.compare` as comparisons.csv; the reading
-    of the latter stands under the Markdown.
+    That is :func:`scores` as scores.csv, :func:`pig.report.measures.measures` as measures.csv, and
+    :func:`pig.evaluation.statistics.compare` as comparisons.csv, the reading of which stands under the Markdown.
 
     Args:
         rows: of each arm, in the order of the table; the first is that of real data alone.
@@ -265,21 +174,23 @@ def write_table2(
         The table, and the comparisons.
 
     Raises:
-        UserError: as :func:`read_arms`; or a label comes twice.
+        UserError: as :func:`pig.report.slices.read_arms`; or a label comes twice.
     """
     labels = [label for label, _ in rows]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise UserError(f"table 2 has two rows '{twice[0]}'; give each arm a label of its own.")
     arms = read_arms(dict(rows))
     table, all_scores, comparisons = table2(arms), scores(arms).assign(tested=FOLDS), compare(arms, controls)
+    measured = measures(arms, FOLDS)
     if new:
         on_new = read_arms(new)
         dice = [100 * score_runs(rows, "per patient").dice.mean() for rows in on_new.values()]
         table["Dice of new patients (%)"] = dice
         all_scores = pd.concat([all_scores, scores(on_new).assign(tested=NEW)])
         comparisons = pd.concat([compare(on_new, controls, NEW), comparisons])
+        measured = pd.concat([measures(on_new, NEW), measured])
     write_table(table, path, reading(comparisons))
-    for name, rest in (("scores.csv", all_scores), ("comparisons.csv", comparisons)):
+    for name, rest in (("scores.csv", all_scores), ("comparisons.csv", comparisons), ("measures.csv", measured)):
         with atomic_path(Path(path).with_name(name)) as temporary:
             rest.to_csv(temporary, index=False)
     return table, comparisons

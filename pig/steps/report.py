@@ -15,20 +15,20 @@ def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
     """Write the page ``out`` from what lies in the folder of results.
 
     Args:
-        results: the folder; its ``table2.csv``, ``comparisons.csv`` and ``scores.csv`` must be there, and what else
-            there is is shown: ``table1.csv``, ``cost.csv``, figures.
+        results: the folder; its ``table2.csv``, ``comparisons.csv``, ``scores.csv`` and ``measures.csv`` must be there,
+            and what else there is is shown: ``table1.csv``, ``cost.csv``, figures.
         config: of the study, to be shown; {}: none.
         out: the HTML file.
 
     Raises:
         UserError: a table is missing or of an earlier version, or a record is damaged.
     """
-    of_table2 = ("table2.csv", "comparisons.csv", "scores.csv")
+    of_table2 = ("table2.csv", "comparisons.csv", "scores.csv", "measures.csv")
     if missing := [name for name in of_table2 if not (results / name).is_file()]:
         raise UserError(
             f"{results / missing[0]} does not exist; make it with `snakemake --cores all results/table2.csv`."
         )
-    table2, comparisons, scores = (pd.read_csv(results / name) for name in of_table2)
+    table2, comparisons, scores, measures = (pd.read_csv(results / name) for name in of_table2)
     if "kind" not in comparisons.columns:
         raise UserError(
             f"{results / 'comparisons.csv'} lacks the column kind; it is of an earlier version. Make it again "
@@ -39,6 +39,7 @@ def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
         table2=table2,
         comparisons=comparisons,
         scores=scores,
+        measures=measures,
         more=read_tables(results, ("table1.csv", "cost.csv")),
         figures=figures_in(results / "figures"),
         audit=audit(results),

@@ -70,7 +70,7 @@ def _record(folder: Path) -> dict[str, Any]:
             f"{folder / 'record.json'} does not say how the segmentation was asked for, as that of an older version; "
             "run 'pig segment' again."
         )
-    written = record["files"] | {"model.safetensors": record["sha256"]}
+    written = record["tables"] | {"model.safetensors": record["sha256"]}
     if changed := [name for name in written if not (folder / name).is_file() or sha256(folder / name) != written[name]]:
         raise UserError(
             f"{folder}: {', '.join(changed)} is not as it was written; there is nothing to compare with. Run its "

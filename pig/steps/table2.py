@@ -22,7 +22,8 @@ def table2(
 ) -> None:
     """Write the table as CSV to ``out``, as Markdown and LaTeX beside it, and what it rests on.
 
-    That is every score, as ``scores.csv``, and which differences are more than noise, as ``comparisons.csv``.
+    That is every score, as ``scores.csv``, which differences are more than noise, as ``comparisons.csv``, and measures
+    of outlines and lesions, as ``measures.csv``.
 
     Args:
         rows: label and folder of each arm, with ``fold<k>/seed<s>/slices.csv`` in it; real data alone come first.

@@ -20,6 +20,7 @@ from pig.evaluation import segmentation
 from pig.evaluation.segmentation import count_pixels, run_arm
 from pig.evaluation.segmenter import build_network
 from pig.evaluation.settings import SegmentationSettings
+from pig.report.slices import SLICE_COLUMNS
 from pig.system.files import sha256
 from pig.system.seeds import seed_of
 from pig.training.batches import shuffled
@@ -189,7 +190,7 @@ def test_what_a_segmentation_writes(study: Path, tmp_path: Path, trainings: Trai
     segmented(study, tmp_path, fold=1, seed=3, synthetic=made())
     train, test = split(Store.open(study / "store"), read_folds(study / "folds.csv"), 1)
     slices = pd.read_csv(tmp_path / "out/slices.csv")
-    assert list(slices) == ["fold", "seed", "patient_id", "slice", "tp", "fp", "fn", "tn"]
+    assert list(slices) == list(SLICE_COLUMNS)
     assert (slices.fold == 1).all() and (slices.seed == 3).all()
     assert slices.slice.tolist() == test.rows.tolist()
     assert slices.patient_id.tolist() == [test.store.manifest.patient_id[row] for row in test.rows]

@@ -12,7 +12,8 @@ from pig.data.shards import read_shards
 from pig.data.store import Store
 from pig.evaluation.segmenter import load_segmenter
 from pig.methods.model_folder import load_generator, read_description
-from pig.report.tables import read_arms, table1
+from pig.report.slices import read_arms
+from pig.report.tables import table1
 from pig.system.errors import UserError
 
 

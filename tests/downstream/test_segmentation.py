@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from pig.evaluation import segmentation
 from pig.evaluation.overlap import overlap_scores
 from pig.evaluation.segmentation import JoinedPools, check_no_leak, count_pixels, dice_bce, mixed_batches, run_arm
 from pig.evaluation.segmenter import load_segmenter
+from pig.report.slices import SLICE_COLUMNS, read_slices
 from pig.system.errors import UserError
 
 Split = tuple[PairDataset, PairDataset]
@@ -117,6 +119,11 @@ def test_counts_of_a_known_network() -> None:
     counts = count_pixels(torch.nn.Identity(), Pool(), batch_size=2)
     # sigmoid(0) = 0.5 counts as lesion
     assert counts[["tp", "fp", "fn", "tn"]].to_numpy().tolist() == [[1, 2, 1, 0], [0, 0, 0, 4], [1, 3, 0, 0]]
+    assert counts[["lesions", "found", "false_lesions"]].to_numpy().tolist() == [[1, 1, 0], [0, 0, 0], [1, 1, 0]]
+    # Second slice: nothing there, nothing found. Third: three of four pixels are 1, 1 and sqrt 2 from the lesion's.
+    assert counts.nsd.tolist() == [1, 1, 4 / 5]
+    far = 1 + 0.85 * (math.sqrt(2) - 1)  # 0, 1, 1, sqrt 2: the 95th percentile is at 2.85 of 0..3
+    assert counts.hd95.tolist() == [1, 0, pytest.approx(far)]
 
 
 # Leaks
@@ -205,7 +212,7 @@ def test_segment_refuses_leaks_before_any_work(pairs: Split, synthetic: Syntheti
 
 def test_slices_hold_counts_of_every_test_slice(segmented: Path, pairs: Split, store: Store) -> None:
     slices = pd.read_csv(segmented / "slices.csv")
-    assert list(slices.columns) == ["fold", "seed", "patient_id", "slice", "tp", "fp", "fn", "tn"]
+    assert list(slices.columns) == list(SLICE_COLUMNS)
     assert (slices.fold == 1).all() and (slices.seed == 5).all()
     assert slices.slice.tolist() == pairs[1].rows.tolist()
     assert slices.patient_id.tolist() == store.manifest.patient_id[pairs[1].rows].tolist()
@@ -221,7 +228,20 @@ def test_the_written_model_gives_the_written_counts(segmented: Path, pairs: Spli
     assert record["test_patients"] == ["p1", "p3", "p5", "p7", "p9"]
     slices = pd.read_csv(segmented / "slices.csv")
     counts = count_pixels(network, pairs[1].at(stored.image_size), 8)
-    pd.testing.assert_frame_equal(counts, slices[["tp", "fp", "fn", "tn"]])
+    pd.testing.assert_frame_equal(counts, slices[list(SLICE_COLUMNS[4:])], check_exact=True)
+
+
+def test_a_changed_measure_is_noticed(segmented: Path, tmp_path: Path) -> None:
+    """By its record: no other arm knows how far an outline is off."""
+    for name in ("slices.csv", "record.json"):
+        shutil.copy(segmented / name, tmp_path)
+    rows = read_slices([tmp_path / "slices.csv"])
+    assert rows.nsd.between(0, 1).all() and (rows.found <= rows.lesions).all() and (rows.lesions == 1).all()
+    text = (tmp_path / "slices.csv").read_text()
+    changed = text[:-2] + str((int(text[-2]) + 1) % 10) + "\n"  # false_lesions of the last slice
+    (tmp_path / "slices.csv").write_text(changed)
+    with pytest.raises(UserError, match=r"slices\.csv is damaged, or was changed .* does not fit .*record\.json"):
+        read_slices([tmp_path / "slices.csv"])
 
 
 def test_an_interrupted_run_gives_the_same_weights(

@@ -9,10 +9,8 @@ import pytest
 
 from pig.commands import control
 from pig.report.reading import reading
+from pig.report.slices import SLICE_COLUMNS, read_arms, read_slices
 from pig.report.tables import (
-    SLICE_COLUMNS,
-    read_arms,
-    read_slices,
     score_runs,
     scores,
     table1,
@@ -25,11 +23,12 @@ from pig.system.errors import UserError
 from pig.system.files import write_sealed
 
 Row = tuple[str, int, int, int, int, int]  # patient_id, slice, tp, fp, fn, tn
+MEASURED = (0.5, 1.0, 1, 1, 0)  # hd95, nsd, lesions, found, false_lesions, which table 2 does not depend on
 
 
 def slices(path: Path, fold: int, seed: int, rows: Sequence[Row]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame([(fold, seed, *row) for row in rows], columns=SLICE_COLUMNS).to_csv(path, index=False)
+    pd.DataFrame([(fold, seed, *row, *MEASURED) for row in rows], columns=SLICE_COLUMNS).to_csv(path, index=False)
     return path
 
 
@@ -139,7 +138,7 @@ def test_table2_is_written_in_three_forms_with_the_scores(arm: list[Path], tmp_p
     comparisons = pd.read_csv(out.with_name("comparisons.csv"))
     assert comparisons.metric.tolist() == ["dice", "iou", "precision", "recall"]
     assert (comparisons.patients == 3).all() and (comparisons.difference == 0).all() and (comparisons.p == 1).all()
-    names = ["comparisons.csv", "scores.csv", "table2.csv", "table2.md", "table2.tex"]
+    names = ["comparisons.csv", "measures.csv", "scores.csv", "table2.csv", "table2.md", "table2.tex"]
     assert sorted(file.name for file in out.parent.iterdir()) == names
 
 
@@ -169,6 +168,9 @@ def harmed(path: Path, old: str, new: str) -> Path:
     ("old", "new", "words"),
     [
         ("seed", "sed", "columns fold, sed"),
+        ("2,0,0,0,10,0.5", "2,0,0,0,10,nan", "line 4: hd95 is 'nan', expected a number, 0 or more"),
+        ("2,0,0,0,10,0.5,1.0", "2,0,0,0,10,0.5,-1.0", "line 4: nsd is '-1.0'"),
+        ("2,0,0,0,10,0.5,1.0,1,1,0", "2,0,0,0,10,0.5,1.0,1,1,0.5", "line 4: false_lesions is '0.5', expected a whole"),
         ("0,0,b,2,0,0,0,10", "0,0,b,2,0,0,-1,11", "line 4: fn is '-1'"),
         ("0,0,b,2,0,0,0,10", "0,0,b,2,0,0,0,", "line 4: tn is ''"),
         ("0,0,b,2,0,0,0,10", "0,0,b,2,0,0.5,0,9", "line 4: fp is '0.5'"),

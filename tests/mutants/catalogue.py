@@ -155,7 +155,7 @@ MUTANTS = [
     Mutant("all p values are multiplied alike", STATISTICS, "(len(p) - k) * p[index]", "len(p) * p[index]", COMPARED),
     Mutant("an arm's loss is its gain", STATISTICS, "table[arm] - table[rival]", "table[rival] - table[arm]", COMPARED),
     Mutant("folds are taken for patients", STATISTICS,
-           'by_fold = differences.groupby("fold")', 'by_fold = differences.groupby("patient_id")', COMPARED),
+           'mean_of_folds(values.groupby("fold")', 'mean_of_folds(values.groupby("patient_id")', COMPARED),
     Mutant("the scatter of patients is left out of the crossed interval", STATISTICS,
            "(ms_network + of_patients) / (networks * patients)", "ms_network / (networks * patients)", COMPARED),
     # What an arm adds, and how its pairs are changed

@@ -44,6 +44,14 @@ SCORES = pd.DataFrame(
     ]
 )  # fmt: skip
 
+MEASURES = pd.DataFrame(
+    [
+        {"tested": "folds", "arm": arm, "measure": measure, "mean": 0.25 + i, "low": 0.125, "high": 8.5}
+        for i, arm in enumerate(ARMS)
+        for measure in ("dice", "hd95", "nsd")
+    ]
+)
+
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
@@ -54,6 +62,7 @@ def page(tmp_path: Path) -> Path:
         table2=pd.DataFrame({"Dataset": list(ARMS), "Dice (%)": [45.0, 55.0, np.nan]}),
         comparisons=COMPARISONS,
         scores=SCORES,
+        measures=MEASURES,
         more={"table1.csv": pd.DataFrame({"Method": ["PIG"], "FID (encoder)": [3.456]})},
         figures=[figure],
         audit=Audit(
@@ -92,7 +101,7 @@ def test_a_study_without_comparisons_has_no_plot() -> None:
 
 def test_comparisons_of_an_earlier_version_are_refused(tmp_path: Path) -> None:
     """They do not say what an arm is; its label is no evidence."""
-    for name in ("table2.csv", "scores.csv"):
+    for name in ("table2.csv", "scores.csv", "measures.csv"):
         (tmp_path / name).write_text("Dataset\nReal\n")
     COMPARISONS.drop(columns="kind").to_csv(tmp_path / "comparisons.csv", index=False)
     with pytest.raises(UserError, match=r"comparisons\.csv lacks the column kind"):
@@ -104,7 +113,8 @@ def test_the_page_says_what_the_numbers_say(page: Path) -> None:
     text = page.read_text()
     assert "The arm with generated pairs is shown to help" in text
     assert "The lesions that pig draws in fold 0 are of another size" in text
-    assert text.count('<tr class="control">') == 1  # the row of the control
+    assert text.count('<tr class="control">') == 2  # the control, in table 2 and in the other measures
+    assert "<td>1.25 (0.12 to 8.50)</td><td>125.0 (12.5 to 850.0)</td>" in text
     assert "(25.0 % of the picture; theirs are 1.0 to 4.0 %)" in text
     assert '<td class="number">55.00</td>' in text and "3.46" in text and "nan" not in text
     assert "records of 6 segmentations and 2 models" in text
@@ -128,7 +138,7 @@ def test_the_page_loads_nothing_and_links_to_the_tables_beside_it(page: Path) ->
             assert tag != "img" or given["alt"]
 
     Links().feed(page.read_text())
-    assert set(links) == {"table2.csv", "comparisons.csv", "scores.csv", "table1.csv"}
+    assert set(links) == {"table2.csv", "comparisons.csv", "scores.csv", "measures.csv", "table1.csv"}
     assert loads and all(value and value.startswith("data:image/png;base64,") for value in loads)
     assert "default-src 'none'" in page.read_text()
 

@@ -23,7 +23,7 @@ from pig.data.store import Store
 from pig.evaluation.frechet import frechet_distance
 from pig.evaluation.segmenter import load_segmenter
 from pig.methods.model_folder import load_generator, load_part
-from pig.report.tables import read_slices
+from pig.report.slices import read_slices
 from pig.study.status import read_status
 from pig.system.errors import UserError
 from pig.system.files import read_sealed, sha256, write_sealed

@@ -7,6 +7,7 @@ import pytest
 from study_runs import TINY, overlay, plan, snakemake
 
 from pig.methods.model_folder import classes_in
+from pig.report.slices import SLICE_COLUMNS
 
 ALWAYS = {"all": 1, "ledger": 1, "report": 1}
 ARMS = ["real", "segguided_8", "pig_8", "pig_24", "oracle_3", "pig_8_shuffled", "real_strong"]
@@ -204,7 +205,7 @@ def test_a_generator_of_ones_own_is_a_file_and_a_few_lines_of_configuration(fini
     run = snakemake(finished, "--cores", "1", *words, target)
     assert run.returncode == 0, run.stdout
     header, *lines = rows(finished / target)
-    assert header == ["fold", "seed", "patient_id", "slice", "tp", "fp", "fn", "tn"]
+    assert header == list(SLICE_COLUMNS)
     assert lines
 
     # A comment is no new method; a new method reruns what it makes, and no data.

@@ -75,12 +75,14 @@ rule table2:
     input:
         slices=[segmentations(arm) for arm in ARMS],
         tested=[segmentations(arm, file="new_patients.csv") for arm in ARMS] if new_patients("test") else [],
+        records=[segmentations(arm, file="record.json") for arm in ARMS],  # their checksums
     output:
         csv="results/table2.csv",
         md="results/table2.md",
         tex="results/table2.tex",
         scores="results/scores.csv",
         comparisons="results/comparisons.csv",
+        measures="results/measures.csv",
     log:
         "results/logs/table2.log",
     benchmark:
@@ -137,7 +139,7 @@ rule ledger:
 rule report:
     input:
         table2="results/table2.csv",
-        of_table2=["results/comparisons.csv", "results/scores.csv"],
+        of_table2=["results/comparisons.csv", "results/scores.csv", "results/measures.csv"],
         table1="results/table1.csv",
         cost="results/cost.csv",
         figures=galleries() + strips(),

@@ -1,0 +1,113 @@
+"""Other measures than those of the paper: of outlines, of whole lesions, and Dice by the size of the lesion.
+
+All of them are of patients: the mean over a patient's slices (of lesions that were found: their share of all of hers),
+over seeds, and then over folds and patients, with intervals as Dice has them (:mod:`pig.evaluation.statistics`).
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from pig.evaluation.overlap import METRICS
+from pig.evaluation.statistics import NEW, mean_over, patient_scores
+
+THIRDS = ("dice_small", "dice_middle", "dice_large")
+TITLES = {
+    "hd95": "HD95 (pixels)",
+    "nsd": "NSD (%)",
+    "lesions_found": "Lesions found (%)",
+    "false_lesions": "False lesions a slice",
+    "dice_small": "Dice of the smallest third (%)",
+    "dice_middle": "of the middle third (%)",
+    "dice_large": "of the largest third (%)",
+}
+COLUMNS = (
+    "tested", "arm", "measure", "mean", "low", "high", "patients", "folds", "difference", "low_difference",
+    "high_difference",
+)  # fmt: skip
+RUN = ["fold", "seed", "patient_id"]
+
+
+def patient_measures(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the measures of each patient.
+
+    Args:
+        rows: the slices of one arm, every fold and seed of it, as :func:`pig.report.slices.read_slices` gives them.
+
+    Returns:
+        Index fold, patient_id; columns dice, iou, precision, recall, nsd, lesions_found in [0, 1]; hd95 in pixels;
+        false_lesions a slice; and Dice again in the column of the third that the patient is of. NaN where there is no
+        such number: lesions_found and Dice by size of a patient without a lesion.
+    """
+    runs = rows.groupby(RUN)
+    means = runs[["hd95", "nsd", "false_lesions"]].mean()
+    sums = runs[["found", "lesions"]].sum()
+    means["lesions_found"] = sums.found / sums.lesions.where(sums.lesions > 0)
+    table = patient_scores(rows).join(means.groupby(["fold", "patient_id"]).mean())
+    patients = table.index.get_level_values("patient_id")
+    for third, names in zip(THIRDS, thirds(rows), strict=True):
+        table[third] = table.dice.where(patients.isin(names))
+    return table
+
+
+def thirds(rows: pd.DataFrame) -> list[list[str]]:
+    """Return the patients with the smallest, middle and largest lesions, by the mean area in slices that have one.
+
+    They depend on the true masks alone. Their numbers differ by at most one; patients without a lesion are in none.
+    """
+    area = (rows.tp + rows.fn)[rows.lesions > 0].groupby(rows.patient_id).mean()
+    return [list(part) for part in np.array_split(area.sort_values(kind="stable").index.to_numpy(), len(THIRDS))]
+
+
+def measures(arms: Mapping[str, pd.DataFrame], tested: str) -> pd.DataFrame:
+    """Return the mean of each measure and arm, and its difference to the first arm, with 95 % intervals.
+
+    Args:
+        arms: label -> rows, as :func:`pig.report.slices.read_arms` gives them; the first is that of real data alone.
+        tested: FOLDS or NEW, as in :func:`pig.evaluation.statistics.compare`.
+
+    Returns:
+        One row for each arm and measure: the mean over folds, low and high over folds (of new patients: over folds and
+        patients), of how many patients and folds; the same of the difference, NaN for the first arm. Intervals are NaN
+        with one fold. A measure that no patient has is left out.
+    """
+    tables = {label: patient_measures(rows) for label, rows in arms.items()}
+    first, *_ = arms
+    lines = []
+    for label, table in tables.items():
+        for measure in (*METRICS, *TITLES):
+            values = table[measure].dropna()
+            if values.empty:
+                continue
+            line: dict[str, str | float] = {"tested": tested, "arm": label, "measure": measure}
+            line |= _interval(values, tested, ("mean", "low", "high"))
+            line |= {"patients": values.index.get_level_values("patient_id").nunique()}
+            line |= {"folds": values.index.get_level_values("fold").nunique()}
+            if label != first:
+                of_difference = ("difference", "low_difference", "high_difference")
+                line |= _interval(values - tables[first][measure].dropna(), tested, of_difference)
+            lines.append(line)
+    return pd.DataFrame(lines, columns=list(COLUMNS))
+
+
+def _interval(values: pd.Series, tested: str, names: tuple[str, str, str]) -> dict[str, float]:
+    mean = mean_over(values, tested)
+    return dict(zip(names, (mean.value, *mean.interval()[:2]), strict=True))
+
+
+def in_brief(found: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each arm, with mean and interval of each measure as text; of new patients if there are any."""
+    if NEW in set(found.tested):
+        found = found[found.tested == NEW]
+    numbers = zip(found.measure, found["mean"], found.low, found.high, strict=True)
+    texts = found.assign(text=[_text(TITLES.get(measure, ""), *of) for measure, *of in numbers])
+    table = texts.pivot(index="arm", columns="measure", values="text").reindex(index=found.arm.unique())
+    shown = [measure for measure in TITLES if measure in table]
+    return table[shown].fillna("").rename(columns=TITLES).rename_axis(index="Dataset", columns=None).reset_index()
+
+
+def _text(title: str, mean: float, low: float, high: float) -> str:
+    percent = "%" in title
+    number, *ends = (f"{100 * value:.1f}" if percent else f"{value:.2f}" for value in (mean, low, high))
+    return number if np.isnan(low) else f"{number} ({' to '.join(ends)})"
