@@ -11,6 +11,7 @@ from scipy import stats
 
 from pig.evaluation import statistics
 from pig.evaluation.statistics import (
+    FOLDS,
     NEW,
     bootstrap_interval,
     compare,
@@ -18,6 +19,7 @@ from pig.evaluation.statistics import (
     false_claim_risk,
     holm,
     mean_of_folds,
+    mean_over,
     patient_scores,
     permutation_p,
     probability_of_best,
@@ -187,6 +189,17 @@ def test_the_risk_of_a_false_claim_is_students() -> None:
     assert false_claim_risk(differences) == pytest.approx(one_sided)
     assert false_claim_risk(np.zeros(5)) == 0.5
     assert false_claim_risk(np.full(5, 0.1)) == 0
+
+
+def test_the_mean_is_of_folds_or_of_networks_and_patients() -> None:
+    """Of folds: 2 (of 1 and 3) and 8, so 5 with standard error 3 and one degree. A single new patient has no error."""
+    index = pd.MultiIndex.from_tuples([(0, "a"), (0, "b"), (1, "c")], names=["fold", "patient_id"])
+    assert mean_over(pd.Series([1.0, 3.0, 8.0], index), FOLDS) == pytest.approx((5, 3, 1))
+    crossed = pd.MultiIndex.from_product([[0, 1], ["a", "b", "c"]], names=["fold", "patient_id"])
+    values = np.array([1.0, 2.0, 4.0, 1.5, 2.0, 5.0])
+    assert mean_over(pd.Series(values, crossed), NEW) == crossed_mean(values.reshape(2, 3))
+    alone = mean_over(pd.Series([1.0, 3.0], pd.MultiIndex.from_product([[0, 1], ["a"]], names=crossed.names)), NEW)
+    assert alone.value == 2 and math.isnan(alone.error) and math.isnan(alone.interval().low)
 
 
 @pytest.mark.usefixtures("quick")

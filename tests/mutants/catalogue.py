@@ -33,6 +33,8 @@ PIG, LOSSES_OF, AUTOENCODER = "pig/methods/pig.py", "pig/diffusion/losses.py", "
 SAMPLING = "pig/diffusion/sampling.py"
 STATISTICS, COMPARED = "pig/evaluation/statistics.py", "tests/downstream/test_statistics.py"
 LDM, CONTROLNET, SEGGUIDED = "baselines/ldm.py", "baselines/controlnet.py", "baselines/segguided.py"
+BOUNDARY, OUTLINES = "pig/evaluation/boundary.py", "tests/downstream/test_boundary.py"
+LESIONS, FOUND = "pig/evaluation/lesions.py", "tests/downstream/test_lesions.py"
 ADDED, ADDS = "pig/evaluation/added.py", "tests/downstream/test_added.py"
 AUGMENTATION, AUGMENTS = "pig/evaluation/augmentation.py", "tests/downstream/test_augmentation.py"
 OPTIMISER, LOOP, SEGMENTATION = "pig/training/optimiser.py", "pig/training/loop.py", "pig/evaluation/segmentation.py"
@@ -158,6 +160,15 @@ MUTANTS = [
            'mean_of_folds(values.groupby("fold")', 'mean_of_folds(values.groupby("patient_id")', COMPARED),
     Mutant("the scatter of patients is left out of the crossed interval", STATISTICS,
            "(ms_network + of_patients) / (networks * patients)", "ms_network / (networks * patients)", COMPARED),
+    # Outlines and lesions
+    Mutant("an outline is the whole mask", BOUNDARY,
+           "mask[box] & ~ndimage.binary_erosion(mask[box])", "mask[box]", OUTLINES),
+    Mutant("an empty prediction has no distance", BOUNDARY,
+           "(math.hypot(*(side - 1 for side in true.shape)), 0.0) if found or there", "(0.0, 0.0) if found or there",
+           OUTLINES),
+    Mutant("lesions are matched by overlap alone", LESIONS, "1 + iou, 0", "iou, 0", FOUND),
+    Mutant("thirds count slices without a lesion", "pig/report/measures.py", "[rows.lesions > 0]", "",
+           "tests/downstream/test_measures.py"),
     # What an arm adds, and how its pairs are changed
     Mutant("the negative control keeps its masks", ADDED,
            "masks[order] = added.masks[np.roll(order, 1)]", "masks[order] = added.masks[order]", ADDS),
