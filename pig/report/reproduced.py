@@ -6,7 +6,7 @@ from typing import Any
 
 from pig.evaluation.overlap import COUNTS, overlap_scores
 from pig.evaluation.segmentation import TESTED
-from pig.report.tables import read_slices
+from pig.report.slices import read_slices
 
 
 def compare(before: Path, again: Path) -> tuple[bool, str]:
