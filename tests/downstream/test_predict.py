@@ -179,7 +179,7 @@ def test_what_cannot_be_read_is_listed_at_once(
     Image.fromarray(discs(1, 0)[0][0]).save(new / "same.tif")
     (new / "cut.png").write_bytes((disc_run / "0.png").read_bytes()[:200])
     Image.fromarray(np.full((40, 40), 7, np.uint8)).save(new / "blank.png")
-    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(new / "colours.png")
+    Image.fromarray(np.full((40, 40, 3), (1, 2, 3), np.uint8)).save(new / "colours.png")
     (new / "volume.nii.gz").write_bytes(b"no volume")
     assert predict(model, new, tmp_path / "out") == 2
     said = capsys.readouterr().err

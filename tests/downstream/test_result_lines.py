@@ -13,6 +13,7 @@ from discs import discs
 
 from pig.cli import main
 from pig.evaluation.overlap import overlap_scores
+from pig.report.slices import SLICE_COLUMNS
 from pig.system.files import read_sealed
 
 
@@ -79,9 +80,10 @@ def test_table2(tmp_path: Path, last_line) -> None:
             folder = tmp_path / f"{name}/fold{fold}/seed0"
             folder.mkdir(parents=True)
             found = [(2 * fold + i, tp[fold] + i) for i in (0, 1)]
-            counts = [(fold, 0, f"p{number}", number, right, 5, 20 - right, 75) for number, right in found]
-            columns = ["fold", "seed", "patient_id", "slice", "tp", "fp", "fn", "tn"]
-            pd.DataFrame(counts, columns=columns).to_csv(folder / "slices.csv", index=False)
+            counts = [
+                (fold, 0, f"p{number}", number, right, 5, 20 - right, 75, 2.0, 0.5, 1, 1, 0) for number, right in found
+            ]
+            pd.DataFrame(counts, columns=[*SLICE_COLUMNS]).to_csv(folder / "slices.csv", index=False)
         return f"{name}={tmp_path / name}"
 
     rows = ["--row", arm("Real", [10, 11, 9]), "--row", arm("More", [11, 12, 10]), "--row", arm("Less", [8, 12, 6])]
