@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pig.evaluation.kinds import KINDS, METHOD, Kind
+from pig.evaluation.kinds import KINDS, METHOD, SOURCES, Kind
 
 
 def settings(text: str) -> dict[str, Any]:
@@ -199,6 +199,7 @@ def parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--synthetic", type=Path, nargs="*", help="shards of synthetic pairs to add")
     sub.add_argument("--oracle", type=Path, help="store of other patients than the study's, whose pairs are added")
+    sub.add_argument("--source", choices=SOURCES, help="add --count pairs made of the real ones, nothing learnt")
     sub.add_argument("--shuffle-masks", action="store_true", help="give each added pair the mask of another")
     sub.add_argument("--real", type=float, default=1.0, help="share of the training patients to train on (1)")
     sub.add_argument("--test", type=Path, help="store of other patients than the study's, to be tested on too")

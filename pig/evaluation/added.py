@@ -1,7 +1,7 @@
-"""What an arm adds to the real pairs of a fold: pairs of a generator, of new real patients, or with wrong masks.
+"""What an arm adds to the real pairs of a fold: of a generator, of new patients, the same again, with wrong masks.
 
-All of them are :class:`pig.data.shards.Synthetic`: pixels, and a provenance that names the patients behind them, by
-which a leak is found.
+All of them, and those of :mod:`pig.evaluation.copy_paste`, are :class:`pig.data.shards.Synthetic`: pixels, and a
+provenance that names the patients behind them, by which a leak is found.
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ from pig.data.shards import Synthetic
 from pig.data.store import PairDataset, Store
 from pig.system.errors import UserError
 from pig.system.seeds import seed_of
+from pig.training.batches import shuffled
 
 
 def new_patients(store: Store, count: int | None, fold: int, image_size: int) -> Synthetic:
@@ -38,6 +39,29 @@ def new_patients(store: Store, count: int | None, fold: int, image_size: int) ->
     images, masks = pairs.pixels()
     provenance = {"generator": "new patients", "fold": fold, "patients": pairs.patients, "store": store.fingerprint}
     return Synthetic(images, masks, [provenance])
+
+
+def the_same_again(pairs: PairDataset, count: int, seed: int, fold: int, image_size: int) -> Synthetic:
+    """Return ``count`` of the real pairs, all of them before any is there once more: oversampling.
+
+    Nothing is new in them. An arm whose pairs help no more than these do has added nothing but their number.
+
+    Args:
+        pairs: the real pairs that are trained on.
+        count: how many, at least 1.
+        seed: of their order.
+        fold: likewise; that is tested on.
+        image_size: of the pairs that are returned.
+
+    Raises:
+        UserError: there are no pairs.
+    """
+    order = shuffled(len(pairs), count, seed_of(seed, fold, "oversampling"))(0)
+    again = PairDataset(pairs.store, pairs.rows[order], image_size)
+    images, masks = again.pixels()
+    rows = again.rows.tolist()
+    provenance = {"generator": "oversampling", "fold": fold, "patients": pairs.patients, "rows": rows}
+    return Synthetic(images, masks, [provenance | {"data": pairs.store.fingerprint}])
 
 
 def with_wrong_masks(added: Synthetic, seed: int, fold: int) -> Synthetic:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from pig.evaluation.kinds import METHOD, plain
+from pig.evaluation.kinds import METHOD, SOURCES, plain
 from pig.evaluation.statistics import LEVEL, NEW
 
 BETTER = "shown to be better than"
@@ -63,9 +63,9 @@ def controls_of(comparisons: pd.DataFrame) -> list[str]:
 def answer(comparisons: pd.DataFrame) -> list[str]:
     """Return whether generated pairs help, in a few sentences made from the numbers.
 
-    They say which arms are shown to be better than real data alone, which of them beat the controls of real data alone
-    (other augmentation), and whether the oracle, if there is one, is told from real data alone: if it is not, the
-    study can tell nothing.
+    They say which arms are shown to be better than real data alone, which of them beat what needs no generator (other
+    augmentation, copy-paste, the real pairs again), and whether the oracle, if there is one, is told from real data
+    alone: if it is not, the study can tell nothing.
 
     Args:
         comparisons: of :func:`pig.evaluation.statistics.compare`.
@@ -79,11 +79,12 @@ def answer(comparisons: pd.DataFrame) -> list[str]:
     helping = [row for row in methods.itertuples() if verdict(row) == BETTER]
     said = [f"{_of(len(helping), len(methods))} shown to help the segmentation beyond real data alone."]
     said += [f"{row.arm} adds {_points(row)}." for row in sorted(helping, key=lambda row: -row.difference)]
-    for control in against_real[against_real.kind == "augmentation"].arm:
+    without = against_real[against_real.kind.isin(["augmentation", *SOURCES])]
+    for control, kind in zip(without.arm, without.kind, strict=True):
         rows = dice[(dice.against == control) & (dice.kind == METHOD)]
         better = [row for row in rows.itertuples() if verdict(row) == BETTER]
-        name = plain(control)
-        said.append(f"{_of(len(better), len(rows))} shown to beat {name} of the real pairs, without any generator.")
+        name = plain(control).removeprefix("+") + " of the real pairs" * (kind == "augmentation")
+        said.append(f"{_of(len(better), len(rows))} shown to beat {name}, without any generator.")
     for row in against_real[against_real.kind == "oracle"].itertuples():
         if verdict(row) == BETTER:
             said.append(f"The study can tell: {plain(row.arm).removeprefix('+')} add {_points(row)}.")

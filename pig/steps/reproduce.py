@@ -44,6 +44,7 @@ def reproduce(*, folder: Path) -> None:
             settings=record["settings"],
             synthetic=[inputs[path] for path in options["synthetic"]],
             oracle=inputs.get(options["oracle"]),
+            source=options["source"],
             count=options["count"],
             shuffle_masks=options["shuffle_masks"],
             real=options["real"],

@@ -10,7 +10,9 @@ import numpy as np
 from pig.data.folds import read_folds, some_patients, split
 from pig.data.shards import Synthetic, read_shards
 from pig.data.store import PairDataset, Store
-from pig.evaluation.added import new_patients, with_wrong_masks
+from pig.evaluation.added import new_patients, the_same_again, with_wrong_masks
+from pig.evaluation.copy_paste import copy_paste
+from pig.evaluation.kinds import Source
 from pig.evaluation.overlap import overlap_scores
 from pig.evaluation.segmentation import TESTED, run_arm
 from pig.evaluation.settings import SegmentationSettings
@@ -31,6 +33,7 @@ def segment(
     settings: Mapping[str, Any],
     synthetic: Sequence[Path] | None,
     oracle: Path | None,
+    source: Source | None,
     count: int | None,
     shuffle_masks: bool,
     real: float,
@@ -48,6 +51,7 @@ def segment(
         settings: those of :class:`SegmentationSettings`.
         synthetic: shards of a generator of this fold, whose pairs are added.
         oracle: store of patients who are not among the study's, whose real pairs are added.
+        source: of ``count`` pairs that are made of the real ones that are trained on, and added.
         count: how many pairs are added, the first ones; None: all.
         shuffle_masks: whether each added pair gets the mask of another.
         real: share of the training patients whose real pairs are trained on, in [0, 1].
@@ -56,25 +60,33 @@ def segment(
         out: the folder.
 
     Raises:
-        UserError: pairs of both kinds are to be added, or masks of none shuffled; or what :func:`run_arm` raises.
+        UserError: pairs of several kinds are to be added, none are to be trained on, or masks of none shuffled; or what
+            :func:`run_arm` raises.
     """
     train_pairs, test_pairs = split(Store.open(store), read_folds(folds), fold)
     wanted = parse(SegmentationSettings, settings, "segmentation")
-    if synthetic and oracle:
-        raise UserError("--synthetic and --oracle are both given; an arm adds pairs of one kind.")
+    if sum(map(bool, (synthetic, oracle, source))) > 1:
+        raise UserError("of --synthetic, --oracle and --source more than one is given; an arm adds pairs of one kind.")
+    if not 0 <= real <= 1 or (real == 0 and not (synthetic or oracle)):
+        raise UserError(f"--real is {real:g}; give a share in [0, 1], and --synthetic or --oracle with 0.")
+    if real < 1:
+        train_pairs = some_patients(train_pairs, real, seed_of(seed, fold, "real patients"))
     added: Synthetic | None = None
     if synthetic:
         added = read_shards(synthetic, count, wanted.image_size)
     elif oracle:
         added = new_patients(Store.open(oracle), count, fold, wanted.image_size)
+    elif source:
+        if count is None:
+            raise UserError("--source is given without --count; say how many pairs are to be made.")
+        make = {"copy_paste": copy_paste, "oversampling": the_same_again}[source]
+        added = make(train_pairs, count, seed, fold, wanted.image_size)
     if shuffle_masks:
         if added is None:
-            raise UserError("--shuffle-masks is of the pairs that are added; give --synthetic or --oracle, too.")
+            raise UserError("--shuffle-masks is of the pairs that are added; give --synthetic, --oracle or --source.")
         added = with_wrong_masks(added, seed, fold)
-    if not 0 <= real <= 1 or (real == 0 and added is None):
-        raise UserError(f"--real is {real:g}; give a share in [0, 1], and --synthetic or --oracle with 0.")
     counts = run_arm(
-        train_pairs=some_patients(train_pairs, real, seed_of(seed, fold, "real patients")) if real < 1 else train_pairs,
+        train_pairs=train_pairs,
         synthetic=added,
         test_pairs=test_pairs,
         new_pairs=_all_pairs(Store.open(test)) if test else None,
@@ -89,6 +101,7 @@ def segment(
                 "folds": str(folds),
                 "synthetic": [str(path) for path in synthetic or ()],
                 "oracle": str(oracle) if oracle else None,
+                "source": source,
                 "count": count,
                 "shuffle_masks": shuffle_masks,
                 "real": real,

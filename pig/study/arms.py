@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pig.evaluation.kinds import CONTROL, METHOD, Kind
+from pig.evaluation.kinds import CONTROL, METHOD, Kind, Source
 from pig.evaluation.settings import Augmentation, SegmentationSettings
 from pig.system.settings import Error
 
+SOURCE_LABELS: dict[Source, str] = {"copy_paste": "copy-pasted pairs", "oversampling": "of the real pairs again"}
 REAL = "real"  # the arm without any other pairs: the first row of table 2
 
 
@@ -22,7 +23,9 @@ class Arm:
 
     Attributes:
         generator: whose pairs are added; None: no generator's.
-        count: how many of them.
+        source: of pairs that are added and for which nothing is learnt: lesions pasted into other pictures
+            (``copy_paste``), or the real pairs again (``oversampling``); None: no such pairs.
+        count: how many pairs of either.
         oracle: how many new patients there are, all of whose real pairs are added.
         shuffle_masks: whether each pair that is added gets the mask of another.
         augmentation: of all its pairs, in place of ``segmentation.augmentation``; None: that one.
@@ -31,6 +34,7 @@ class Arm:
     """
 
     generator: str | None = None
+    source: Source | None = None
     count: int = 0
     oracle: int = 0
     shuffle_masks: bool = False
@@ -41,10 +45,15 @@ class Arm:
     @property
     def name(self) -> str:
         """The name of its folder."""
-        added = f"{self.generator}_{self.count}" if self.generator else f"oracle_{self.oracle}"
-        source = added if self.generator or self.oracle else REAL
+        added = f"oracle_{self.oracle}" if self.oracle else f"{self.generator or self.source}_{self.count}"
+        source = added if self.adds else REAL
         share = [f"real{100 * self.real:g}"] if self.real < 1 else []
         return "_".join([source, *["shuffled"] * self.shuffle_masks, *filter(None, [self.augmentation]), *share])
+
+    @property
+    def adds(self) -> bool:
+        """Whether it adds pairs."""
+        return bool(self.generator or self.source or self.oracle)
 
     @property
     def kind(self) -> Kind:
@@ -60,11 +69,12 @@ class Arm:
             return "shuffled"
         if self.real < 1:
             return "real_share"
-        return "variant" if self.generator else "augmentation"
+        return self.source or ("variant" if self.generator else "augmentation")
 
     def label(self, of_generators: Mapping[str, str]) -> str:
         """The name of its row."""
         parts = [f"+{of_generators[self.generator]}_{self.count}"] if self.generator else []
+        parts += [f"+{self.count} {SOURCE_LABELS[self.source]}"] if self.source else []
         parts += [f"+real pairs of {self.oracle} new patients"] if self.oracle else []
         parts += ["masks shuffled"] * self.shuffle_masks
         strength = "no" if self.augmentation == "none" else self.augmentation
@@ -101,18 +111,20 @@ def arm_errors(config: Mapping[str, Any]) -> Iterator[Error]:
     places = [(f"table2.arms[{i}]", Arm(**arm)) for i, arm in enumerate(table2["arms"])]
     places += [(f"table2.controls[{i}]", _control(arm)) for i, arm in enumerate(table2["controls"])]
     for place, arm in places:
-        if (arm.generator is None) != (arm.count == 0):
-            yield place, "has one of generator and count; give both, or none of them."
+        if arm.generator and arm.source:
+            yield place, "has generator and source; an arm adds pairs of one of them."
+        elif arm.adds != (arm.count > 0):
+            yield place, f"has one of {'source' if arm.source else 'generator'} and count; give both, or none of them."
         elif arm.shuffle_masks and arm.count < 2:
             yield place, "shuffles masks of fewer than two pairs; give a generator, and a count of 2 or more."
-        elif arm.generator is arm.augmentation is None and arm.real == 1:
+        elif not (arm.adds or arm.augmentation) and arm.real == 1:
             yield place, "changes nothing; give a generator and a count, an augmentation, or a share of real patients."
         elif arm.real == 0 and arm.generator is None:
             yield f"{place}.real", "is 0, so that there is nothing to train on; give a generator and a count, too."
-        elif arm.real < 1 and arm.generator and config["segmentation"].get("real_share") is not None:
+        elif arm.real < 1 and arm.adds and config["segmentation"].get("real_share") is not None:
             yield f"{place}.real", "is below 1, which segmentation.real_share does not allow; set that one to null."
         elif arm.augmentation == augmentation:
             yield f"{place}.augmentation", f"is '{augmentation}', which every arm has; choose another one."
         elif arm.name in names:
-            yield place, f"is there twice: {arm.generator or arm.name} with {arm.count}."
+            yield place, f"is there twice: {arm.generator or arm.source or arm.name} with {arm.count}."
         names.add(arm.name)

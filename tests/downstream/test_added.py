@@ -1,6 +1,7 @@
 """What an arm adds: new patients' pairs, and pairs with wrong masks; and that new patients are tested on."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from discs import discs
 
 from pig.data.shards import Synthetic
 from pig.data.store import PairDataset, Store, allocate, complete
-from pig.evaluation.added import new_patients, with_wrong_masks
+from pig.evaluation.added import new_patients, the_same_again, with_wrong_masks
+from pig.evaluation.copy_paste import copy_paste
 from pig.evaluation.segmentation import run_arm
 from pig.system.errors import UserError
 
@@ -43,6 +45,37 @@ def test_the_oracle_adds_the_first_real_pairs(tmp_path: Path) -> None:
     assert small.images.shape == (3, SIZE // 2, SIZE // 2) == small.masks.shape
     with pytest.raises(UserError, match="4 pairs of new patients are asked for, and .*new holds 3"):
         new_patients(store, 4, fold=1, image_size=SIZE)
+
+
+@pytest.mark.parametrize("count", [7, 20, 50])
+def test_oversampling_adds_the_training_pairs_again_each_as_often(pairs: Split, count: int) -> None:
+    train, _ = pairs
+    added = the_same_again(train, count, seed=0, fold=1, image_size=SIZE)
+    images, masks = train.pixels()
+    numbers = {image.tobytes(): i for i, image in enumerate(images)}
+    assert len(numbers) == 20
+    drawn = [numbers[image.tobytes()] for image in added.images]
+    assert len(drawn) == count
+    for number, mask in zip(drawn, added.masks, strict=True):
+        assert np.array_equal(mask, masks[number])
+    assert np.ptp(np.bincount(drawn, minlength=20)) <= 1
+    (said,) = added.provenance
+    assert (said["generator"], said["fold"], said["patients"]) == ("oversampling", 1, ["p0", "p2", "p4", "p6", "p8"])
+    assert said["data"] == train.store.fingerprint
+    again, other_seed, other_fold = (the_same_again(train, count, s, f, SIZE) for s, f in ((0, 1), (1, 1), (0, 0)))
+    assert np.array_equal(again.images, added.images)
+    assert not np.array_equal(other_seed.images, added.images)
+    assert not np.array_equal(other_fold.images, added.images)
+
+
+@pytest.mark.parametrize("make", [the_same_again, copy_paste])
+def test_pairs_made_of_test_patients_are_refused(pairs: Split, tmp_path: Path, make: Callable[..., Synthetic]) -> None:
+    """As those of a generator that has seen them."""
+    made_of_test = make(pairs[1], 4, 0, 0, SIZE)
+    with pytest.raises(UserError, match="the synthetic pairs of generator '.*' learnt from patient p1"):
+        run(pairs, tmp_path, None, made_of_test)
+    record = json.loads((run(pairs, tmp_path, None, make(pairs[0], 4, 0, 0, SIZE)) / "record.json").read_text())
+    assert (record["real_pairs"], record["synthetic_pairs"]) == (20, 4)
 
 
 @pytest.mark.parametrize("count", [2, 3, 24])

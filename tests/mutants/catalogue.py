@@ -36,6 +36,7 @@ LDM, CONTROLNET, SEGGUIDED = "baselines/ldm.py", "baselines/controlnet.py", "bas
 BOUNDARY, OUTLINES = "pig/evaluation/boundary.py", "tests/downstream/test_boundary.py"
 LESIONS, FOUND = "pig/evaluation/lesions.py", "tests/downstream/test_lesions.py"
 ADDED, ADDS = "pig/evaluation/added.py", "tests/downstream/test_added.py"
+COPIES, PASTES = "pig/evaluation/copy_paste.py", "tests/downstream/test_copy_paste.py"
 AUGMENTATION, AUGMENTS = "pig/evaluation/augmentation.py", "tests/downstream/test_augmentation.py"
 OPTIMISER, LOOP, SEGMENTATION = "pig/training/optimiser.py", "pig/training/loop.py", "pig/evaluation/segmentation.py"
 
@@ -173,6 +174,13 @@ MUTANTS = [
     Mutant("the negative control keeps its masks", ADDED,
            "masks[order] = added.masks[np.roll(order, 1)]", "masks[order] = added.masks[order]", ADDS),
     Mutant("the oracle's patients are not recorded", ADDED, '"patients": pairs.patients', '"patients": ["new"]', ADDS),
+    Mutant("a lesion is pasted into its own patient's pictures", COPIES,
+           "if patients[target] == patients[donor]:", "if target == donor:", PASTES),
+    Mutant("the pasted lesion is not in the mask", COPIES, "both[place] |= shape", "both[place] |= False", PASTES),
+    Mutant("lesions are pasted onto the background", COPIES,
+           "free = foreground(target) & ~mask", "free = ~mask", PASTES),
+    Mutant("oversampling takes the first pairs alone", ADDED,
+           "pairs.rows[order]", "pairs.rows[order % 10]", ADDS),
     Mutant("the mask stays where it was when the image is turned", AUGMENTATION,
            "(functional.grid_sample(masks, grid, align_corners=False) >= 0.5)", "(masks >= 0.5)", AUGMENTS),
     Mutant("all pairs of a batch are turned alike", AUGMENTATION,

@@ -10,11 +10,14 @@ WRONG = "control: +a, wrong"
 KINDS = {AUGMENTED: "augmentation", ORACLE: "oracle", WRONG: "shuffled"}
 
 
-def row(arm: str, difference: float, half: float = 0.01, against: str = "Real", p: float = 0.01) -> dict[str, object]:
+def row(
+    arm: str, difference: float, half: float = 0.01, against: str = "Real", p: float = 0.01, **more: str
+) -> dict[str, object]:
     return {
         "tested": "new patients", "metric": "dice", "arm": arm, "against": against, "folds": 5, "patients": 160,
         "kind": KINDS.get(arm, "method"), "low": difference - half, "high": difference + half, "smallest_visible": half,
         "difference": difference, "low_folds": difference - half, "high_folds": difference + half, "p_holm": p,
+        **more,
     }  # fmt: skip
 
 
@@ -36,6 +39,16 @@ def test_what_helps_comes_with_its_points_the_best_first_and_is_held_against_aug
         "+a adds 2.0 points of Dice (95 % interval +1.0 to +3.0).",
         "One of the 3 arms with generated pairs is shown to beat strong augmentation of the real pairs, without any "
         "generator.",
+    ]
+
+
+def test_arms_are_held_against_all_that_needs_no_generator() -> None:
+    pasted, again = "control: +8 copy-pasted pairs", "control: +8 of the real pairs again"
+    found = [row("+a", 0.02), row(pasted, 0.01, kind="copy_paste"), row(again, 0.0, kind="oversampling")]
+    found += [row("+a", 0.005, against=pasted), row("+a", 0.02, against=again)]
+    assert answer(pd.DataFrame(found))[2:] == [
+        "The arm with generated pairs is not shown to beat 8 copy-pasted pairs, without any generator.",
+        "The arm with generated pairs is shown to beat 8 of the real pairs again, without any generator.",
     ]
 
 
@@ -62,14 +75,16 @@ def test_what_an_arm_is_depends_on_its_kind_and_not_on_the_words_of_its_label(na
         ]
     )  # fmt: skip
     renamed = found.assign(arm=found.arm.replace(names), against=found.against.replace(names))
-    oracle, augmented = (names.get(arm, arm).removeprefix("control: ") for arm in (ORACLE, AUGMENTED))
+    oracle, augmented = (
+        names.get(arm, arm).removeprefix("control: ").removeprefix("+") for arm in (ORACLE, AUGMENTED)
+    )
     assert answer(renamed) == [
         "All of the 2 arms with generated pairs are shown to help the segmentation beyond real data alone.",
         f"{names.get('+b', '+b')} adds 4.0 points of Dice (95 % interval +3.0 to +5.0).",
         f"{names.get('+a', '+a')} adds 2.0 points of Dice (95 % interval +1.0 to +3.0).",
         f"One of the 2 arms with generated pairs is shown to beat {augmented} of the real pairs, without any "
         "generator.",
-        f"The study can tell: {oracle.removeprefix('+')} add 6.0 points of Dice (95 % interval +5.0 to +7.0).",
+        f"The study can tell: {oracle} add 6.0 points of Dice (95 % interval +5.0 to +7.0).",
     ]
     sentences = [*reading(renamed)][2:]
     for sentence, arm in zip(sentences, (ORACLE, WRONG, AUGMENTED, "+a", "+b"), strict=True):

@@ -25,6 +25,8 @@ def test_the_papers_arms_come_first_and_controls_are_marked() -> None:
             {"generator": "ldm", "count": 4, "augmentation": "none"},
             {"real": 0.25},
             {"generator": "ldm", "count": 4, "real": 0},
+            {"source": "copy_paste", "count": 8},
+            {"source": "oversampling", "count": 8, "augmentation": "none"},
         ],
     )
     config["dataset"]["new_patients"]["oracle"] = 7
@@ -36,6 +38,8 @@ def test_the_papers_arms_come_first_and_controls_are_marked() -> None:
         ("ldm_4_none", "control: +LDM_4, no augmentation", "variant"),
         ("real_real25", "control: 25 % of the real patients", "real_share"),
         ("ldm_4_real0", "control: +LDM_4, without real pairs", "real_share"),
+        ("copy_paste_8", "control: +8 copy-pasted pairs", "copy_paste"),
+        ("oversampling_8_none", "control: +8 of the real pairs again, no augmentation", "oversampling"),
     ]
     assert Arm().name == "real"
     assert list(arm_errors(config)) == []
@@ -55,6 +59,9 @@ def test_data_of_ones_own_have_no_new_patients(data: dict[str, Any]) -> None:
         ({}, "changes nothing; give a generator"),
         ({"count": 4}, "has one of generator and count"),
         ({"generator": "pig"}, "has one of generator and count"),
+        ({"source": "copy_paste"}, "has one of source and count"),
+        ({"source": "copy_paste", "generator": "pig", "count": 4}, "has generator and source"),
+        ({"source": "oversampling", "count": 4, "real": 0}, "is 0, so that there is nothing to train on"),
         ({"shuffle_masks": True, "augmentation": "strong"}, "shuffles masks of fewer than two pairs"),
         ({"generator": "pig", "count": 1, "shuffle_masks": True}, "shuffles masks of fewer than two pairs"),
         ({"real": 0}, "is 0, so that there is nothing to train on"),
@@ -68,8 +75,9 @@ def test_a_control_that_says_nothing_is_refused(control: dict[str, Any], sentenc
     assert said.startswith(sentence)
 
 
-def test_a_share_of_patients_and_a_share_of_batches_exclude_each_other() -> None:
-    config = of(study(), controls=[{"generator": "pig", "count": 512, "real": 0.5}])
+@pytest.mark.parametrize("added", [{"generator": "pig"}, {"source": "oversampling"}])
+def test_a_share_of_patients_and_a_share_of_batches_exclude_each_other(added: dict[str, Any]) -> None:
+    config = of(study(), controls=[added | {"count": 512, "real": 0.5}])
     config["segmentation"]["real_share"] = 0.5
     ((where, said),) = arm_errors(config)
     assert where == "table2.controls[0].real"

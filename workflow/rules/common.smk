@@ -185,7 +185,7 @@ def last(wildcards):
 def segmentation_settings(wildcards):
     """Those of an arm; real pairs alone do not depend on how real and other pairs are mixed."""
     arm = ARMS[wildcards.arm]
-    unused = {"seeds"} if arm.generator or arm.oracle else {"seeds", "real_share"}
+    unused = {"seeds"} if arm.adds else {"seeds", "real_share"}
     own = {"augmentation": arm.augmentation} if arm.augmentation else {}
     return as_json({key: value for key, value in config["segmentation"].items() if key not in unused} | own)
 
@@ -211,6 +211,7 @@ def added_by(arm, synthetic, oracle):
     """The words that tell an arm's segmentation what to add to the real pairs."""
     words = ["--synthetic", *synthetic, "--count", arm.count] if arm.generator else []
     words += ["--oracle", oracle] if arm.oracle else []
+    words += ["--source", arm.source, "--count", arm.count] if arm.source else []
     words += ["--real", arm.real] if arm.real < 1 else []
     return words + ["--shuffle-masks"] * arm.shuffle_masks
 
