@@ -6,6 +6,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Collection, Sequence
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -131,6 +132,16 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
 
 def check_manifest(path: str | Path, table: pd.DataFrame) -> pd.DataFrame:
     """Check the table of a manifest that was read from ``path``; see ``read_manifest``."""
+    refuse(path, [*chain.from_iterable(own + shared for own, shared in zip(*faults_of(path, table), strict=True))])
+    return with_whole_paths(path, table)
+
+
+def faults_of(path: str | Path, table: pd.DataFrame) -> tuple[list[list[str]], list[list[str]]]:
+    """Return for each row of a manifest what is wrong with it by itself, and what beside the rows above it.
+
+    Raises:
+        UserError: columns or rows are missing.
+    """
     path = Path(path)
     if missing := [name for name in REQUIRED if name not in table.columns]:
         raise UserError(
@@ -142,35 +153,43 @@ def check_manifest(path: str | Path, table: pd.DataFrame) -> pd.DataFrame:
 
     folder = path.absolute().parent
     cells = {name: table[name].fillna("").tolist() for name in REQUIRED}
-    faults = []
+    own = []
+    shared: list[list[str]] = [[] for _ in range(len(table))]
     first_row: dict[str, int] = {}
     for index, (image_path, _, patient) in enumerate(zip(*cells.values(), strict=True)):
         number = row_number(index)
-        faults += [f"row {number}: {name} is empty" for name in REQUIRED if not cells[name][index].strip()]
+        wrong = [f"row {number}: {name} is empty" for name in REQUIRED if not cells[name][index].strip()]
         if patient.strip() and patient != patient.strip():
-            faults.append(f"row {number}: patient_id {patient!r} begins or ends with a space")
+            wrong.append(f"row {number}: patient_id {patient!r} begins or ends with a space")
         for name in ("image_path", "mask_path"):
-            if not cells[name][index].strip():
-                continue
-            if leaves(folder, cells[name][index]):
-                faults.append(
-                    f"row {number}: {name} {cells[name][index]} leaves the manifest's folder; "
-                    "write the whole path from the root, if that is meant"
-                )
-            elif not (folder / cells[name][index]).is_file():
-                faults.append(f"row {number}: {name} {folder / cells[name][index]} is not a file")
-        if image_path.strip():
+            if cells[name][index].strip() and (why := _wrong_path(folder, cells[name][index])):
+                wrong.append(f"row {number}: {name} {why}")
+        own.append(wrong)
+        if image_path.strip() and "\0" not in image_path:
             image = os.path.realpath(folder / image_path)  # which goes on where links lead in a circle
             if image in first_row:
-                faults.append(f"row {number}: the same image as row {first_row[image]}: {image_path}")
+                shared[index].append(f"row {number}: the same image as row {first_row[image]}: {image_path}")
             first_row.setdefault(image, number)
     patients = cells["patient_id"]
     for index, earlier in spellings(patients):
-        faults.append(
+        shared[index].append(
             f"row {row_number(index)}: patient_id {patients[index]!r} is spelled {patients[earlier]!r} in row "
             f"{row_number(earlier)}; spell a patient in one way"
         )
-    refuse(path, faults)
-    for name in ("image_path", "mask_path"):
-        table[name] = [str(folder / cell) for cell in cells[name]]
-    return table
+    return own, shared
+
+
+def _wrong_path(folder: Path, cell: str) -> str:
+    """Return what is wrong with a path in a manifest, "" if nothing."""
+    try:
+        if leaves(folder, cell):
+            return f"{cell} leaves the manifest's folder; write the whole path from the root, if that is meant"
+        return "" if (folder / cell).is_file() else f"{folder / cell} is not a file"
+    except (OSError, ValueError) as error:  # too long, or with a character that no path has
+        return f"{cell!r} is no path ({error})"
+
+
+def with_whole_paths(path: str | Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of the manifest ``path`` with absolute paths of images and masks."""
+    folder = Path(path).absolute().parent
+    return table.assign(**{name: [str(folder / cell) for cell in table[name]] for name in ("image_path", "mask_path")})

@@ -46,11 +46,14 @@ def _text(path: Path) -> str:
     content = path.read_bytes()
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
-        return content.decode(encoding)
-    except UnicodeDecodeError as error:
+        text = content.decode(encoding)
+        if "\0" in text:
+            raise UnicodeError("it holds the character 0, as UTF-16 without its mark does")
+    except UnicodeError as error:
         raise UserError(
             f"{path} is not a readable CSV table in UTF-8: {error}. Save it as UTF-8 (in Excel: CSV UTF-8)."
         ) from None
+    return text
 
 
 def _delimiter(path: Path, header: str) -> str:

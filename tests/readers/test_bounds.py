@@ -16,6 +16,7 @@ from study_files import ramp, write_png
 from pig.data.images import refuse_giant, size_of
 from pig.data.readers import import_data
 from pig.data.readers.dicom import read_header
+from pig.data.readers.labels import Labels
 from pig.data.readers.slices import read_pairs
 from pig.data.readers.t_synth import _labels
 from pig.system.errors import UserError
@@ -83,7 +84,7 @@ def test_a_giant_nifti_is_refused_by_its_header(tmp_path: Path) -> None:
     raw[42:48] = np.array([30000, 30000, 30000], "<i2").tobytes()  # dim[1..3]
     (tmp_path / "a.nii").write_bytes(raw)
     with pytest.raises(UserError, match=r"a\.nii declares 30000 x 30000 x 30000 x 1 pixels"):
-        next(read_pairs(tmp_path / "a.nii", tmp_path / "a.nii", {}, (), 2))
+        next(read_pairs(tmp_path / "a.nii", [tmp_path / "a.nii"], {}, Labels(), 2))
 
 
 def test_giant_labels_of_t_synth_are_refused_by_their_header(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pig.data.manifest import read_table
 from pig.data.readers.dicom import display, read_frames, read_header, series_of
-from pig.data.readers.volume import Pair, Volume, gather, inside
+from pig.data.readers.volume import Pair, Volume, below, gather, inside, is_hidden
 from pig.system.errors import UserError
 
 KEY = ["PatientID", "StudyUID", "View"]
@@ -26,6 +26,7 @@ COLUMNS = {
     "file-paths": [*KEY, "descriptive_path", "classic_path"],
     "boxes": [*KEY, "Slice", "X", "Y", "Width", "Height", "Class", "AD", "VolumeSlices"],
 }
+VIEW = re.compile(r"[lr][a-z]+\d*", re.IGNORECASE)
 # Boxes leave a margin around the lesion: its diameter is 0.7-0.8 of the side.
 SHARE = 0.8
 
@@ -59,15 +60,18 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     """Return one volume for each with boxes, sorted by patient, study and view.
 
     Raises:
-        UserError: a table is missing or lacks columns, or a volume is not found. All are listed.
+        Incomplete: a volume is not found, or a box has no volume or no whole numbers. All are listed.
+        UserError: a table is missing or lacks columns.
     """
     paths, boxes = (_tables(root, name) for name in ("file-paths", "boxes"))
+    nowhere = boxes[KEY].isna().any(axis=1)
+    single = [f"a box has no {' or no '.join(KEY)}: {', '.join(map(str, row))}" for row in boxes[nowhere].to_numpy()]
+    boxes = boxes[~nowhere]
     if not settings.architectural_distortion:
-        boxes = boxes[boxes["AD"] == 0]
-    columns = [paths[name].astype(str) for name in COLUMNS["file-paths"]]
+        boxes = boxes[boxes["AD"].astype(str) != "1"]
+    columns = [paths[name].fillna("").astype(str) for name in COLUMNS["file-paths"]]
     file_of = {(patient, study, view): names for patient, study, view, *names in zip(*columns, strict=True)}
     files = _Files(root)
-    faults: list[str] = []
     found = []
     studies = boxes.groupby("PatientID")["StudyUID"].unique().map(sorted).to_dict()
     for key, group in boxes.groupby(KEY, sort=True):
@@ -76,24 +80,35 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
         try:
             if (patient, study, view) not in file_of:
                 raise UserError("a box, but no path in the table of file paths")
+            if not VIEW.fullmatch(view):
+                raise UserError("the view is no l or r with a projection")
             path = files.find(*file_of[patient, study, view])
+            sides = [_whole(group[name]) for name in ("Slice", "X", "Y", "Width", "Height")]
+            depths, distorted = _whole(group["VolumeSlices"]), _whole(group["AD"])
+            if len({*depths}) != 1 or not {*distorted} <= {0, 1}:
+                raise UserError(f"VolumeSlices is {depths} and AD {distorted}, not one number, and 0 or 1")
         except UserError as error:
-            faults.append(f"{name}: {error}")
+            single.append(f"{name}: {error}")
             continue
-        side, projection = view[0].upper(), re.sub(r"\d", "", view[1:]).upper()
         row = {
             "patient_id": patient,
-            "view": projection,
-            "laterality": side,
+            "view": re.sub(r"\d", "", view[1:]).upper(),
+            "laterality": view[0].upper(),
             "volume_id": f"{studies[patient].index(study)}-{view}",
-            "class": "/".join(sorted(set(group["Class"]))),
+            "class": "/".join(sorted(set(group["Class"].dropna()))),
             "mask_source": "box_ellipse",
         }
-        sides = [group[name].astype(int) for name in ("Slice", "X", "Y", "Width", "Height")]
         places = [Box(*values) for values in zip(*sides, strict=True)]
-        depth = int(group["VolumeSlices"].iloc[0])
-        found.append(Volume(name, partial(load, path, places, depth, row, settings)))
-    return gather(root, faults, found, "boxes")
+        found.append(Volume(name, partial(load, path, places, depths[0], row, settings)))
+    return gather(root, [], found, "boxes", single)
+
+
+def _whole(column: pd.Series) -> list[int]:
+    """Return a column of whole numbers; raises a UserError if one is none."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    if not (numbers == np.rint(numbers)).all():
+        raise UserError(f"{column.name} is {', '.join(map(str, column))}, and must be whole numbers")
+    return [int(number) for number in numbers]
 
 
 def load(path: Path, boxes: list[Box], depth: int, row: dict[str, Any], settings: Settings) -> Iterator[Pair]:
@@ -154,7 +169,7 @@ def _is_turned(values: NDArray[Any], inverted: bool, laterality: str) -> bool:
 
 def _tables(root: Path, name: str) -> pd.DataFrame:
     """Return the rows of all CSV files of one kind; each part of the data set has one, with names that vary."""
-    files = sorted(root.glob(f"*{name}*.csv"))
+    files = [path for path in sorted(root.glob(f"*{name}*.csv")) if not is_hidden(path)]
     if not files:
         raise UserError(f"{root} has no *{name}*.csv; download the tables of BCS-DBT into it.")
     tables = []
@@ -173,7 +188,7 @@ class _Files:
         self._root = root
         self._by_name: dict[tuple[str, ...], list[Path]] = {}
         self._by_patient: dict[str, list[Path]] = {}
-        for path in sorted(root.rglob("*.dcm")):
+        for path in below(root, "*.dcm"):
             parts = path.relative_to(root).parts
             self._by_name.setdefault(_plain(parts), []).append(path)
             for part in parts[:-1]:

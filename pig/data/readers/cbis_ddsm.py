@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pig.data.manifest import read_table
-from pig.data.readers.dicom import display, read_frames, read_header
-from pig.data.readers.volume import Pair, Volume, gather
+from pig.data.readers.dicom import read_frames, read_header, read_single
+from pig.data.readers.volume import Pair, Volume, below, gather
 from pig.data.resize import resize_mask
 from pig.system.errors import UserError
 
@@ -35,28 +35,31 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     keeps it somewhere below the root.
 
     Raises:
-        UserError: a table is missing or lacks columns, or a folder is not found. All are listed.
+        Incomplete: a folder is not found, or a mammogram has no patient or several. All are listed.
+        UserError: a table is missing or lacks columns.
     """
-    files = sorted(root.rglob("mass_case_description_*_set.csv"))
+    files = below(root, "mass_case_description_*_set.csv")
     if not files:
         raise UserError(f"{root} has no mass_case_description_*_set.csv; download the tables of CBIS-DDSM into it.")
     table = pd.concat([_table(file) for file in files], ignore_index=True)
     folders: dict[str, list[Path]] = {}
-    for path in sorted(root.rglob("*.dcm")):
+    for path in below(root, "*.dcm"):
         for part in path.relative_to(root).parts[:-1]:
             folders.setdefault(part, []).append(path)
-    faults: list[str] = []
-    found = []
+    single, found = [], []
     for name, group in table.groupby("image_file_path", sort=False):
         lesions = group["ROI_mask_file_path"].tolist()
         if lacking := [folder for folder in (str(name), *lesions) if folder not in folders]:
-            faults.append(f"{', '.join(lacking)}: no such folder with DICOM files below {root}")
+            single.append(f"{', '.join(lacking) or 'no name'}: no such folder with DICOM files below {root}")
             continue
         first = group.iloc[0]
+        if pd.isna(first["patient_id"]) or group["patient_id"].nunique(dropna=False) != 1:
+            single.append(f"{name} has the patients {', '.join(map(str, group['patient_id']))}, and must have one")
+            continue
         row = {
             "patient_id": first["patient_id"],
             "view": first["image_view"],
-            "laterality": first["left_or_right_breast"][:1],
+            "laterality": {"LEFT": "L", "RIGHT": "R"}.get(str(first["left_or_right_breast"]).strip().upper()),
             "volume_id": name,
             "density": {"1": "a", "2": "b", "3": "c", "4": "d"}.get(str(first["breast_density"])),
             "shape": _joined(group["mass_shape"]),
@@ -66,7 +69,7 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
         }
         load_it = partial(load, folders[str(name)], [folders[lesion] for lesion in lesions], row)
         found.append(Volume(str(name), load_it))
-    return gather(root, faults, found, "mammograms")
+    return gather(root, [], found, "mammograms", single)
 
 
 def load(image_files: list[Path], lesions: list[list[Path]], row: dict[str, Any]) -> Iterator[Pair]:
@@ -77,11 +80,10 @@ def load(image_files: list[Path], lesions: list[list[Path]], row: dict[str, Any]
     """
     if len(image_files) != 1:
         raise UserError(f"{len(image_files)} DICOM files in the folder of one mammogram: {image_files[0].parent}")
-    header = read_header(image_files[0])
-    mask = np.zeros((header.rows, header.columns), np.uint8)
+    image, header = read_single(image_files[0])
+    mask = np.zeros(image.shape, np.uint8)
     for files in lesions:
         mask |= _mask(files, mask.shape)
-    image = display(next(read_frames(image_files[0], [0])), header)
     yield Pair(image, mask, row | {"spacing_mm": header.spacing_mm})
 
 
@@ -92,6 +94,7 @@ def _mask(files: list[Path], shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """
     masks = []
     for path in files:
+        read_header(path)  # which refuses what is too large or has colours
         values = next(read_frames(path, [0]))
         if values.min() == 0 and values.max() > 0 and ((values == 0) | (values == values.max())).all():
             masks.append((values > 0, path))
@@ -110,7 +113,8 @@ def _mask(files: list[Path], shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 def _table(path: Path) -> pd.DataFrame:
     """Return a table with paths cut to their folder's name; columns are spelled with spaces in part of the tables."""
-    table = read_table(path, text=("patient_id", "breast_density", "breast density", "abnormality id"))
+    spelled = [name.replace("_", " ") for name in COLUMNS]
+    table = read_table(path, text=(*COLUMNS, *spelled, "image file path", "ROI mask file path"))
     table.columns = pd.Index([name.strip().replace(" ", "_") for name in table.columns])
     if missing := [name for name in COLUMNS if name not in table.columns]:
         raise UserError(f"{path} lacks the column {', '.join(missing)}; it is not a table of CBIS-DDSM.")

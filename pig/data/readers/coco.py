@@ -39,7 +39,9 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     """Return one volume per image, in the order of the file; outlines of one image are united.
 
     Raises:
-        UserError: the file is no COCO, names images twice or not at all, or an image tells no patient. All are listed.
+        Incomplete: an image's record lacks something or tells no patient, or an annotation is of an image or a category
+            that is not listed. All are listed.
+        UserError: the file is no COCO, two images have one id, or an annotation does not tell whose mask it belongs to.
     """
     path = root / settings.annotations
     content = read_json(path, OF_A_USER)
@@ -49,42 +51,79 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
         raise UserError(f"{path} lacks the lists images, annotations and categories; this is not COCO.")
     known, wanted = _categories(path, content["categories"], settings.categories)
     patients = Patients(settings.patient, "import.coco.patient")
-    faults: list[str] = []
-    outlines: dict[Any, list[tuple[Any, Any]]] = {}  # of each image: id of the annotation, and what it draws
-    for record in content["images"]:
+    faults, single = list[str](), list[str]()
+    images = _images(content["images"], faults, single)
+    outlines = _outlines(content["annotations"], images, known, wanted, faults, single)
+    found = []
+    for of, record in images.items():
+        if record is None:
+            continue
+        name, key = record["file_name"], record.get(settings.patient_key)
+        try:
+            if not _is_id(key):
+                raise UserError(f"image {name} has no text or whole number as {settings.patient_key} ({key!r})")
+            row = {"patient_id": patients.find(str(key))}
+            image = inside(root / settings.images, name)
+        except UserError as error:
+            single.append(str(error))
+            continue
+        found.append(Volume(name, partial(load, image, outlines[of], (record["height"], record["width"]), row)))
+    return gather(path, faults, found, "images", single)
+
+
+def _images(records: list[Any], faults: list[str], single: list[str]) -> dict[Any, dict[str, Any] | None]:
+    """Return the record of each image by its id, or None where it has a fault of its own, which goes to ``single``."""
+    images: dict[Any, dict[str, Any] | None] = {}
+    for record in records:
+        wrong = ""
         if not isinstance(record, dict) or not _is_id(record.get("id", 0)):
-            faults.append(f"an image is {str(record)[:80]}, not a record with a number or text as id")
+            wrong = f"an image is {str(record)[:80]}, not a record with a number or text as id"
         elif missing := [key for key in ("id", "file_name", "height", "width") if key not in record]:
-            faults.append(f"an image {record.get('file_name', '')} has no {', '.join(missing)}")
+            wrong = f"an image {record.get('file_name', '')} has no {', '.join(missing)}"
+        elif not isinstance(record["file_name"], str) or not record["file_name"]:
+            wrong = f"image {record['id']} has the file_name {record['file_name']!r}"
         elif any(type(record[key]) is not int or record[key] < 1 for key in ("height", "width")):
-            faults.append(f"image {record['file_name']} has height {record['height']!r} and width {record['width']!r}")
-        elif record["id"] in outlines:
-            faults.append(f"two images have the id {record['id']}")
-        else:
-            outlines[record["id"]] = []
-    for annotation in content["annotations"]:
+            wrong = f"image {record['file_name']} has height {record['height']!r} and width {record['width']!r}"
+        if wrong:
+            single.append(wrong)
+        of = record.get("id") if isinstance(record, dict) else None
+        if _is_id(of) and of in images:
+            faults.append(f"two images have the id {of}")
+        elif _is_id(of):
+            images[of] = None if wrong else record
+    return images
+
+
+def _outlines(
+    annotations: list[Any],
+    images: dict[Any, dict[str, Any] | None],
+    known: set[Any],
+    wanted: set[Any],
+    faults: list[str],
+    single: list[str],
+) -> dict[Any, list[tuple[Any, Any]]]:
+    """Return, by the id of their image, the id of each annotation and what it draws.
+
+    An annotation that does not tell its image is a fault of the whole: a mask lacks it, and nobody knows which. An
+    image with an annotation of an unknown category becomes None in ``images``, for its mask is not known.
+    """
+    outlines: dict[Any, list[tuple[Any, Any]]] = {of: [] for of in images}
+    texts = {str(of) for of in images}
+    for annotation in annotations:
         if not isinstance(annotation, dict):
             faults.append(f"an annotation is {str(annotation)[:80]}, not a record")
             continue
         name, of, category = (annotation.get(key) for key in ("id", "image_id", "category_id"))
-        if not _is_id(of) or of not in outlines:
-            faults.append(f"annotation {name} is of an image that is not listed (image_id {of!r})")
+        if not _is_id(of) or of not in images:
+            alone = _is_id(of) and str(of) not in texts  # "7" is no 7, and yet may be meant
+            text = f"annotation {name} is of an image that is not listed (image_id {of!r})"
+            (single if alone else faults).append(text)
         elif not _is_id(category) or category not in known:
-            faults.append(f"annotation {name} is of a category that is not listed (category_id {category!r})")
+            single.append(f"annotation {name} is of a category that is not listed (category_id {category!r})")
+            images[of] = None
         elif category in wanted:
             outlines[of].append((name, annotation.get("segmentation")))
-    found = []
-    for record in content["images"] if not faults else []:
-        name, key = str(record["file_name"]), str(record.get(settings.patient_key, ""))
-        try:
-            row = {"patient_id": patients.find(key)}
-            image = inside(root / settings.images, name)
-        except UserError as error:
-            faults.append(str(error))
-            continue
-        size = record["height"], record["width"]
-        found.append(Volume(name, partial(load, image, outlines[record["id"]], size, row)))
-    return gather(path, faults, found, "images")
+    return outlines
 
 
 def _is_id(value: Any) -> bool:
@@ -127,11 +166,15 @@ def load(image: Path, outlines: list[tuple[Any, Any]], size: tuple[int, int], ro
     return [Pair(image, mask, row)]
 
 
-def _refuse_stray(points: NDArray[np.float64], width: int, height: int) -> None:
-    """Refuse a polygon [N, 2] (x, y) that is not on its image, or longer than the image has pixels.
+def _refuse_stray(polygon: list[float], width: int, height: int) -> None:
+    """Refuse a polygon x, y, x, y, ... that is not on its image, or longer than the image has pixels.
 
     COCO's library walks along it in steps of a fifth of a pixel and holds each of them in memory.
     """
+    try:
+        points = np.array(polygon, np.float64).reshape(-1, 2)
+    except OverflowError:
+        raise UserError("an outline with numbers that are beyond any image") from None
     low, high = points.min(axis=0), points.max(axis=0)
     if not (np.isfinite(points).all() and (low >= -BEYOND).all() and (high <= (width + BEYOND, height + BEYOND)).all()):
         raise UserError(f"an outline from {low} to {high} is not on the image of {width} x {height} pixels")
@@ -154,9 +197,9 @@ def _draw(outline: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
             for part in outline
         ):
             for polygon in outline:
-                _refuse_stray(np.array(polygon, np.float64).reshape(-1, 2), width, height)
+                _refuse_stray(polygon, width, height)
             codes = coco.frPyObjects(outline, height, width)
-        case {"counts": counts, "size": [h, w]}:
+        case {"counts": list() | str() as counts, "size": [h, w]}:
             if (h, w) != size:
                 raise UserError(f"run lengths of {w} x {h} pixels, the image has {width} x {height}")
             if isinstance(counts, list):
@@ -166,7 +209,7 @@ def _draw(outline: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
                     raise UserError(f"run lengths of {sum(counts)} pixels, the image has {height * width}")
                 codes = [coco.frPyObjects(outline, height, width)]
             else:
-                codes = [{"counts": counts.encode(), "size": [height, width]}]
+                codes = [{"counts": counts.encode(errors="replace"), "size": [height, width]}]
         case _:
             raise UserError("an outline that is neither polygons of three or more points nor run lengths")
     try:

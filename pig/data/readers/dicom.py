@@ -1,6 +1,7 @@
 """DICOM: the pixels as a display shows them. No field is read but those named here, and none is carried on."""
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from pig.data.images import refuse_giant
 from pig.system.errors import UserError
 
+PREAMBLE = 128  # bytes, of any content, before the letters DICM (PS3.10, 7.1)
+MOST_BITS = 32
 # It logs the traceback of each decoder that fails, beside the error that it raises in the end.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
@@ -51,12 +54,15 @@ def read_header(path: Path) -> Header:
     """Read what is needed of the header of an image.
 
     Raises:
-        UserError: the file is no DICOM, is cut short, or is no grey image.
+        UserError: the file is no DICOM, is cut short, is no grey image, or has grey values by a table (Modality LUT).
     """
     data = _dataset(path)
     try:
-        if int(data.get("SamplesPerPixel", 1)) != 1:
-            raise UserError(f"{path} has colours; a mammogram has none")
+        kind = str(data.get("PhotometricInterpretation", "MONOCHROME2"))
+        if int(data.get("SamplesPerPixel", 1)) != 1 or kind not in ("MONOCHROME1", "MONOCHROME2"):
+            raise UserError(f"{path} has colours ({kind}); of DICOM grey images are read: save it as PNG")
+        if data.get("ModalityLUTSequence"):
+            raise UserError(f"{path} has a table of grey values (Modality LUT), which is not applied; save it as PNG")
         centre, width = (
             _group(data, "FrameVOILUTSequence", "WindowCenter"),
             _group(data, "FrameVOILUTSequence", "WindowWidth"),
@@ -64,24 +70,52 @@ def read_header(path: Path) -> Header:
         spacing = _group(data, "PixelMeasuresSequence", "PixelSpacing", "ImagerPixelSpacing")
         slices = _group(data, "PixelMeasuresSequence", "SpacingBetweenSlices", "SliceThickness")
         refuse_giant(path, int(data["Rows"].value), int(data["Columns"].value))
-        return Header(
+        header = Header(
             rows=int(data["Rows"].value),
             columns=int(data["Columns"].value),
             frames=int(data.get("NumberOfFrames", 1) or 1),
-            inverted=data.get("PhotometricInterpretation", "MONOCHROME2") == "MONOCHROME1",
+            inverted=kind == "MONOCHROME1",
             slope=float(_group(data, "PixelValueTransformationSequence", "RescaleSlope") or 1),
             intercept=float(_group(data, "PixelValueTransformationSequence", "RescaleIntercept") or 0),
             window=(_first(centre), _first(width)) if centre is not None and width is not None else None,
             function=str(_group(data, "FrameVOILUTSequence", "VOILUTFunction") or "LINEAR"),
-            spacing_mm=_first(spacing) if spacing is not None else None,
-            slice_mm=_first(slices) if slices is not None else None,
+            spacing_mm=(_first(spacing) or None) if spacing is not None else None,
+            slice_mm=(_first(slices) or None) if slices is not None else None,
             bits=int(data["BitsStored"].value),
             signed=bool(data.get("PixelRepresentation", 0)),
         )
     except UserError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # of a broken field pydicom raises nearly anything
         raise UserError(f"{path} lacks a field of the header or has a broken one ({error}); copy it again") from None
+    numbers = header.slope, header.intercept, *(header.window or ()), header.spacing_mm or 1, header.slice_mm or 1
+    positive = min(header.rows, header.columns, header.frames, header.spacing_mm or 1, header.slice_mm or 1) > 0
+    if not positive or not all(map(math.isfinite, numbers)) or not 1 <= header.bits <= MOST_BITS:
+        raise UserError(f"{path} has numbers in its header that cannot be ({header}); copy it again")
+    if header.window is not None and header.window[1] <= 0:
+        raise UserError(f"{path} has a window {header.window[1]:g} wide, which shows nothing; correct or remove it")
+    return header
+
+
+def is_dicom(path: Path) -> bool:
+    """Return whether a file begins as DICOM does, whatever its name; DICOMDIR, a list of files, does not count."""
+    try:
+        with path.open("rb") as file:
+            return path.name.upper() != "DICOMDIR" and file.read(PREAMBLE + 4)[PREAMBLE:] == b"DICM"
+    except OSError:
+        return False
+
+
+def read_single(path: Path) -> tuple[NDArray[np.uint16], Header]:
+    """Read an image of a single frame as ``display`` shows it, uint16 [H, W], and its header.
+
+    Raises:
+        UserError: the file cannot be read, or holds several frames.
+    """
+    header = read_header(path)
+    if header.frames != 1:
+        raise UserError(f"{path} holds {header.frames} frames; save each as a file of its own, with a mask for each")
+    return display(next(read_frames(path, [0])), header), header
 
 
 def read_frames(path: Path, indices: Sequence[int]) -> Iterator[NDArray[Any]]:
@@ -107,6 +141,9 @@ def display(values: NDArray[Any], header: Header) -> NDArray[np.uint16]:
     """Return stored values as a display shows them: rescaled, windowed, dark to bright in 0..65535.
 
     Windows as in DICOM PS3.3 C.11.2.1; without one, the range that the bits can hold.
+
+    Raises:
+        UserError: the rescaling leaves the range of numbers.
     """
     shown = values.astype(np.float64) * header.slope + header.intercept
     if header.window is None:
@@ -122,6 +159,8 @@ def display(values: NDArray[Any], header: Header) -> NDArray[np.uint16]:
                 shown = (shown - centre) / width + 0.5
             case _:
                 shown = (shown - (centre - 0.5)) / max(width - 1, 1) + 0.5
+    if not np.isfinite(shown).all():
+        raise UserError(f"rescaling by {header.slope} and {header.intercept} gives no grey values; correct the header")
     shown = np.clip(shown, 0, 1)
     return np.rint((1 - shown if header.inverted else shown) * 65535).astype(np.uint16)
 

@@ -1,17 +1,21 @@
 """Images and masks in two folders, with the same stems, or side by side, by names with wildcards."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from pig.data.readers.dicom import is_dicom
 from pig.data.readers.labels import Labels
 from pig.data.readers.patterns import Pattern, proposal
 from pig.data.readers.slices import ENDINGS, NIFTI, ending_of, read_pairs
-from pig.data.readers.volume import Patients, Volume, composed, folder_of, gather, is_export
+from pig.data.readers.volume import Patients, Volume, composed, folder_of, gather, is_export, is_hidden
 from pig.system.errors import UserError
 from pig.system.settings import Error, refuse
+
+logger = logging.getLogger("pig")
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Settings:
     Attributes:
         patient: a regular expression with one group, searched in the path below ``images`` without its ending
             ("anna/slice_3"): "^([^/]+)/" takes the folder, "^(.+)_[0-9]+$" all before the last number.
-        images: folder below the root; or a path with wildcards, as "*.png" or "*/*.tif".
+        images: folder below the root; or a path with wildcards, as "*.png" or "*/*.tif"; DICOM needs no ending.
         masks: likewise. With wildcards those of an image and of its masks stand for the same text; a further one in
             ``masks`` stands for any ("*_mask*.png"), and the masks that it gives an image are united.
         mask_suffix: what a mask has behind the stem of its image ("_segmentation"), in folders.
@@ -115,11 +119,12 @@ def _by_stem(
 def _stems(folder: Path, suffix: str, faults: list[str], single: list[str]) -> dict[str, Path]:
     """Return the files below ``folder`` by their path without ending and ``suffix``."""
     stems: dict[str, Path] = {}
+    left: list[Path] = []
     for path in sorted(files_below(folder, faults)):
-        ending = ending_of(path)
-        if ending is None or path.name.startswith("."):
+        if (name := _without_ending(folder, path)) is None:
+            left.append(path)
             continue
-        stem = composed(path.relative_to(folder).as_posix()[: -len(ending)])
+        stem = composed(name)
         if not stem.endswith(composed(suffix)):
             single.append(f"{path} does not end in {suffix!r}, the mask_suffix")
             continue
@@ -127,6 +132,8 @@ def _stems(folder: Path, suffix: str, faults: list[str], single: list[str]) -> d
         if stem in stems:
             faults.append(f"{path} and {stems[stem]} have one stem; remove one")
         stems[stem] = path
+    if left:
+        logger.warning("%s: %d of the files have endings that are not read, as %s", folder, len(left), left[0].name)
     return stems
 
 
@@ -139,27 +146,38 @@ def _by_pattern(
     images: dict[tuple[str, ...], Path] = {}
     for path in sorted(files_below(root, faults)):
         name = path.relative_to(root).as_posix()
-        if ending_of(path) is None or path.name.startswith("."):
+        of_mask, of_image = of_masks.key(name, of_images.wildcards), of_images.key(name)
+        if (of_mask, of_image) == (None, None) or _without_ending(root, path) is None:
             continue
-        if (key := of_masks.key(name, of_images.wildcards)) is not None:
-            masks.setdefault(key, []).append(path)
-        elif (key := of_images.key(name)) is not None:
-            images[key] = path
+        if of_mask is not None:
+            masks.setdefault(of_mask, []).append(path)
+        elif of_image is not None:
+            images[of_image] = path
     if settings.missing_mask == "error":
         single += [f"{path} has no mask by {of_masks.text}" for key, path in images.items() if key not in masks]
     single += [f"{of[0]} has no image by {of_images.text}" for key, of in masks.items() if key not in images]
     taken = images if settings.missing_mask == "healthy" else images.keys() & masks.keys()
-    names = {key: images[key].relative_to(root).as_posix() for key in taken}
-    return {name[: -len(str(ending_of(Path(name))))]: (images[key], masks.get(key, [])) for key, name in names.items()}
+    return {str(_without_ending(root, images[key])): (images[key], masks.get(key, [])) for key in taken}
+
+
+def _without_ending(folder: Path, path: Path) -> str | None:
+    """Return the path below ``folder`` without its ending; DICOM may have none. None: it is no image."""
+    name, ending = path.relative_to(folder).as_posix(), ending_of(path)
+    return name[: -len(ending)] if ending else name if is_dicom(path) else None
 
 
 def files_below(folder: Path, faults: list[str], above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """Yield all files below ``folder``, also below folders that are links; one that leads back up is a fault."""
+    """Yield all files below ``folder``, also below folders that are links; one that leads back up is a fault.
+
+    What systems put there (.DS_Store, ._name, Thumbs.db) is left out.
+    """
     here = folder.resolve()
     if here in above:
         faults.append(f"{folder} is a link to a folder above it; remove it")
         return
     for path in folder.iterdir():
+        if is_hidden(path):
+            continue
         if path.is_dir():
             yield from files_below(path, faults, (*above, here))
         elif path.is_file():

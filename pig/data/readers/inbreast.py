@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pig.data.readers.dicom import display, read_frames, read_header
-from pig.data.readers.volume import Pair, Volume, folder_of, gather
+from pig.data.readers.dicom import read_single
+from pig.data.readers.volume import Pair, Volume, below, folder_of, gather
 from pig.system.errors import UserError
 
 NAME = re.compile(r"^(?P<image>\d+)_(?P<patient>[0-9a-fA-F]+)_MG_(?P<side>[LR])_(?P<view>[A-Z]+)_ANON\.dcm$")
@@ -35,16 +35,17 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     """Return one volume per image, sorted by name; an image without XML has no findings.
 
     Raises:
-        UserError: a folder is missing, or a file has another name than INbreast gives. All are listed.
+        Incomplete: a file has another name than INbreast gives. All are listed.
+        UserError: a folder is missing.
     """
     densities = _densities(root)
     images, outlines = folder_of(root, "AllDICOMs", "images"), folder_of(root, "AllXML", "outlines")
     findings = tuple(name.casefold() for name in settings.findings)
-    faults, found = [], []
-    for path in sorted(images.glob("*.dcm")):
+    single, found = [], []
+    for path in below(images, "*.dcm"):
         match = NAME.match(path.name)
         if not match:
-            faults.append(f"{path} is not named NUMBER_PATIENT_MG_SIDE_VIEW_ANON.dcm")
+            single.append(f"{path} is not named NUMBER_PATIENT_MG_SIDE_VIEW_ANON.dcm")
             continue
         row = {
             # The second part of the name is the patient; the patient in the table is the same for all.
@@ -56,23 +57,22 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
         }
         xml = outlines / f"{match['image']}.xml"
         found.append(Volume(path.name, partial(load, path, xml if xml.is_file() else None, row, findings)))
-    return gather(root, faults, found, "AllDICOMs/*.dcm")
+    return gather(root, [], found, "AllDICOMs/*.dcm", single)
 
 
 def load(path: Path, xml: Path | None, row: dict[str, Any], findings: tuple[str, ...]) -> Iterator[Pair]:
     """Read an image and unite the outlines of its findings.
 
     Raises:
-        UserError: a file cannot be read, or an outline is not on the image.
+        UserError: a file cannot be read, or an outline has no points or is not on the image.
     """
-    header = read_header(path)
-    mask = np.zeros((header.rows, header.columns), bool)
+    image, header = read_single(path)
+    mask = np.zeros(image.shape, bool)
     for points in _outlines(xml, findings) if xml else []:
         low, high = points.min(axis=0), points.max(axis=0)
-        if min(low) < -BEYOND or high[0] > header.columns - 1 + BEYOND or high[1] > header.rows - 1 + BEYOND:
+        if not (min(low) >= -BEYOND and high[0] <= header.columns - 1 + BEYOND and high[1] <= header.rows - 1 + BEYOND):
             raise UserError(f"{xml}: an outline from {low} to {high} is not on {header.columns} x {header.rows} pixels")
         mask |= draw(points, mask.shape)
-    image = display(next(read_frames(path, [0])), header)
     yield Pair(image, mask, row | {"spacing_mm": header.spacing_mm, "mask_source": "outline"})
 
 
@@ -101,7 +101,10 @@ def _outlines(xml: Path, findings: tuple[str, ...]) -> Iterator[NDArray[np.float
             content = plistlib.load(file, fmt=plistlib.FMT_XML)
         for roi in content["Images"][0]["ROIs"]:
             if str(roi.get("Name", "")).strip().casefold() in findings:
-                yield np.array([[float(value) for value in point.strip(" ()").split(",")] for point in roi["Point_px"]])
+                points = [[float(value) for value in point.strip(" ()").split(",")] for point in roi["Point_px"]]
+                if not points or {len(point) for point in points} != {2} or not np.isfinite(points).all():
+                    raise UserError(f"the points of {roi['Name']} are {str(points)[:80]}, not (x, y)")
+                yield np.array(points)
     except Exception as error:  # a broken list raises errors of the XML parser, of its own, or of what is missing
         raise UserError(f"{xml} is no readable list of outlines ({type(error).__name__}: {error})") from None
 
@@ -111,7 +114,10 @@ def _densities(root: Path) -> dict[str, str]:
     path = root / "INbreast.csv"
     if not path.is_file():
         return {}
-    table = pd.read_csv(path, sep=";", dtype="str", keep_default_na=False).rename(columns=str.strip)
+    try:
+        table = pd.read_csv(path, sep=";", dtype="str", keep_default_na=False).rename(columns=str.strip)
+    except ValueError as error:  # no Unicode, or no table
+        raise UserError(f"{path} is not a readable table ({error}); export it again") from None
     if missing := [name for name in ("File Name", "ACR") if name not in table.columns]:
         raise UserError(f"{path} lacks the column {', '.join(missing)}; it is separated by semicolons.")
     letters = {"1": "a", "2": "b", "3": "c", "4": "d"}

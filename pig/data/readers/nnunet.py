@@ -9,8 +9,8 @@ from typing import Any
 
 from pig.data.manifest import read_table
 from pig.data.readers.labels import Labels
-from pig.data.readers.slices import ENDINGS, read_pairs
-from pig.data.readers.volume import OF_A_USER, Patients, Volume, composed, folder_of, gather, is_export
+from pig.data.readers.slices import FLAT, NIFTI, read_pairs
+from pig.data.readers.volume import OF_A_USER, Patients, Volume, composed, folder_of, gather, is_export, is_hidden
 from pig.system.errors import UserError
 from pig.system.files import read_json
 
@@ -73,7 +73,8 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
 
 def _cases(folder: Path, ending: str) -> dict[str, Path]:
     """Return the files of a folder with this ending, by the name of their case."""
-    return {composed(path.name.removesuffix(ending)): path for path in folder.iterdir() if path.name.endswith(ending)}
+    files = (path for path in folder.iterdir() if path.name.endswith(ending) and not is_hidden(path))
+    return {composed(path.name.removesuffix(ending)): path for path in files}
 
 
 def _as_v2(path: Path, description: Any) -> Any:
@@ -108,8 +109,8 @@ def _endings_and_values(path: Path, description: Any, names: tuple[str, ...]) ->
     if "dataset" in description:
         raise UserError(f"{path} lists its files under 'dataset'; only imagesTr and labelsTr are read.")
     ending = description.get("file_ending")
-    if ending not in ENDINGS:
-        raise UserError(f"{path}: files ending in {ending!r} are not read; these are: {', '.join(ENDINGS)}.")
+    if ending not in (*NIFTI, *FLAT):
+        raise UserError(f"{path}: files ending in {ending!r} are not read; these are: {', '.join((*NIFTI, *FLAT))}.")
     labels = {
         name: tuple(value) if isinstance(value, list) else (value,)
         for name, value in description["labels"].items()

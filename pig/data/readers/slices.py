@@ -1,4 +1,4 @@
-"""An image file with its label map: two-dimensional files, or NIfTI volumes slice by slice."""
+"""An image file with its label map: two-dimensional files, DICOM among them, or NIfTI volumes slice by slice."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pig.data.images import read_labels, refuse_other_turn, size_of
+from pig.data.images import orientation_of, read_labels, refuse_other_turn, size_of
+from pig.data.readers.dicom import is_dicom, read_single
 from pig.data.readers.labels import Labels, lesion_of
 from pig.data.readers.nifti import read_nifti, refuse_other_grid
 from pig.data.readers.volume import Pair, to_uint16
@@ -15,7 +16,8 @@ from pig.system.errors import UserError
 
 NIFTI = (".nii", ".nii.gz")
 FLAT = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
-ENDINGS = (*NIFTI, *FLAT)
+DICOM = (".dcm", ".dicom", ".ima")
+ENDINGS = (*NIFTI, *FLAT, *DICOM)
 
 
 def ending_of(path: PurePath) -> str | None:
@@ -27,21 +29,20 @@ def read_pairs(image: Path, masks: Sequence[Path], row: dict[str, Any], labels: 
     """Read one image or volume and its label maps, whose lesions are united.
 
     Args:
-        image: a two-dimensional file, which stays where it is, or NIfTI.
-        masks: of the same kind; none: no lesion.
-        row: columns of the manifest; a volume's slices get ``slice_index`` beside.
+        image: a two-dimensional file, which stays where it is, unless it is DICOM of one frame; or NIfTI.
+        masks: two-dimensional files that are not DICOM, or NIfTI; none: no lesion.
+        row: columns of the manifest; a volume's slices get ``slice_index`` beside, DICOM ``spacing_mm`` if it has none.
         labels: what the values of the mask mean.
         axis: 0, 1 or 2: what counts the slices of a volume, turned to LPS: 2 gives axial slices.
 
     Raises:
         UserError: a file cannot be read, or the two do not match.
     """
+    for mask in masks:
+        if _holds_dicom(mask):
+            raise UserError(f"{mask} is DICOM, and masks are not read from that; save it as PNG, TIFF or NIfTI")
     if ending_of(image) not in NIFTI:
-        lesion = np.zeros(size_of(image), bool)
-        for mask in masks:
-            refuse_other_turn(image, mask)
-            lesion = _united(lesion, lesion_of(read_labels(mask), labels, mask), mask)
-        yield Pair(image, lesion, row)
+        yield _flat(image, masks, row, labels)
         return
     volume = read_nifti(image)
     lesion = np.zeros(volume.voxels.shape, bool)
@@ -53,6 +54,26 @@ def read_pairs(image: Path, masks: Sequence[Path], row: dict[str, Any], labels: 
     for index in range(grey.shape[axis]):
         # NIfTI counts x first; an image has y as rows.
         yield Pair(np.take(grey, index, axis).T, np.take(lesion, index, axis).T, row | {"slice_index": index} | scale)
+
+
+def _flat(image: Path, masks: Sequence[Path], row: dict[str, Any], labels: Labels) -> Pair:
+    shown: Path | NDArray[Any] = image
+    if _holds_dicom(image):
+        shown, header = read_single(image)
+        row = row if row.get("spacing_mm") else row | {"spacing_mm": header.spacing_mm}
+    lesion = np.zeros(size_of(shown) if isinstance(shown, Path) else shown.shape, bool)
+    for mask in masks:
+        if isinstance(shown, Path):
+            refuse_other_turn(image, mask)
+        elif (turn := orientation_of(mask)) != 1:
+            raise UserError(f"{mask} is to be turned (EXIF orientation {turn}), and {image} is not; save it as seen")
+        lesion = _united(lesion, lesion_of(read_labels(mask), labels, mask), mask)
+    return Pair(shown, lesion, row)
+
+
+def _holds_dicom(path: Path) -> bool:
+    ending = ending_of(path)
+    return ending in DICOM or (ending is None and is_dicom(path))
 
 
 def _united(before: NDArray[np.bool_], lesion: NDArray[np.bool_], mask: Path) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pig.data.images import refuse_giant
-from pig.data.readers.volume import Pair, Volume, gather, to_uint16
+from pig.data.readers.volume import Pair, Volume, below, gather, to_uint16
 from pig.system.errors import UserError
 
 FOLDER = re.compile(r"^D2_(?P<size>[^_]+)_(?P<density>[A-Za-z]+)\.(?P<id>\d+)$")
@@ -32,20 +32,20 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     """Return one volume for each with a lesion, that is, with a ``.loc`` file; sorted by path.
 
     Raises:
-        UserError: a volume is not in a folder D2_SIZE_DENSITY.NUMBER, or lacks its header or labels. All are listed.
+        Incomplete: a volume is not in a folder D2_SIZE_DENSITY.NUMBER, or lacks its header or labels. All are listed.
     """
-    faults, found = [], []
-    for path in sorted(root.rglob("reconstruction*.raw")):
+    single, found = [], []
+    for path in below(root, "reconstruction*.raw"):
         if not path.with_suffix(".loc").is_file():
             continue
         labels = path.with_name(path.name.replace("reconstruction", "reconstruction_mask")).with_suffix(".h5")
         match = next(filter(None, map(FOLDER.match, reversed(path.parts))), None)
         header = path.with_suffix(".mhd")
         if lacking := [str(file) for file in (header, labels) if not file.is_file()]:
-            faults.append(f"{path}: {', '.join(lacking)} does not exist")
+            single.append(f"{path}: {', '.join(lacking)} does not exist")
             continue
         if not match:
-            faults.append(f"{path} is not in a folder D2_SIZE_DENSITY.NUMBER, which tells the patient")
+            single.append(f"{path} is not in a folder D2_SIZE_DENSITY.NUMBER, which tells the patient")
             continue
         density = match["density"].lower()
         row = {
@@ -59,7 +59,7 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
             "mask_source": "phantom",
         }
         found.append(Volume(str(path.relative_to(root)), partial(load, path, header, labels, row)))
-    return gather(root, faults, found, "reconstruction*.raw with a .loc beside")
+    return gather(root, [], found, "reconstruction*.raw with a .loc beside", single)
 
 
 def load(path: Path, header: Path, labels: Path, row: dict[str, Any]) -> Iterator[Pair]:
@@ -107,8 +107,10 @@ def _volume(path: Path, header: Path) -> NDArray[Any]:
     fields = dict(re.findall(r"^\s*(\w+)\s*=\s*(.*?)\s*$", header.read_text(encoding="utf-8", errors="replace"), re.M))
     try:
         x, y, z = map(int, fields["DimSize"].split())
+        if min(x, y, z) < 1:
+            raise ValueError
     except (KeyError, ValueError):
-        raise UserError(f"{header} gives no DimSize of three numbers; copy it again") from None
+        raise UserError(f"{header} gives no DimSize of three numbers above 0; copy it again") from None
     size = path.stat().st_size
     if size == 4 * x * y:
         return np.asarray(np.memmap(path, "<f4", "r", shape=(x, y)))
@@ -129,5 +131,5 @@ def _labels(path: Path) -> NDArray[Any]:
             return np.asarray(file["dbt"])
     except UserError:
         raise
-    except (OSError, KeyError) as error:
+    except Exception as error:  # of a broken file h5py raises nearly anything
         raise UserError(f"{path} cannot be read ({error}); it may be cut short: copy it again") from None

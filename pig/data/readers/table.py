@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
 
-from pig.data.manifest import REQUIRED, check_manifest, read_table, row_number
+from pig.data.manifest import REQUIRED, faults_of, read_table, row_number, with_whole_paths
 from pig.data.readers.labels import Labels
 from pig.data.readers.slices import read_pairs
-from pig.data.readers.volume import Volume
+from pig.data.readers.volume import Volume, gather
 from pig.system.errors import UserError
 from pig.system.settings import refuse
 
@@ -45,20 +46,23 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     """Return one volume per row of the CSV or Parquet table ``root``.
 
     Raises:
-        UserError: the table has faults, see ``pig.data.manifest.read_manifest``.
+        Incomplete: a row has faults of its own, see ``pig.data.manifest.read_manifest``. All are listed.
+        UserError: a column is missing, an image stands in two rows, or a patient is spelled in two ways.
     """
     wanted = {getattr(settings, name): name for name in REQUIRED}
     table = read_table(root, text=tuple(wanted))
     for column, name in wanted.items():
         if column != name and name in table.columns:
             raise UserError(f"{root} has the column {name}, and the settings take {column} for it; remove one.")
-    table = check_manifest(root, table.rename(columns=wanted))
+    table = table.rename(columns=wanted).reset_index(drop=True)
+    own, shared = faults_of(root, table)
+    table = with_whole_paths(root, table[[not faults for faults in own]])
     more = table.drop(columns=["image_path", "mask_path"]).astype(object)
     records = more.where(pd.notna(more), None).to_dict("records")
     rows = [{str(key): value for key, value in record.items()} for record in records]
     labels = Labels(settings.labels, settings.background, threshold=settings.threshold)
     found = []
-    for index, (image, mask, row) in enumerate(zip(table["image_path"], table["mask_path"], rows, strict=True)):
+    for index, image, mask, row in zip(table.index, table["image_path"], table["mask_path"], rows, strict=True):
         load = partial(read_pairs, Path(image), [Path(mask)], row, labels, settings.axis)
         found.append(Volume(f"row {row_number(index)}", load))
-    return found
+    return gather(root, [*chain(*shared)], found, "rows", [*chain(*own)])

@@ -82,13 +82,27 @@ class Patients:
         return found
 
 
+def is_hidden(path: Path) -> bool:
+    """Return whether a file or folder is one that systems put beside the data: .DS_Store, ._name, Thumbs.db."""
+    return path.name.startswith(".") or path.name.casefold() in ("thumbs.db", "desktop.ini", "__macosx")
+
+
+def below(root: Path, pattern: str) -> list[Path]:
+    """Return the files below ``root`` whose name has the pattern, sorted; none that :func:`is_hidden`."""
+    return sorted(path for path in root.rglob(pattern) if not is_hidden(path))
+
+
 def inside(root: Path, relative: str) -> Path:
     """Return ``root / relative``, a path that a data set itself names.
 
     Raises:
-        UserError: it is absolute, or leads out of ``root`` by ".." or through a link.
+        UserError: it is absolute, leads out of ``root`` by ".." or through a link, or has a character that no path has.
     """
-    if Path(relative).is_absolute() or leaves(root, relative):
+    try:
+        out = Path(relative).is_absolute() or leaves(root, relative)
+    except ValueError as error:
+        raise UserError(f"{relative!r} is no path ({error})") from None
+    if out:
         raise UserError(f"{relative} leaves the folder {root}")
     return root / relative
 
