@@ -1,4 +1,4 @@
-"""``faults: skip`` in every layout: what is wrong with a single pair is left out and listed; what is wrong with all stops.
+"""``faults: skip`` in every layout: what is wrong with a single pair is left out, what with all stops.
 
 Those of ``folders`` and ``nnunet`` are in test_own_data.py.
 """
@@ -69,8 +69,8 @@ def test_rows_of_a_table(tmp_path: Path) -> None:
     write_png(tmp_path / "masks/5.png", lesion())
     write_png(tmp_path / "masks/1.png", np.maximum(lesion(), np.eye(24, 16, dtype=np.uint8)))  # row 3
     (tmp_path / "images/2.png").write_text("grey")  # row 4
-    naming = ["row 6: image_path", "row 7: mask_path is empty", "row 8: patient_id is empty", "row 9: patient_id ' g' beg",
-              "row 9: mask_path ../masks/5.png leaves"]  # fmt: skip
+    naming = ["row 6: image_path", "row 7: mask_path is empty", "row 8: patient_id is empty",
+              "row 9: patient_id ' g' begins", "row 9: mask_path ../masks/5.png leaves"]  # fmt: skip
     loading = ["row 3: ", "row 4: "]
     table = refused_then_skipped(tmp_path / "out", "manifest", path, {}, naming, loading)
     assert table["patient_id"].tolist() == ["a", "d"]
@@ -130,7 +130,7 @@ def test_images_and_annotations_of_coco(tmp_path: Path) -> None:
 
     naming = ["an image is None", "an image p5.png has no height, width", "no patient in 'nobody.png'",
               "image 9 has the file_name 9", "an image p1_b.png has no id", "is no path (embedded null byte)",
-              "annotation 51 is of an image that is not listed", "annotation 52 is of a category that is not"]  # fmt: skip
+              "annotation 51 is of an image that is not listed", "annotation 52 is of a category that"]  # fmt: skip
     loading = ["p7_none.png: ", "p3_a.png: annotation 53 draws no pixel"]
     table = refused_then_skipped(tmp_path / "out", "coco", write_coco(tmp_path / "in", change), COCO, naming, loading)
     assert table["patient_id"].tolist() == ["p1", "p4"]
@@ -186,7 +186,7 @@ def test_boxes_of_bcs_dbt(tmp_path: Path) -> None:
     views = dict.fromkeys(("lcc", "rcc", "rmlo", "xcc", "lcc2", "lcc3", "rcc2"), False)
     write_bcs_dbt(tmp_path / "in", views, boxes)
     (tmp_path / "in/._BCS-DBT boxes-train-v2.csv").write_bytes(b"\0\5\26\7")  # as macOS leaves it beside the file
-    naming = ["DBT-P00001 lmlo: a box, but no path", "DBT-P00001 rcc: X is 2.5", "DBT-P00001 xcc: the view is no l or r",
+    naming = ["DBT-P00001 lmlo: a box, but no path", "DBT-P00001 rcc: X is 2.5", "DBT-P00001 xcc: the view is no l",
               "a box has no PatientID", "DBT-P00001 lcc2: AD is ?", "DBT-P00001 lcc3: Width is nan"]  # fmt: skip
     loading = ["DBT-P00001 rmlo: "]
     table = refused_then_skipped(tmp_path / "out", "bcs-dbt", tmp_path / "in", {}, naming, loading)
