@@ -252,7 +252,9 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
             yield file
     except Image.DecompressionBombError:
         raise UserError(_giant(path, "too many", most, True)) from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # of a broken file Pillow raises nearly anything
         raise UserError(f"{path} cannot be read ({error}); it may be cut short: copy it again") from None
 
 

@@ -187,7 +187,7 @@ def read_json(path: str | Path, fix: str = "delete it and run its step again.") 
         return json.loads(Path(path).read_bytes())
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run the step that makes it first.") from None
-    except (ValueError, RecursionError) as error:  # no JSON or no Unicode, or numbers or depths beyond Python's limits
+    except (OSError, ValueError, RecursionError) as error:  # also of numbers and depths beyond Python's limits
         raise UserError(f"{path} is not readable JSON ({error}); {fix}") from None
 
 

@@ -180,8 +180,9 @@ def write_volume(number: int, volume: Volume, folder: Path, keep: bool, copy: bo
             _save(np.where(pair.mask, np.uint8(255), np.uint8(0)), folder / mask_path)
             if isinstance(pair.image, Path):
                 turned = orientation_of(pair.image) > 1  # the mask that is written here does not say so
+                pixels = read_plain(pair.image)  # of those that stay, too: one that is cut short is a fault of its pair
                 if copy or turned:
-                    _save(read_plain(pair.image), folder / image_path)
+                    _save(pixels, folder / image_path)
                 image_path = image_path if turned and not copy else str(pair.image)
             else:
                 _save(pair.image, folder / image_path)

@@ -44,7 +44,6 @@ def read_nifti(path: Path) -> Nifti:
     try:
         import nibabel
         from nibabel import orientations
-        from nibabel.filebasedimages import ImageFileError
     except ImportError:
         raise UserError(f"{path}: reading NIfTI needs nibabel; pip install 'pig-benchmark[nifti]'.") from None
     try:
@@ -54,7 +53,7 @@ def read_nifti(path: Path) -> Nifti:
         affine = np.asarray(file.affine, np.float64)
     except UserError:
         raise
-    except (OSError, ValueError, EOFError, ImageFileError) as error:
+    except Exception as error:  # of a broken file nibabel raises nearly anything
         raise UserError(f"{path} cannot be read ({error}); it may be cut short: copy it again") from None
     if voxels.ndim == 4 and voxels.shape[3] == 1:
         voxels = voxels[..., 0]
@@ -62,13 +61,15 @@ def read_nifti(path: Path) -> Nifti:
         voxels = voxels[..., None]
     if voxels.ndim != 3 or not voxels.size or voxels.dtype.kind not in "biuf":
         raise UserError(f"{path} holds {voxels.dtype} {list(voxels.shape)}; a volume has numbers on three axes")
+    lost = f"{path} does not say where its axes lie (affine {affine[:3].tolist()}); save it with an affine"
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
-        raise UserError(
-            f"{path} does not say where its axes lie (affine {affine[:3].tolist()}); save it with an affine"
+        raise UserError(lost)
+    try:
+        turn = orientations.ornt_transform(
+            orientations.io_orientation(affine), orientations.axcodes2ornt(tuple(ORIENTATION))
         )
-    turn = orientations.ornt_transform(
-        orientations.io_orientation(affine), orientations.axcodes2ornt(tuple(ORIENTATION))
-    )
+    except ValueError:  # two axes lie along one
+        raise UserError(lost) from None
     turned = affine @ orientations.inv_ornt_aff(turn, voxels.shape)
     stored = "".join(orientations.aff2axcodes(affine))
     return Nifti(path, orientations.apply_orientation(voxels, turn), turned, stored)

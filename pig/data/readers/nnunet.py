@@ -46,7 +46,8 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     patients = Patients(settings.patient, "import.nnunet.patient")
     images, labels = folder_of(root, "imagesTr", "images"), folder_of(root, "labelsTr", "labels")
     channel = f"_{settings.channel:04d}{ending}"
-    if str(settings.channel) not in description.get("channel_names", {"0": ""}):
+    channels = description.get("channel_names", {"0": ""})
+    if not isinstance(channels, Mapping) or str(settings.channel) not in channels:
         raise UserError(f"{root / 'dataset.json'} has no channel {settings.channel}; see its channel_names.")
     single, found = [], []
     image_of, mask_of = _cases(images, channel), _cases(labels, ending)
@@ -81,13 +82,14 @@ def _as_v2(path: Path, description: Any) -> Any:
     """Return dataset.json as v2 writes it, also if it is of v1: labels by value, a modality, always .nii.gz."""
     v1 = isinstance(description, dict) and "modality" in description and "file_ending" not in description
     labels = description.get("labels") if v1 else None
-    if not isinstance(labels, dict) or not all(value.isdecimal() for value in labels):
+    if not isinstance(labels, dict) or not all(value.isdecimal() and len(value) < 10 for value in labels):
         return description
-    if repeated := {name for name in labels.values() if [*labels.values()].count(name) > 1}:
-        raise UserError(f"{path} (of nnU-Net v1) has several labels named {min(map(str, repeated))}; rename them.")
+    names = [*map(str, labels.values())]
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise UserError(f"{path} (of nnU-Net v1) has several labels named {min(repeated)}; rename them.")
     return {
         "channel_names": description["modality"],
-        "labels": {str(name): int(value) for value, name in labels.items()},
+        "labels": {name: int(value) for name, value in zip(names, labels, strict=True)},
         "file_ending": ".nii.gz",
     }
 
@@ -111,16 +113,18 @@ def _endings_and_values(path: Path, description: Any, names: tuple[str, ...]) ->
     ending = description.get("file_ending")
     if ending not in (*NIFTI, *FLAT):
         raise UserError(f"{path}: files ending in {ending!r} are not read; these are: {', '.join((*NIFTI, *FLAT))}.")
-    labels = {
-        name: tuple(value) if isinstance(value, list) else (value,)
-        for name, value in description["labels"].items()
-        if name not in ("background", "ignore")
-    }
-    if unknown := [name for name in names if name not in labels]:
-        raise UserError(f"{path} has no label {', '.join(unknown)}; it has {', '.join(labels)}.")
-    if not names and len(labels) != 1:
-        raise UserError(f"{path} has the labels {', '.join(labels)}; say in import.nnunet.labels which are the lesion.")
-    lesion = {value for name in names or labels for value in labels[name]}
-    others = {value for values in labels.values() for value in values} - lesion
-    background = {description["labels"].get("background", 0), *others}
-    return ending, Labels(tuple(sorted(lesion)), tuple(sorted(background)), description["labels"].get("ignore"))
+    said = description["labels"].items()
+    values = {name: tuple(value) if isinstance(value, list) else (value,) for name, value in said}
+    for name, of in values.items():
+        if not all(type(value) is int and 0 <= value < 2**31 for value in of):
+            raise UserError(f"{path}: the label {name} is {str(of)[:80]}; a label is a whole number, or several.")
+    background, ignore = values.pop("background", (0,)), values.pop("ignore", (None,))
+    if len(ignore) != 1:
+        raise UserError(f"{path}: the label ignore is {ignore}; it is a single number.")
+    if unknown := [name for name in names if name not in values]:
+        raise UserError(f"{path} has no label {', '.join(unknown)}; it has {', '.join(values)}.")
+    if not names and len(values) != 1:
+        raise UserError(f"{path} has the labels {', '.join(values)}; say in import.nnunet.labels which are the lesion.")
+    lesion = {value for name in names or values for value in values[name]}
+    others = {value for of in values.values() for value in of} - lesion
+    return ending, Labels(tuple(sorted(lesion)), tuple(sorted({*background, *others})), *ignore)

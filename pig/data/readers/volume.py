@@ -179,7 +179,7 @@ def to_uint16(values: NDArray[Any], name: str | Path) -> tuple[NDArray[Any], dic
     smallest value to 0 and the largest to 65535; the two are returned as ``grey_low`` and ``grey_high``.
 
     Raises:
-        UserError: a value is not finite.
+        UserError: a value is not finite, or they are too far apart for a number.
     """
     if values.dtype in (np.uint8, np.uint16):
         return values, {}
@@ -188,5 +188,7 @@ def to_uint16(values: NDArray[Any], name: str | Path) -> tuple[NDArray[Any], dic
     low, high = float(values.min()), float(values.max())
     if values.dtype.kind in "iu" and low >= 0 and high < 2**16:
         return values.astype(np.uint16), {}
+    if not np.isfinite(high - low):
+        raise UserError(f"{name} holds values from {low:g} to {high:g}, which is no range of grey values; correct them")
     scaled = (values.astype(np.float64) - low) * (65535 / (high - low or 1))
     return np.rint(scaled).astype(np.uint16), {"grey_low": low, "grey_high": high}
