@@ -133,7 +133,7 @@ def test_the_arm_is_made_of_the_patients_it_trains_on(
     study: Path, monkeypatch: pytest.MonkeyPatch, source: str, share: float, patients: int
 ) -> None:
     arms = []
-    monkeypatch.setattr("pig.steps.segment.run_arm", lambda **arm: arms.append(arm))
+    monkeypatch.setattr("pig.steps.segment.run_arm", lambda **arm: arms.append(arm) or {})
     segment(**given(study, source=source, count=7, real=share))  # type: ignore[arg-type]
     (arm,) = arms
     own, (said,) = arm["train_pairs"].patients, arm["synthetic"].provenance
