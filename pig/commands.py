@@ -265,6 +265,19 @@ def parser() -> argparse.ArgumentParser:
     sub.set_defaults(threads=1, events=None, out=None)
     sub.add_argument("folder", type=Path, help="folder that `pig segment` has written")
 
+    does = "Tell what a study will take on this machine, before it is run, from trials of its jobs; about a minute."
+    sub = subparsers.add_parser("cost", help=does, description=does)
+    sub.set_defaults(threads=1, events=None, out=None)  # as many threads as a job has
+    sub.add_argument(
+        "--configfile",
+        dest="configfiles",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        help="laid over the default study, as Snakemake does; several in turn",
+    )
+
     does = "Show which jobs of a study are done, running, failed and waiting, and the time left."
     sub = subparsers.add_parser("status", help=does, description=does)
     sub.set_defaults(threads=1, events=None)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pig.diffusion.schedule import NoiseSchedule, log_snr
 from pig.diffusion.settings import Solver
+from pig.system.trial import turns
 
 State = tuple[Tensor, ...]  # the parts, each [N, ...]
 Estimates = Sequence[tuple[Tensor, Tensor]]  # (x0_hat, eps_hat) of each part
@@ -131,7 +132,7 @@ def solve(
         rule: how a step is made.
     """
     first = state[0]
-    for t, t_next in visits:
+    for t, t_next in turns(visits, len(visits)):
         level = Level(schedule.alpha_bar(t), schedule.alpha_bar(t_next))
         estimates = estimate(state, torch.full((len(first),), t, device=first.device), level.alpha_bar)
         state = rule(state, estimates, level)

@@ -54,7 +54,7 @@ def fid(config: Config, name: str, gpu: bool) -> int:
     """The pairs as they were drawn, the real images as they are stored, and both resized for the encoder."""
     count, drawn = config["table1"]["count"], _size(config, _owner(config, name))
     size = config["segmentation"]["image_size"] if config["table1"]["features"] == "encoder" else 299
-    real, stored = _real_pairs(config), config["preprocessing"]["size"]
+    real, stored = real_pairs(config), config["preprocessing"]["size"]
     held = _pairs(config, count, drawn) + _image(config) * (real * stored**2 + (count + real) * size**2)
     return _mib(held, FID_BATCH * size**2 * FEATURES, gpu)
 
@@ -86,10 +86,10 @@ def _image(config: Config) -> int:
 
 def _real(config: Config, size: int) -> int:
     """Return the bytes of the real pairs where they are not read from the store at its own size."""
-    return 0 if size == config["preprocessing"]["size"] else _pairs(config, _real_pairs(config), size)
+    return 0 if size == config["preprocessing"]["size"] else _pairs(config, real_pairs(config), size)
 
 
-def _real_pairs(config: Config) -> int:
+def real_pairs(config: Config) -> int:
     """Return how many pairs the store has or will have, at best: the rows of a manifest or of the phantom."""
     dataset = config["dataset"]
     if not studies_phantom(dataset):
@@ -180,4 +180,4 @@ def _parts(config: Config, name: str, batch: int) -> float:
 def _latents(config: Config, name: str) -> int:
     """Return the bytes of the real pairs' latents (float32 mean and sigma), twice when they are joined."""
     side, size = _side(config, name), _size(config, name)
-    return 0 if side == size else _real_pairs(config) * side**2 * 2 * 4 * 4 * 2
+    return 0 if side == size else real_pairs(config) * side**2 * 2 * 4 * 4 * 2

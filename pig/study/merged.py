@@ -1,17 +1,45 @@
-"""The configuration of a run with all of its files and options merged, written to ``results/config.yaml``."""
+"""The configuration of a study with all of its files merged: as Snakemake reads it, and as a run writes it down."""
 
 import importlib.metadata
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from pig.study.config import check_config
+from pig.study.settings import settings_errors
+from pig.system.errors import UserError
 from pig.system.files import atomic_path
+from pig.system.source import ROOT
 
 MERGED = Path("results/config.yaml")
+
+
+def merged_config(files: Sequence[Path], root: Path = ROOT) -> dict[str, Any]:
+    """Return the default study with the files of ``--configfile`` laid over it.
+
+    Args:
+        files: the later ones go over the earlier ones.
+        root: folder of the workflow, with ``config.yaml``.
+
+    Raises:
+        UserError: a file is missing or is no YAML, or the configuration cannot work; all errors are named.
+    """
+    from snakemake.common.configfile import load_configfile
+    from snakemake.exceptions import WorkflowError
+    from snakemake.utils import update_config
+
+    config: dict[str, Any] = {}
+    for file in [root / "config.yaml", *files]:
+        try:
+            update_config(config, load_configfile(str(file)))
+        except (WorkflowError, OSError, ValueError) as error:
+            raise UserError(f"--configfile {file} cannot be read ({error}); correct the path or the file.") from None
+    check_config(config, root / "workflow/schemas/config.schema.yaml", settings_errors)
+    return config
 
 
 def write_config(config: Mapping[str, Any], code: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from pig.system.events import report
+from pig.system.trial import tried, turns
 
 T = TypeVar("T")
 logger = logging.getLogger("pig")
@@ -15,7 +16,9 @@ SECONDS_BETWEEN_LINES = 30
 
 
 def bar(items: Iterable[T], label: str, total: int, done: int = 0) -> Iterable[T]:
-    """Return ``items``, with a bar on a terminal that shows how far they are."""
+    """Return ``items``, with a bar on a terminal that shows how far they are; in a trial, the first of them."""
+    if tried():
+        return turns(items, total - done)
     if sys.stderr.isatty() and logger.isEnabledFor(logging.INFO):
         from tqdm import tqdm
 
@@ -35,7 +38,8 @@ def track(items: Iterable[T], label: str, total: int, done: int = 0, size: int =
     """
     start = last = time.monotonic()
     rate = 0.0
-    for count, item in enumerate(bar(items, label, total, done), start=1):
+    shown = turns(items, total - done, of_pairs=True) if tried() else bar(items, label, total, done)
+    for count, item in enumerate(shown, start=1):
         yield item
         now = time.monotonic()
         rate = count / (now - start)

@@ -29,6 +29,7 @@ PLUMBING = {
     "pig.system.run_record",
     "pig.system.source",
     "pig.system.signals",
+    "pig.system.trial",
 }
 
 

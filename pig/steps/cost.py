@@ -1,0 +1,297 @@
+"""Tell what a study will take on this machine, before it is run: its own jobs are tried out on random pairs.
+
+Each distinct training, drawing and segmentation is the step that the workflow calls, with the study's settings, in a
+trial (:mod:`pig.system.trial`): its loops are cut after a second or two, and a clock goes on as if they had not been.
+"""
+
+import functools
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pig.study.arms import studies_phantom
+from pig.study.estimate import Estimate, Measured, augmentations, populations
+from pig.study.estimate_table import as_text
+from pig.study.jobs import jobs_of, owner, parts
+from pig.study.memory import real_pairs
+from pig.study.merged import merged_config
+from pig.study.random_pairs import write_random_folds, write_random_store
+from pig.study.reduced import FEW, batch_of, divisor, is_own, reduced
+from pig.system.errors import UserError
+from pig.system.gpus import gpu_count, own_gpus
+from pig.system.progress import bar
+from pig.system.run_record import processor, processor_seconds
+from pig.system.trial import Trial, on_trial
+
+logger = logging.getLogger("pig")
+
+Config = Mapping[str, Any]
+Attempt = Callable[[Config, float], tuple[Trial, float]]  # (study, seconds of a loop) -> its clock, seconds of the job
+
+PIXELS = 2**22  # of all pairs of a trial, where the folds do not need more
+QUICK, CAREFUL = 0.3, 1.0  # seconds of a loop: to see how large a batch can be tried, and to measure
+STEP = 1.0  # seconds that a step may take in a trial
+PATIENTS = 2  # of the phantom that are grown
+
+# Jobs with next to nothing to do: what they take is start-up.
+TRAINING = {"batch_size": FEW, "learning_rate": 1.0e-3, "steps": 1}
+NETWORK = {"channels": [8], "attention": [False], "res_blocks": 1, "head_channels": 8, "norm_groups": 8}
+GENERATOR = "pig.methods.pig.PIG"
+MODEL = {"image_size": 32, "network": NETWORK, "training": TRAINING}
+SEGMENTATION = {"image_size": 32, "encoder": "resnet18", "encoder_depth": 3, "training": TRAINING}
+
+
+def cost(*, configfiles: Sequence[Path]) -> None:
+    """Print what a study takes: seconds of each kind of job, their sum, and when all is done on this machine.
+
+    Args:
+        configfiles: laid over the default study, the later ones over the earlier ones.
+
+    Raises:
+        UserError: the configuration cannot work.
+    """
+    from snakemake.utils import available_cpu_count
+
+    config = merged_config(configfiles)
+    gpus = gpu_count()
+    logger.info("trying out the jobs of the study; this takes about a minute")
+    with tempfile.TemporaryDirectory(prefix="pig-cost-") as name:
+        measured = Measured(startup=_startup(Path(name) / "startup", time.perf_counter if gpus else processor_seconds))
+        with own_gpus(1):  # after the jobs above, which take one each
+            device = _Calibration(config, Path(name) / "trial", measured).run()
+    print(as_text(Estimate(config, measured), available_cpu_count(), gpus, device))
+
+
+def _startup(folder: Path, clock: Callable[[], float]) -> dict[str, float]:
+    """Return what jobs with next to nothing to do take by a clock, by rule, each a process as in the workflow."""
+    store, folds, model = folder / "store", folder / "folds.csv", folder / "model"
+    write_random_store(store, 4, 32)
+    data = ["--store", store, "--folds", folds]
+    seeds = ["--name", "pig", "--class", GENERATOR, "--sampling", '{"steps": 1}']
+    jobs: dict[str, list[object]] = {
+        "folds": ["--store", store, "--count", 2, "--out", folds],
+        "fit": [*data, *seeds, "--fold", 0, "--model", json.dumps(MODEL), "--work", folder / "fit", "--out", model],
+        "synthesise": [*data, *seeds, "--model", model, "--first", 0, "--last", 1, "--out", folder / "shard.npz"],
+        "segment": [
+            *[*data, "--fold", 0, "--settings", json.dumps(SEGMENTATION)],
+            *["--work", folder / "segment", "--out", folder / "segmentation"],
+        ],
+    }
+    took = {}
+    for command, words in jobs.items():
+        began = clock()
+        run = subprocess.run(
+            [sys.executable, "-m", "pig", command, *map(str, words)], capture_output=True, text=True, check=False
+        )
+        took[command] = clock() - began
+        if run.returncode:
+            raise UserError(f"'pig {command}' does not run on this machine: {run.stderr.strip()}")
+    return took
+
+
+class _Calibration:
+    """Trials of all that a study trains, draws and segments, one after another.
+
+    Args:
+        config: of the study.
+        folder: of models, stores and shards of the trials.
+        measured: where the results go.
+    """
+
+    def __init__(self, config: Config, folder: Path, measured: Measured) -> None:
+        from pig.system.device import pick_device
+
+        self.config, self.folder, self.measured = config, folder, measured
+        cuda = pick_device().type == "cuda"
+        self.clock = _clock_of_gpu if cuda else processor_seconds
+        self.by = 1 if cuda else divisor(config)
+        if self.by > 1:
+            measured.scaled.append(f"all from pictures of 1/{self.by} of the side")
+
+        # Fewer pairs than the study's where they are large: loops over pairs are longer in the study.
+        real, folds, size = real_pairs(config), config["folds"]["count"], config["preprocessing"]["size"] // self.by
+        if self.by > 1:
+            pairs, count = 2, 2
+        else:
+            pairs, count = min(real, max(folds, PIXELS // size**2)), folds
+        self.learnt = real - real // folds
+        self.more_learnt = self.by**2 * self.learnt / (pairs - pairs // count)
+        more_tested = (real // folds) / (pairs // count)
+        self.more_tested = self.by**2 * more_tested
+        self.store, self.folds, self.test = folder / "store", folder / "folds.csv", folder / "test_store"
+        write_random_store(self.store, pairs, size)
+        write_random_folds(self.folds, self.store, count)
+        new = populations(config)["test"][1] if studies_phantom(config["dataset"]) else 0
+        if new:
+            write_random_store(self.test, max(round(new / more_tested), 1), size, "N")
+
+    def run(self) -> str:
+        """Try out everything, and return what on."""
+        jobs = jobs_of(self.config)
+        tasks: list[Callable[[], None]] = []
+        for rule, attempt in (("fit", self._try_fit), ("synthesise", self._try_drawing)):
+            names = dict.fromkeys(job.of for job in jobs if job.rule == rule)  # parts come before what needs them
+            tasks += [functools.partial(attempt, name) for name in names]
+        kinds = dict.fromkeys(augmentations(self.config).values())
+        tasks += [functools.partial(self._try_segmentation, kind) for kind in kinds]
+        if studies_phantom(self.config["dataset"]):
+            tasks.append(self._time_data)
+        shown, level = bar(tasks, "trials", len(tasks)), logger.level
+        logger.setLevel(logging.ERROR)  # nothing that untrained networks draw is of interest
+        try:
+            for task in shown:
+                task()
+        finally:
+            logger.setLevel(level)
+        return _device()
+
+    def _climb(self, what: str, attempt: Attempt, full: int) -> float:
+        """Try small batches, then the largest whose step takes no longer than :data:`STEP`; return the job's seconds.
+
+        Args:
+            what: it is called in notes.
+            attempt: makes the trial.
+            full: pictures of a batch with as many pixels as the job's own.
+        """
+        clock, seconds = attempt(reduced(self.config, self.by, FEW, self.learnt), QUICK)
+        batch = min(full, int(FEW * STEP / clock.slowest)) if clock.slowest else full
+        if batch > FEW or full <= FEW:
+            _, seconds = attempt(reduced(self.config, self.by, max(batch, FEW), self.learnt), CAREFUL)
+        if max(batch, FEW) < full:
+            self.measured.scaled.append(f"{what} (batches of {max(batch, FEW)} in place of {full})")
+        return seconds
+
+    def _try_fit(self, name: str) -> None:
+        entry = self.config["generators"][name]
+        attempt = functools.partial(self._fit, name)
+        if is_own(entry["class"]):
+            full = batch_of(entry["model"]) * self.by**2
+            self.measured.fit[name] = self._climb(f"training of {name}", attempt, full)
+        else:
+            self.measured.fit[name] = attempt(self.config, CAREFUL)[1]
+
+    def _fit(self, name: str, config: Config, seconds: float) -> tuple[Trial, float]:
+        from pig.steps.fit import fit
+
+        entry = config["generators"][name]
+        job = functools.partial(
+            fit,
+            store=self.store,
+            folds=self.folds,
+            fold=0,
+            name=name,
+            cls=entry["class"],
+            model=entry["model"],
+            sampling=entry.get("sampling"),
+            seed=0,
+            needs=[(role, self._model(part)) for role, part in parts(config, name).items()],
+            work=self.folder / "work" / name,
+            out=self._model(name),
+        )
+        return self._timed(job, seconds, self.more_learnt)
+
+    def _model(self, name: str) -> Path:
+        return self.folder / "models" / name
+
+    def _try_drawing(self, name: str) -> None:
+        full = self.config["synthesis"]["batch_size"] * self.by**2
+        self.measured.synthesise[name] = self._climb(f"drawing of {name}", functools.partial(self._draw, name), full)
+
+    def _draw(self, name: str, config: Config, seconds: float) -> tuple[Trial, float]:
+        from pig.steps.synthesise import synthesise
+
+        entry, synthesis = config["generators"][name], config["synthesis"]
+        job = functools.partial(
+            synthesise,
+            model=self._model(owner(config, name)),
+            name=name,
+            cls=entry["class"],
+            sampling=entry["sampling"],
+            seed=0,
+            store=self.store,
+            folds=self.folds,
+            first=0,
+            last=synthesis["shard_size"],
+            batch_size=synthesis["batch_size"],
+            out=self.folder / f"{name}.npz",
+        )
+        return self._timed(job, seconds, 1.0)
+
+    def _try_segmentation(self, augmentation: str) -> None:
+        full = batch_of(self.config["segmentation"]) * self.by**2
+        what = f"segmentation with {augmentation} augmentation"
+        attempt = functools.partial(self._segment, augmentation)
+        self.measured.segment[augmentation] = self._climb(what, attempt, full)
+
+    def _segment(self, augmentation: str, config: Config, seconds: float) -> tuple[Trial, float]:
+        from pig.steps.segment import segment
+
+        own = {key: value for key, value in config["segmentation"].items() if key not in ("seeds", "real_share")}
+        job = functools.partial(
+            segment,
+            store=self.store,
+            folds=self.folds,
+            fold=0,
+            seed=0,
+            settings=own | {"augmentation": augmentation},
+            synthetic=None,
+            oracle=None,
+            count=None,
+            shuffle_masks=False,
+            real=1.0,
+            test=self.test if self.test.exists() else None,
+            work=self.folder / "work" / "segmentation",
+            out=self.folder / "segmentation",
+        )
+        return self._timed(job, seconds, self.more_tested)
+
+    def _timed(self, job: Callable[[], None], seconds: float, pairs: float) -> tuple[Trial, float]:
+        """Return the clock of the trial of a job, and the seconds that the job would take; see :class:`Trial`."""
+        with on_trial(seconds, pairs, self.clock) as clock:
+            began = clock.now()
+            job()
+            return clock, clock.now() - began
+
+    def _time_data(self) -> None:
+        """Grow some patients of each population, with one process, and prepare their slices."""
+        from pig.steps.phantom import phantom
+        from pig.steps.preprocess import preprocess
+
+        settings = self.config["dataset"]["phantom"]
+        for population, own in (("phantom", {}), ("test", {"slices_per_view": 1})):
+            out = self.folder / population
+            began = self.clock()
+            no: dict[str, Any] = {"seed": None, "dicom": False, "report": False}
+            phantom(settings=settings | own, patients=PATIENTS, normal=0, threads=1, out=out, **no)
+            self.measured.patient[population] = (self.clock() - began) / PATIENTS
+        self.measured.patient["oracle"] = self.measured.patient["phantom"]
+        began = self.clock()
+        manifest, store = self.folder / "phantom/manifest.csv", self.folder / "prepared"
+        preprocess(manifest=manifest, settings=self.config["preprocessing"], salt=None, threads=1, out=store)
+        slices = len(manifest.read_text(encoding="utf-8").splitlines()) - 1
+        self.measured.slice = (self.clock() - began) / slices
+
+
+def _clock_of_gpu() -> float:
+    """Return the seconds of a clock when the GPU has done what it was given."""
+    import torch
+
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _device() -> str:
+    """Return what trainings were timed on."""
+    import torch
+
+    from pig.system.device import pick_device
+
+    if pick_device().type == "cuda":
+        return torch.cuda.get_device_name()
+    return f"{processor()}, without a GPU"

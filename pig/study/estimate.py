@@ -1,0 +1,117 @@
+"""What the jobs of a study will take, from what one of each kind takes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pig.data.phantom.settings import PhantomSettings
+from pig.study.arms import Arm, arms_of, studies_phantom
+from pig.study.jobs import Job, jobs_of
+from pig.study.memory import SLICES, real_pairs
+from pig.study.schedule import THREADS, makespan
+
+Config = Mapping[str, Any]
+
+# Seconds of one core for a slice of one's own data: of the phantom at 0.25 mm, read, cropped and resized
+# (benchmarks/results/preprocess.json). Large files, compressed ones, and slow disks take longer.
+OWN_SLICE = 0.05
+NO_TORCH = {"phantom", "import_data", "check", "verdict", "preprocess", "folds", "table1", "table2"}
+
+
+@dataclass
+class Measured:
+    """Seconds that were measured on this machine, of one core or of a GPU.
+
+    Attributes:
+        startup: of a job with next to nothing to do, by rule: fit, synthesise, segment, folds.
+        fit: of a training without its start-up, by generator.
+        synthesise: of a shard, by generator.
+        segment: by augmentation.
+        patient: of growing one, by population.
+        slice: of preparing one of the phantom, on one core.
+        scaled: what was measured in another size than it will have, in words.
+    """
+
+    startup: dict[str, float] = field(default_factory=dict)
+    fit: dict[str, float] = field(default_factory=dict)
+    synthesise: dict[str, float] = field(default_factory=dict)
+    segment: dict[str, float] = field(default_factory=dict)
+    patient: dict[str, float] = field(default_factory=dict)
+    slice: float = 0.0
+    scaled: list[str] = field(default_factory=list)
+
+
+def populations(config: Config) -> dict[str, tuple[int, int]]:
+    """Return how many patients and how many slices each population of the phantom has: the study's, and new ones."""
+    dataset = config["dataset"]
+    phantom, new = dataset["phantom"], dataset["new_patients"]
+    patients = phantom.get("patients", PhantomSettings.patients) + phantom.get("normal_patients", 0)
+    views = len(phantom.get("views", PhantomSettings.views))
+    slices = phantom.get("slices_per_view", PhantomSettings.slices_per_view) or SLICES
+    return {
+        "phantom": (patients, patients * views * slices),
+        "oracle": (new["oracle"], new["oracle"] * views * slices),
+        "test": (new["test"], new["test"] * views),  # one slice a view
+    }
+
+
+def augmentations(config: Config) -> dict[str, str]:
+    """Return the augmentation of each arm."""
+    usual = config["segmentation"].get("augmentation", "light")
+    return {arm.name: arm.augmentation or usual for arm in [Arm(), *arms_of(config)]}
+
+
+class Estimate:
+    """The jobs of a study with their seconds.
+
+    Args:
+        config: of the study.
+        measured: what one of each kind takes.
+    """
+
+    def __init__(self, config: Config, measured: Measured) -> None:
+        self.config, self.measured = config, measured
+        self.jobs = jobs_of(config)
+        self.augmentations = augmentations(config)
+        self._populations = populations(config) if studies_phantom(config["dataset"]) else {}
+        self.startup = [self._startup(job) for job in self.jobs]
+        self.work = [self._work(job) for job in self.jobs]
+
+    def _startup(self, job: Job) -> float:
+        """Return the seconds before a job's own work, of which those without torch have fewer."""
+        startup = self.measured.startup
+        return startup.get(job.rule, startup["folds" if job.rule in NO_TORCH else "synthesise"])
+
+    def _work(self, job: Job) -> float:
+        """Return the seconds of one core, or of a GPU, that a job's own work takes; 0: its start-up is all."""
+        measured, of = self.measured, job.of
+        match job.rule:
+            case "fit":
+                return measured.fit[of]
+            case "synthesise":
+                return measured.synthesise[of]
+            case "segment":
+                return measured.segment[self.augmentations[of]]
+            case "phantom":
+                return measured.patient[of] * self._populations[of][0]
+            case "preprocess" if self._populations:
+                return measured.slice * self._populations[of][1]
+            case "preprocess" | "check" | "import_data":
+                return OWN_SLICE * real_pairs(self.config)
+        return 0.0
+
+    def seconds(self, cores: int) -> list[float]:
+        """Return how long each job runs on so many cores."""
+        shared = [min(THREADS.get(job.rule, 1), cores) for job in self.jobs]
+        return [start + work / by for start, work, by in zip(self.startup, self.work, shared, strict=True)]
+
+    def sum(self, chosen: Sequence[int]) -> float:
+        """Return the seconds of one core, or of a GPU and its core, of some jobs."""
+        return sum(self.startup[number] + self.work[number] for number in chosen)
+
+    def wall(self, chosen: Sequence[int], cores: int, gpus: int) -> float:
+        """Return the seconds until some jobs, and all they wait for, are done."""
+        place = {number: at for at, number in enumerate(chosen)}
+        jobs = [Job(*self.jobs[n][:2], tuple(place[need] for need in self.jobs[n].needs)) for n in chosen]
+        seconds = self.seconds(cores)
+        return makespan(jobs, [seconds[number] for number in chosen], cores, gpus)
