@@ -242,6 +242,7 @@ class _Calibration:
             settings=own | {"augmentation": augmentation},
             synthetic=None,
             oracle=None,
+            source=None,
             count=None,
             shuffle_masks=False,
             real=1.0,

@@ -9,8 +9,10 @@ import tempfile
 from pathlib import Path
 
 import any_data
+import broken
 import pytest
-from any_data import CODES, Damage, Drawn, Writer, Written, data_sets, expected, imported, three
+from any_data import CODES, Drawn, Writer, Written, data_sets, expected, imported, three
+from broken import Damage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -94,11 +96,11 @@ def read_or_refused(write: Writer, drawn: list[Drawn], name: str, damage: Damage
 
 
 DAMAGED = {
-    "image.png": (any_data.folders, 2, "images/p0_1.png", any_data.of_bytes()),
-    "mask.tif": (any_data.folders, 2, "masks/p0_1.tif", any_data.of_bytes()),
-    "image.dcm": (any_data.dicom, 2, "images/p0_1.dcm", any_data.of_bytes()),
-    "image.nii": (any_data.volumes, 3, "images/p0_1.nii", any_data.of_nifti() | any_data.of_bytes()),
-    "mask.nii": (any_data.volumes, 3, "masks/p0_1.nii", any_data.of_nifti() | any_data.of_bytes()),
+    "image.png": (any_data.folders, 2, "images/p0_1.png", broken.of_bytes()),
+    "mask.tif": (any_data.folders, 2, "masks/p0_1.tif", broken.of_bytes()),
+    "image.dcm": (any_data.dicom, 2, "images/p0_1.dcm", broken.of_bytes()),
+    "image.nii": (any_data.volumes, 3, "images/p0_1.nii", broken.of_nifti() | broken.of_bytes()),
+    "mask.nii": (any_data.volumes, 3, "masks/p0_1.nii", broken.of_nifti() | broken.of_bytes()),
 }
 
 
@@ -112,14 +114,14 @@ def test_a_damaged_file_of_a_pair(kind: str, data: st.DataObject, faults: str) -
 
 
 @settings(FEW, max_examples=60)
-@given(damage=any_data.of_csv() | any_data.of_bytes(), faults=st.sampled_from(["skip", "stop"]))
+@given(damage=broken.of_csv() | broken.of_bytes(), faults=st.sampled_from(["skip", "stop"]))
 def test_a_damaged_table(damage: Damage, faults: str) -> None:
     read_or_refused(any_data.table, three(), "mine.csv", damage, faults)
 
 
 @pytest.mark.parametrize("version", [1, 2])
 @settings(FEW, max_examples=60)
-@given(damage=any_data.of_json() | any_data.of_bytes(), faults=st.sampled_from(["skip", "stop"]))
+@given(damage=broken.of_json() | broken.of_bytes(), faults=st.sampled_from(["skip", "stop"]))
 def test_a_damaged_description_of_nnunet(version: int, damage: Damage, faults: str) -> None:
     def write(root: Path, drawn: list[Drawn]) -> Written:
         return any_data.volumes(root, drawn, kind=f"v{version}")
@@ -128,7 +130,7 @@ def test_a_damaged_description_of_nnunet(version: int, damage: Damage, faults: s
 
 
 @settings(FEW, max_examples=250)
-@given(damage=any_data.of_json() | any_data.of_bytes(), faults=st.sampled_from(["skip", "stop"]))
+@given(damage=broken.of_json() | broken.of_bytes(), faults=st.sampled_from(["skip", "stop"]))
 def in_a_child_a_damaged_coco_file(damage: Damage, faults: str) -> None:
     read_or_refused(any_data.coco_of, three(), "coco.json", damage, faults)
 

@@ -46,6 +46,7 @@ SQUARE = [[6, 10, 14, 10, 14, 18, 6, 18]]
         (SQUARE, (-24, 16), "has height -24 and width 16"),
         (SQUARE, ("24", 16), "has height '24' and width 16"),
         ([[6, 10, 1e9, 10, 14, 18]], (24, 16), "not on the image of 16 x 24 pixels"),
+        ([[6, 10, 10**400, 10, 14, 18]], (24, 16), "numbers that are beyond any image"),
         ([[6, 10, float("nan"), 10, 14, 18]], (24, 16), "not on the image"),
         ([[0, 0, 15, 23] * 500], (24, 16), "an outline of 1000 points is longer than the image has pixels"),
         ({"counts": [-1, 385], "size": [24, 16]}, (24, 16), "not all whole numbers, 0 or more"),
