@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pig.data.settings import PreprocessSettings
 from pig.study.arms import studies_phantom
 from pig.study.estimate import Estimate, Measured, augmentations, populations
 from pig.study.estimate_table import as_text
@@ -27,6 +28,7 @@ from pig.system.errors import UserError
 from pig.system.gpus import gpu_count, own_gpus
 from pig.system.progress import bar
 from pig.system.run_record import processor, processor_seconds
+from pig.system.settings import parse
 from pig.system.trial import Trial, on_trial
 
 logger = logging.getLogger("pig")
@@ -64,7 +66,7 @@ def cost(*, configfiles: Sequence[Path]) -> None:
     with tempfile.TemporaryDirectory(prefix="pig-cost-") as name:
         measured = Measured(startup=_startup(Path(name) / "startup", time.perf_counter if gpus else processor_seconds))
         with own_gpus(1):  # after the jobs above, which take one each
-            device = _Calibration(config, Path(name) / "trial", measured).run()
+            device = _Calibration(config, Path(name, "trial"), measured).run()
     print(as_text(Estimate(config, measured), available_cpu_count(), gpus, device))
 
 
@@ -125,11 +127,12 @@ class _Calibration:
         more_tested = (real // folds) / (pairs // count)
         self.more_tested = self.by**2 * more_tested
         self.store, self.folds, self.test = folder / "store", folder / "folds.csv", folder / "test_store"
-        write_random_store(self.store, pairs, size)
+        channels = parse(PreprocessSettings, config["preprocessing"], "preprocessing").channels
+        write_random_store(self.store, pairs, size, channels=channels)
         write_random_folds(self.folds, self.store, count)
         new = populations(config)["test"][1] if studies_phantom(config["dataset"]) else 0
         if new:
-            write_random_store(self.test, max(round(new / more_tested), 1), size, "N")
+            write_random_store(self.test, max(round(new / more_tested), 1), size, "N", channels)
 
     def run(self) -> str:
         """Try out everything, and return what on."""
@@ -138,8 +141,8 @@ class _Calibration:
         for rule, attempt in (("fit", self._try_fit), ("synthesise", self._try_drawing)):
             names = dict.fromkeys(job.of for job in jobs if job.rule == rule)  # parts come before what needs them
             tasks += [functools.partial(attempt, name) for name in names]
-        kinds = dict.fromkeys(augmentations(self.config).values())
-        tasks += [functools.partial(self._try_segmentation, kind) for kind in kinds]
+        kinds = augmentations(self.config).values()
+        tasks += [functools.partial(self._try_segmentation, kind) for kind in dict.fromkeys(kinds)]
         if studies_phantom(self.config["dataset"]):
             tasks.append(self._time_data)
         shown, level = bar(tasks, "trials", len(tasks)), logger.level
@@ -272,8 +275,7 @@ class _Calibration:
             phantom(settings=settings | own, patients=PATIENTS, normal=0, threads=1, out=out, **no)
             self.measured.patient[population] = (self.clock() - began) / PATIENTS
         self.measured.patient["oracle"] = self.measured.patient["phantom"]
-        began = self.clock()
-        manifest, store = self.folder / "phantom/manifest.csv", self.folder / "prepared"
+        began, manifest, store = self.clock(), self.folder / "phantom/manifest.csv", self.folder / "prepared"
         preprocess(manifest=manifest, settings=self.config["preprocessing"], salt=None, threads=1, out=store)
         slices = len(manifest.read_text(encoding="utf-8").splitlines()) - 1
         self.measured.slice = (self.clock() - began) / slices

@@ -9,7 +9,7 @@ from pig.data.folds import make_folds, write_folds
 from pig.data.store import allocate, complete
 
 
-def write_random_store(folder: Path, count: int, size: int, patients: str = "P") -> None:
+def write_random_store(folder: Path, count: int, size: int, patients: str = "P", channels: int = 1) -> None:
     """Write a store of so many patients with a pair each: noise, and a square of a third of the side as lesion.
 
     Args:
@@ -17,12 +17,13 @@ def write_random_store(folder: Path, count: int, size: int, patients: str = "P")
         count: how many.
         size: height and width of a pair.
         patients: what their names begin with.
+        channels: of the images: 1, or 3.
     """
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
-    images, masks = allocate(folder, count, size)
+    images, masks = allocate(folder, count, size, channels)
     for row in range(count):
-        images[row] = rng.integers(0, 2**16, (size, size), np.uint16)
+        images[row] = rng.integers(0, 2**16, images.shape[1:], np.uint16)
     middle = slice(size // 3, max(2 * size // 3, size // 3 + 1))
     masks[:, middle, middle] = 1
     names = [f"{patients}{row:06d}" for row in range(count)]
