@@ -79,7 +79,7 @@ def _notes(estimate: Estimate, device: str, gpus: int) -> Iterator[str]:
     """Yield what was measured, scaled and assumed."""
     measured, dataset = estimate.measured, estimate.config["dataset"]
     startup = ", ".join(f"{rule} {seconds:.1f} s" for rule, seconds in measured.startup.items())
-    time = "" if gpus else ", in processor time, in which other work on the machine hardly counts"
+    time = "" if gpus else ", in processor time, in which other work counts less than in wall time"
     yield (
         f"Measured on {device}, a job at a time with one thread{time}: a few steps of each training, drawing and "
         f"segmentation; the start-up of a job ({startup})."
