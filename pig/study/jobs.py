@@ -1,7 +1,7 @@
 """Which jobs a study consists of, worked out from its configuration: the same as Snakemake plans from the rules.
 
 Snakemake plans them from the files that the rules name; here they are found without files, to tell what a study will
-cost. tests/workflow/test_jobs.py holds one against the other.
+cost. tests/workflow/test_counted_jobs.py holds one against the other.
 """
 
 from collections.abc import Mapping, Sequence
