@@ -1,6 +1,5 @@
 """The report of a study: one HTML file that opens anywhere, loads nothing, and names where each number comes from."""
 
-import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pig.report.audit import Audit
 from pig.report.measures import in_brief
 from pig.report.reading import answer, controls_of, of_dice, reading, verdict
 from pig.system.files import atomic_path
+from pig.system.pages import picture, render
 
 TEMPLATE = Path(__file__).with_name("report.html")
 ROW = 34  # height of a row of the plot, of a width of 1000
@@ -72,10 +72,8 @@ def write_report(
         audit: of the records of all results.
         config: of the study; {}: unknown.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    page = render(
+        TEMPLATE,
         data=table2.Dataset.iloc[0],
         answer=answer(comparisons),
         reading=[*reading(comparisons)],
@@ -85,7 +83,7 @@ def write_report(
         controls=controls_of(comparisons),
         measures=_cells(in_brief(measures)),
         more={name: _cells(table) for name, table in more.items()},
-        figures=[(_png(file), _caption(file)) for file in figures],
+        figures=[(picture(file.read_bytes()), _caption(file)) for file in figures],
         audit=audit,
         config=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True) if config else "",
         config_file=path.with_name("config.yaml").is_file(),
@@ -147,11 +145,6 @@ def _cells(table: pd.DataFrame) -> dict[str, Any]:
     numbers = [pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]
     rows = [[text(value) for value in row] for row in table.itertuples(index=False)]
     return {"header": list(zip(table.columns, numbers, strict=True)), "numbers": numbers, "rows": rows}
-
-
-def _png(file: Path) -> str:
-    """Return a picture as the address that holds it."""
-    return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode()
 
 
 def _caption(file: Path) -> str:

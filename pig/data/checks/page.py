@@ -1,6 +1,5 @@
 """The page of ``pig check``: one HTML file with its pictures inside, that opens anywhere and loads nothing."""
 
-import base64
 import io
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ from scipy.ndimage import binary_erosion
 from pig.data.images import read_mask, read_plain
 from pig.data.resize import resize_image, resize_mask
 from pig.system.errors import UserError
+from pig.system.pages import picture, render
 
-TEMPLATES = Path(__file__).parent
+TEMPLATE = Path(__file__).with_name("check.html")
 THUMBNAIL = 160  # pixels of the longer side
 OVERLAYS = 24
 OUTLINE = (255, 210, 31)
@@ -34,19 +34,15 @@ def write_page(
         faults: those of the whole data set.
         warnings: likewise.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    page = environment.get_template("check.html").render(
+    page = render(
+        TEMPLATE,
         manifest=str(manifest_path),
         images=len(table),
         patients=table["patient_id"].nunique(),
         faults=[*faults, *_named(table, "faults")],
         warnings=[*warnings, *_named(table, "warnings")],
         counts=_counts(table),
-        histograms=_png(_histograms(table)),
+        histograms=picture(_histograms(table)),
         suspicious=_overlays(table[(table["faults"] != "") | (table["warnings"] != "")].head(OVERLAYS)),
         spread=_overlays(table.iloc[_spread(len(table))]),
     )
@@ -115,10 +111,10 @@ def _overlays(rows: pd.DataFrame) -> list[dict[str, str]]:
     for row in rows.to_dict("records"):
         fold = "" if pd.isna(row["fold"]) else f", fold {row['fold']}"
         try:
-            picture = _png(_overlay(read_plain(row["image_path"]), _mask_or_none(row["mask_path"])))
+            shown = picture(_overlay(read_plain(row["image_path"]), _mask_or_none(row["mask_path"])))
         except UserError:
-            picture = ""
-        pictures.append({"picture": picture, "caption": f"row {row['row']}: {row['patient_id']}{fold}"})
+            shown = ""
+        pictures.append({"picture": shown, "caption": f"row {row['row']}: {row['patient_id']}{fold}"})
     return pictures
 
 
@@ -152,11 +148,6 @@ def _overlay(image: NDArray[Any], mask: NDArray[np.uint8] | None) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(colours).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def _png(data: bytes) -> str:
-    """Return a picture as the address that holds it."""
-    return "data:image/png;base64," + base64.b64encode(data).decode()
 
 
 def _spread(count: int) -> NDArray[np.int64]:
