@@ -11,8 +11,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from pig.data.preprocess import build_store
 from pig.data.pseudonyms import new_salt, pseudonymise
+from pig.data.readers import import_data
 from pig.data.resize import resize_pairs
+from pig.data.settings import PreprocessSettings
 from pig.data.store import Store, allocate, complete
 from pig.steps.export import export_nnunet, export_png
 from pig.system.errors import UserError
@@ -121,6 +124,11 @@ def test_colours_are_png_with_three_channels(tmp_path: Path, store: Store) -> No
     assert (pixels(out / "imagesTr/pig_f0_000002_0000.png") == expected).all()
     real = np.floor(np.moveaxis(images[4], 0, 2) / 257 + 0.5)
     assert (pixels(out / "imagesTr/real_000004_0000.png") == real).all()
+
+    manifest = import_data("nnunet", out, {"patient": "^(.+)$"}, tmp_path / "imported")
+    again = build_store(manifest, PreprocessSettings(SIZE, window="full", colour="keep"), tmp_path / "again")
+    assert again.manifest["patient_id"].nunique() == 5
+    assert np.abs(again.images[4].astype(int) - images[4]).max() <= 128  # of 257, a step of 8 bits
 
 
 def test_images_alone(tmp_path: Path, store: Store) -> None:

@@ -13,7 +13,7 @@ import pytest
 from dicom_files import write_dicom
 from study_files import ramp, write_png
 
-from pig.data.images import refuse_giant, size_of
+from pig.data.images import read_grey, refuse_giant, size_of
 from pig.data.readers import import_data
 from pig.data.readers.dicom import read_header
 from pig.data.readers.labels import Labels
@@ -99,3 +99,21 @@ def test_what_is_large_in_life_is_read(tmp_path: Path) -> None:
     refuse_giant("a film", 6000, 5000)
     refuse_giant("a tomosynthesis volume", 2500, 2000, 90)
     assert size_of(write_png(tmp_path / "a.png", ramp())) == (24, 16)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_how_many_pixels_an_image_may_have_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_png(tmp_path / "a.png", ramp())
+    monkeypatch.setenv("PIG_PIXELS_AT_MOST", "300")
+    named = r"a\.png declares too many pixels, and at most 300 .* set the environment variable PIG_PIXELS_AT_MOST"
+    for read in (read_grey, size_of):
+        with pytest.raises(UserError, match=named):
+            read(path)
+    with pytest.raises(UserError, match="declares 24 x 16 pixels, and at most 300 are read"):
+        refuse_giant(path, 24, 16)
+    monkeypatch.setenv("PIG_PIXELS_AT_MOST", "384")
+    assert (read_grey(path) == ramp()).all() and size_of(path) == (24, 16)
+    for wrong in ("0", "1e6", "-5", "", "many"):
+        monkeypatch.setenv("PIG_PIXELS_AT_MOST", wrong)
+        with pytest.raises(UserError, match=f"PIG_PIXELS_AT_MOST is '{wrong}'; give a whole number above 0, or none"):
+            size_of(path)
