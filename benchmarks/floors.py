@@ -6,6 +6,7 @@ floating-point operations over those of a large matrix product a second, and at 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,10 +33,10 @@ def measure_device(device: torch.device, side: int, rounds: int) -> Device:
     calls: dict[str, Callable[[], Any]] = {}
     for dtype in (torch.float32, torch.bfloat16):
         a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-        calls[str(dtype)] = lambda a=a, b=b: a @ b
+        calls[str(dtype)] = partial(torch.matmul, a, b)
     source = torch.zeros(8 * side**2, device=device)
     target = torch.empty_like(source)
-    calls["copy"] = lambda: target.copy_(source)
+    calls["copy"] = partial(target.copy_, source)
     taken = medians(calls, rounds, device)
     flops = {dtype: 2 * side**3 / taken[str(dtype)] for dtype in (torch.float32, torch.bfloat16)}
     return Device(flops, 2 * source.nbytes / taken["copy"])
