@@ -13,12 +13,10 @@ from pig.data.manifest import leaves, read_table, refuse, row_number
 from pig.data.readers.dicom import display, read_frames, read_header
 from pig.data.readers.folders import files_below
 from pig.data.readers.nifti import read_nifti
-from pig.data.readers.slices import ENDINGS, NIFTI
+from pig.data.readers.slices import DICOM, ENDINGS, NIFTI
 from pig.data.readers.volume import listed, to_uint16
 from pig.system.errors import UserError
 
-DICOM = (".dcm", ".dicom")
-READ = (*ENDINGS, *DICOM)
 TABLES = (".csv", ".parquet")
 
 
@@ -73,7 +71,7 @@ def _in_folder(folder: Path) -> list[list[NewFile]]:
     if faults:
         raise UserError(listed(folder, faults))
     if not paths:
-        raise UserError(f"{folder} holds no files with the ending {', '.join(READ)}; give the folder of the images.")
+        raise UserError(f"{folder} holds no files with the ending {', '.join(ENDINGS)}; give the folder of the images.")
     return [[_named(path, folder)] for path in paths]
 
 
@@ -93,7 +91,7 @@ def _in_table(path: Path) -> list[list[NewFile]]:
         elif not files[-1].is_file():
             faults.append(f"row {row_number(index)}: image_path {cell!r} is not a file")
         elif not _ending(files[-1]):
-            faults.append(f"row {row_number(index)}: image_path {cell} ends in none of {', '.join(READ)}")
+            faults.append(f"row {row_number(index)}: image_path {cell} ends in none of {', '.join(ENDINGS)}")
         elif first_row.setdefault(files[-1], index) < index:
             earlier = row_number(first_row[files[-1]])
             faults.append(f"row {row_number(index)}: the same image as row {earlier}: {cell}")
@@ -110,7 +108,7 @@ def _in_table(path: Path) -> list[list[NewFile]]:
 
 
 def _ending(path: Path) -> str | None:
-    return next((ending for ending in READ if path.name.lower().endswith(ending)), None)
+    return next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), None)
 
 
 def _named(path: Path, above: Path) -> NewFile:
@@ -132,16 +130,16 @@ def slices_of(file: NewFile, folder: Path, axis: int) -> Iterator[NewSlice]:
     if ending not in (*NIFTI, *DICOM):
         yield NewSlice(file.path, None, file.name, file.path)
         return
-    blank = True
+    blank, single = True, ending in DICOM and read_header(file.path).frames == 1
     for index, pixels in enumerate(_nifti(file.path, axis) if ending in NIFTI else _dicom(file.path)):
-        name = f"{file.name}_{index:03d}"
+        number, name = (None, file.name) if single else (index, f"{file.name}_{index:03d}")
         if pixels.min() == pixels.max():
-            yield NewSlice(file.path, index, name, None, (pixels.shape[0], pixels.shape[1]))
+            yield NewSlice(file.path, number, name, None, (pixels.shape[0], pixels.shape[1]))
             continue
         blank = False
         written = folder / f"{index:06d}.png"
         Image.fromarray(np.ascontiguousarray(pixels)).save(written, compress_level=1)
-        yield NewSlice(file.path, index, name, written)
+        yield NewSlice(file.path, number, name, written)
     if blank:
         raise UserError(f"{file.path} is blank: each of its slices has one grey value")
 
