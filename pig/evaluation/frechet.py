@@ -33,6 +33,7 @@ from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics
 from torch_fidelity.registry import register_feature_extractor
 from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from_dataset
 
+from pig.data.looks import odd_looks
 from pig.data.resize import resize_images
 from pig.data.shards import Synthetic
 from pig.data.store import PairDataset
@@ -167,7 +168,8 @@ def write_fid(
         features: as in :func:`frechet_distance`.
         weights: as in :func:`frechet_distance`.
         cache: as in :func:`frechet_distance`.
-        path: the file: fid, features, fold, generator, the counts generated and real, record.
+        path: the file: fid, features, fold, generator, the counts generated and real, the measures in which the
+            images are unlike those of any training patient (see :mod:`pig.data.looks`), record.
 
     Returns:
         What the file holds.
@@ -189,6 +191,7 @@ def write_fid(
         "fold": provenance["fold"],
         "generator": provenance["generator"],
         "generated": len(synthetic.images),
+        "unlike": odd_looks(synthetic.provenance),
         "real": len(real),
         "record": run_record(started, weights=str(weights)),
     }

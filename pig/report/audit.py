@@ -4,37 +4,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pig.data.looks import Looks, joined, unlike
 from pig.data.shards import read_provenance
 from pig.methods.model_folder import DESCRIPTION
 from pig.system.files import read_sealed
 
 
 @dataclass(frozen=True)
-class Masks:
-    """The masks that the generator of a fold drew; areas are shares of the picture.
+class Drawn:
+    """What the generator of a fold drew.
 
     Attributes:
         generator: its name in the configuration.
         fold: whose patients it has not seen.
         pairs: how many.
-        empty: how many of them have no lesion.
-        area: mean of the others; None: there are none.
-        least: the least mean of a training patient.
-        greatest: likewise.
+        empty: how many of the masks that it drew itself have no lesion; None: it draws none.
+        looks: see :func:`pig.data.looks.beside_real`; {}: a shard of an earlier version does not say.
+        odd: what no training patient's pairs look like, in words.
     """
 
     generator: str
     fold: int
     pairs: int
-    empty: int
-    area: float | None
-    least: float
-    greatest: float
-
-    @property
-    def strange(self) -> bool:
-        """Whether its lesions are of another size than those of any training patient."""
-        return self.area is None or not self.least <= self.area <= self.greatest
+    empty: int | None
+    looks: Looks
+    odd: list[str]
 
 
 @dataclass
@@ -45,7 +39,7 @@ class Audit:
         segmentations: how many were looked at.
         models: likewise.
         leaks: a sentence for each result that learnt from a patient it was tested on; there should be none.
-        masks: of each generator that draws its own, and each fold.
+        drawn: by each generator, in each fold.
         devices: names of processors and GPUs.
         versions: of packages, "name version"; several of one name if results differ.
         finished: when the last result was, ISO 8601.
@@ -54,7 +48,7 @@ class Audit:
     segmentations: int = 0
     models: int = 0
     leaks: list[str] = field(default_factory=list)
-    masks: list[Masks] = field(default_factory=list)
+    drawn: list[Drawn] = field(default_factory=list)
     devices: list[str] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
     finished: str = ""
@@ -66,7 +60,7 @@ def audit(results: Path) -> Audit:
     Raises:
         UserError: a record is damaged.
     """
-    found = Audit(masks=[*_masks(results)])
+    found = Audit(drawn=[*_drawn(results)])
     tested: dict[int, set[str]] = {}
     devices, versions = set(), set()
     for path in sorted(results.glob("segmentation/*/fold*/seed*/record.json")):
@@ -88,15 +82,13 @@ def audit(results: Path) -> Audit:
     return found
 
 
-def _masks(results: Path) -> Iterator[Masks]:
+def _drawn(results: Path) -> Iterator[Drawn]:
     for folder in sorted(results.glob("synthetic/*/fold*")):
         shards = [read_provenance(path) for path in sorted(folder.glob("shard*.npz"))]
-        shards = [shard for shard in shards if shard["masks_from"] == "model"]
-        if shards:
-            pairs = sum(shard["last"] - shard["first"] for shard in shards)
-            empty = sum(shard["empty_masks"] for shard in shards)
-            filled = [(s["areas"]["drawn"] or 0, s["last"] - s["first"] - s["empty_masks"]) for s in shards]
-            area = sum(mean * count for mean, count in filled) / (pairs - empty) if pairs > empty else None
-            first = shards[0]
-            least, greatest = first["areas"]["least"], first["areas"]["greatest"]
-            yield Masks(first["generator"], first["fold"], pairs, empty, area, least, greatest)
+        if not shards:
+            continue
+        first, counts = shards[0], [shard["last"] - shard["first"] for shard in shards]
+        empty = sum(shard["empty_masks"] for shard in shards) if first["masks_from"] == "model" else None
+        said = [shard["looks"] for shard in shards if "looks" in shard]
+        looks = joined(said, counts) if len(said) == len(shards) else {}
+        yield Drawn(first["generator"], first["fold"], sum(counts), empty, looks, [*unlike(looks).values()])

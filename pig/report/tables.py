@@ -11,6 +11,7 @@ from pig.evaluation.kinds import Kind
 from pig.evaluation.overlap import COUNTS, METRICS, overlap_scores
 from pig.evaluation.statistics import FOLDS, NEW, compare
 from pig.report.measures import measures
+from pig.report.oddities import footnotes, odd_arms
 from pig.report.reading import reading
 from pig.report.slices import read_arms
 from pig.system.errors import UserError
@@ -115,7 +116,8 @@ def table1(methods: Mapping[str, Sequence[str | Path]]) -> pd.DataFrame:
 
 def _read_fid(path: Path) -> dict[str, Any]:
     result = read_sealed(path, "delete it and run 'pig fid' for it again.")
-    return {key: result[key] for key in ("fid", "features", "fold", "generated")} | {"path": str(path)}
+    found = {key: result[key] for key in ("fid", "features", "fold", "generated")}
+    return found | {"path": str(path), "unlike": result.get("unlike", [])}
 
 
 def write_table(table: pd.DataFrame, path: str | Path, notes: Iterable[str] = ()) -> None:
@@ -150,7 +152,11 @@ def write_table1(rows: Sequence[tuple[str, str | Path]], path: str | Path) -> No
     methods: dict[str, list[str | Path]] = {}
     for label, file in rows:
         methods.setdefault(label, []).append(file)
-    write_table(table1(methods), path)
+    odd: dict[str, dict[int, list[str]]] = {label: {} for label in methods}
+    for label, file in rows:
+        result = _read_fid(Path(file))
+        odd[label][result["fold"]] = result["unlike"]
+    write_table(table1(methods), path, footnotes(odd))
 
 
 def write_table2(
@@ -189,7 +195,7 @@ def write_table2(
         all_scores = pd.concat([all_scores, scores(on_new).assign(tested=NEW)])
         comparisons = pd.concat([compare(on_new, controls, NEW), comparisons])
         measured = pd.concat([measures(on_new, NEW), measured])
-    write_table(table, path, reading(comparisons))
+    write_table(table, path, [*reading(comparisons), *footnotes(odd_arms(dict(rows)))])
     for name, rest in (("scores.csv", all_scores), ("comparisons.csv", comparisons), ("measures.csv", measured)):
         with atomic_path(Path(path).with_name(name)) as temporary:
             rest.to_csv(temporary, index=False)

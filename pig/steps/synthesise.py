@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
 from pig.data.folds import read_folds, split
+from pig.data.looks import beside_real, unlike
 from pig.data.shards import refuse_leak
 from pig.data.store import PairDataset, Store, to_uint16
 from pig.methods.base import check_pairs
@@ -24,8 +24,6 @@ from pig.system.run_record import run_record
 from pig.system.seeds import seed_of
 
 logger = logging.getLogger("pig")
-
-AREAS_LOOKED_AT = 512
 
 
 def synthesise(
@@ -82,7 +80,16 @@ def synthesise(
     empty = sum(int((~m.any((1, 2))).sum()) for m in masks)
     if empty:
         logger.warning("%d of %d masks of %s are empty; they are kept, as drawn.", empty, last - first, name)
-    areas = _areas(name, np.concatenate(masks), train_pairs) if generator.makes_masks and masks else None
+    arrays: dict[str, NDArray[Any]] = {"images": np.concatenate(images)}
+    if masks:
+        arrays["masks"] = np.concatenate(masks)
+    looks = beside_real(arrays["images"], arrays.get("masks"), train_pairs)
+    if odd := unlike(looks):
+        logger.warning(
+            "what %s draws looks like the pairs of no training patient: %s (theirs are in brackets). Look at its "
+            "gallery, and train it for longer or at another rate.",
+            name, "; ".join(odd.values()),
+        )  # fmt: skip
     provenance = {
         "generator": name,
         "class": cls,
@@ -94,48 +101,14 @@ def synthesise(
         "data": description["data"],
         "masks_from": "training" if generator.takes_masks else "model" if masks else None,
         "empty_masks": empty,
-        "areas": areas,
+        "looks": looks,
         "sampling": dict(sampling),
         "model_files": description["files"],
         "record": run_record(started, images=last - first),
     }
-    arrays = {
-        "images": np.concatenate(images),
-        "first": np.array(first),
-        "provenance": np.array(json.dumps(provenance)),
-    }
-    if masks:
-        arrays["masks"] = np.concatenate(masks)
+    arrays |= {"first": np.array(first), "provenance": np.array(json.dumps(provenance))}
     with atomic_path(out) as temporary:
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
-
-
-def _areas(name: str, masks: NDArray[np.uint8], pairs: PairDataset) -> dict[str, float | None]:
-    """Hold the lesions that a generator drew against those of its training patients, and warn if they do not fit.
-
-    Args:
-        name: of the generator.
-        masks: {0, 1} [n, H, W]; empty ones do not count.
-        pairs: those it learnt from, of which some hundred are looked at.
-
-    Returns:
-        Shares of the picture: the mean of the lesions ``drawn`` (None: all masks are empty), and the ``least`` and the
-        ``greatest`` mean of a training patient.
-    """
-    rows = pairs.rows[:: max(len(pairs) // AREAS_LOOKED_AT, 1)]
-    real = pd.DataFrame({"patient": pairs.store.manifest["patient_id"].iloc[rows].to_numpy()})
-    real["area"] = pairs.store.masks[rows].mean((1, 2))
-    of_patients = real[real.area > 0].groupby("patient").area.mean()
-    filled = masks[masks.any((1, 2))]
-    drawn = float(filled.mean()) if len(filled) else None
-    least, greatest = float(of_patients.min()), float(of_patients.max())
-    if drawn is not None and not least <= drawn <= greatest:
-        logger.warning(
-            "the lesions of %s cover %.1f %% of the picture on average, those of training patients %.1f to %.1f %%: "
-            "look at its gallery, and train it for longer or at another rate.",
-            name, 100 * drawn, 100 * least, 100 * greatest,
-        )  # fmt: skip
-    return {"drawn": drawn, "least": least, "greatest": greatest}
 
 
 def _masks_for(indices: range, pairs: PairDataset, order: NDArray[np.int64]) -> Tensor:

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from pig.data.folds import read_folds, split
-from pig.data.shards import read_shards, refuse_leak
+from pig.data.shards import read_provenance, read_shards, refuse_leak
 from pig.data.store import Store
 from pig.methods.model_folder import DESCRIPTION, read_description
-from pig.steps.synthesise import _areas, synthesise
+from pig.steps.synthesise import synthesise
 from pig.system.errors import UserError
 from pig.system.files import write_sealed
 
@@ -163,16 +163,9 @@ def test_provenance_is_json(study, trained, tmp_path):
         assert int(file["first"]) == 0
 
 
-@pytest.mark.parametrize(("share", "warned"), [(0.0, False), (1.0, False), (0.02, True), (30.0, True)])
-def test_lesions_of_another_size_than_any_patients_are_a_warning(study, caplog, share, warned):
-    """``share`` times the mean area of the real ones; 0: all are empty, which is said elsewhere."""
-    train = split(Store.open(study / "store"), read_folds(study / "folds.csv"), 1)[0]
-    real = train.store.masks[train.rows]
-    wanted = share * real.mean() * real[0].size
-    drawn = np.zeros((4, *real.shape[1:]), np.uint8)
-    drawn[:3].reshape(3, -1)[:, : min(round(wanted), real[0].size - 1)] = 1
-    areas = _areas("mine", drawn, train)
-    assert ("the lesions of mine cover" in caplog.text) == warned
-    filled = drawn[drawn.any((1, 2))]
-    assert areas["drawn"] == (filled.mean() if len(filled) else None)
-    assert areas["least"] <= real.mean() <= areas["greatest"]
+def test_what_looks_like_no_patients_pairs_is_a_warning(study, trained, tmp_path, caplog):
+    draw(study, trained, tmp_path / "shard.npz")
+    (said,) = [message for message in caplog.messages if "looks like the pairs of no training patient" in message]
+    assert said.startswith("what PIG draws looks") and "neighbouring pixels differ by" in said
+    looks = read_provenance(tmp_path / "shard.npz")["looks"]
+    assert not looks["grain"]["least"] <= looks["grain"]["drawn"] <= looks["grain"]["greatest"]

@@ -31,7 +31,7 @@ def shard(results: Path, number: int, empty: int, drawn: float | None, fold: int
     path.parent.mkdir(parents=True, exist_ok=True)
     said = {
         "generator": "pig", "fold": fold, "seed": 0, "model_files": {}, "first": 8 * number, "last": 8 * number + 8,
-        "masks_from": "model", "empty_masks": empty, "areas": {"drawn": drawn, "least": 0.1, "greatest": 0.3},
+        "masks_from": "model", "empty_masks": empty, "looks": {"area": {"drawn": drawn, "least": 0.1, "greatest": 0.3}},
     }  # fmt: skip
     np.savez_compressed(path, provenance=np.array(json.dumps(said)))
 
@@ -72,9 +72,9 @@ def test_masks_are_counted_over_the_shards_of_a_fold(tmp_path: Path) -> None:
     shard(tmp_path, 1, empty=6, drawn=0.3)
     shard(tmp_path, 0, empty=8, drawn=None, fold=1)
     shard(tmp_path, 0, empty=0, drawn=0.31, fold=2)
-    one, none, large = audit(tmp_path).masks
+    one, none, large = audit(tmp_path).drawn
     assert (one.generator, one.pairs, one.empty) == ("pig", 16, 8)
-    assert one.area == (6 * 0.1 + 2 * 0.3) / 8
-    assert not one.strange
-    assert (none.empty, none.area, none.strange) == (8, None, True)
-    assert large.strange
+    assert one.looks["area"]["drawn"] == (0.1 + 0.3) / 2
+    assert one.odd == []
+    assert (none.empty, none.odd) == (8, ["all masks are empty"])
+    assert large.odd == ["the lesion covers 31.0 % (10.0 % to 30.0 %)"]
