@@ -173,7 +173,8 @@ MUTANTS = [
     # What an arm adds, and how its pairs are changed
     Mutant("the negative control keeps its masks", ADDED,
            "masks[order] = added.masks[np.roll(order, 1)]", "masks[order] = added.masks[order]", ADDS),
-    Mutant("the oracle's patients are not recorded", ADDED, '"patients": pairs.patients', '"patients": ["new"]', ADDS),
+    Mutant("the oracle's patients are not recorded", ADDED,
+           '"patients": pairs.patients, "store"', '"patients": ["new"], "store"', ADDS),
     Mutant("a lesion is pasted into its own patient's pictures", COPIES,
            "if patients[target] == patients[donor]:", "if target == donor:", PASTES),
     Mutant("the pasted lesion is not in the mask", COPIES, "both[place] |= shape", "both[place] |= False", PASTES),

@@ -153,7 +153,8 @@ def import_data(
 def _write(volumes: list[Volume], folder: Path, common: Import, jobs: int, copy: bool) -> Iterable[Written]:
     for name in ("images", "masks"):
         (folder / name).mkdir()
-    write = partial(write_volume, folder=folder, keep=common.without_lesion == "keep", copy=copy)
+    keep, skip = common.without_lesion == "keep", common.faults == "skip"
+    write = partial(write_volume, folder=folder, keep=keep, copy=copy, decode=copy or skip)
     if jobs <= 1:
         yield from map(write, range(len(volumes)), volumes)
         return
@@ -161,8 +162,11 @@ def _write(volumes: list[Volume], folder: Path, common: Import, jobs: int, copy:
         yield from pool.map(write, range(len(volumes)), volumes)
 
 
-def write_volume(number: int, volume: Volume, folder: Path, keep: bool, copy: bool) -> Written:
+def write_volume(number: int, volume: Volume, folder: Path, keep: bool, copy: bool, decode: bool) -> Written:
     """Write the masks of one volume, and the images that are not files, or all if ``copy``.
+
+    With ``decode`` images that stay where they are are read, too: one that is cut short is a fault of its pair, which
+    can be skipped. Without, ``pig check`` finds it, with all else.
 
     File names are numbers, so that they hold neither a patient's name nor a letter that a file system lacks.
     """
@@ -180,8 +184,8 @@ def write_volume(number: int, volume: Volume, folder: Path, keep: bool, copy: bo
             _save(np.where(pair.mask, np.uint8(255), np.uint8(0)), folder / mask_path)
             if isinstance(pair.image, Path):
                 turned = orientation_of(pair.image) > 1  # the mask that is written here does not say so
-                pixels = read_plain(pair.image)  # of those that stay, too: one that is cut short is a fault of its pair
-                if copy or turned:
+                pixels = read_plain(pair.image) if decode or turned else None
+                if pixels is not None and (copy or turned):
                     _save(pixels, folder / image_path)
                 image_path = image_path if turned and not copy else str(pair.image)
             else:
