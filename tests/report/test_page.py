@@ -55,6 +55,7 @@ LOOKS = {
     "area": {"drawn": 0.25, "least": 0.01, "greatest": 0.04},
     "grain": {"drawn": 0.1, "least": 0.1, "greatest": 0.2},
 }
+TWICE = [Drawn("copier", fold, 8, None, {}, [f"of fold {fold}"]) for fold in (0, 2)]
 DRAWN = Drawn("pig", 0, 8, 2, LOOKS, ["the lesion covers 25.0 % (1.0 % to 4.0 %)"])
 
 
@@ -71,7 +72,7 @@ def page(tmp_path: Path) -> Path:
         more={"table1.csv": pd.DataFrame({"Method": ["PIG"], "FID (encoder)": [3.456]})},
         figures=[figure],
         audit=Audit(
-            segmentations=6, models=2, drawn=[DRAWN], devices=["a processor"],
+            segmentations=6, models=2, drawn=[DRAWN, *TWICE], devices=["a processor"],
             versions=["torch 2"], finished="2026-01-01",
         ),
         config={"dataset": {"name": "<b>Mine</b>"}},
@@ -117,7 +118,8 @@ def test_comparisons_of_an_earlier_version_are_refused(tmp_path: Path) -> None:
 def test_the_page_says_what_the_numbers_say(page: Path) -> None:
     text = page.read_text()
     assert "The arm with generated pairs is shown to help" in text
-    assert "What pig draws in fold 0 looks like the pairs of no training patient: the lesion covers 25.0 %" in text
+    assert "What pig draws looks like the pairs of no training patient in fold 0: the lesion covers 25.0 %" in text
+    assert "What copier draws looks like the pairs of no training patient in folds 0, 2: in fold 0 of fold 0" in text
     assert "25.0 (1.0 to 4.0)" in text and "10.0 (10.0 to 20.0)" in text
     assert text.count('<tr class="control">') == 2  # the control, in table 2 and in the other measures
     assert "<td>1.25 (0.12 to 8.50)</td><td>125.0 (12.5 to 850.0)</td>" in text
