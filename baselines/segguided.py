@@ -40,9 +40,7 @@ class SegGuidedDif(SavedNetworks):
         self.identity = Identity()
         self.image_size = self.model.image_size
         self.schedule = build_schedule(self.model.schedule)
-        self.network = ConditionalUNet(
-            self.model.network, channels=self.model.image_channels, condition_channels=1
-        )
+        self.network = ConditionalUNet(self.model.network, channels=self.model.image_channels, condition_channels=1)
 
     def fit(self, pairs: PairDataset, run: TrainingRun) -> None:
         """Train on ``pairs``."""

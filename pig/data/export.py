@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pig.data.folds import split
+from pig.data.layout import channels_of
 from pig.data.pseudonyms import new_salt, pseudonyms
 from pig.data.shards import Synthetic, read_provenance, read_shards, refuse_leak
-from pig.data.store import Store, channels_of
+from pig.data.store import Store
 from pig.system.errors import UserError
 from pig.system.files import new_directory, write_json
 from pig.system.progress import track

@@ -107,10 +107,10 @@ def _all_measured(
     parts: Iterable[tuple[NDArray[np.uint16], NDArray[np.uint8] | None]],
 ) -> tuple[pd.DataFrame, NDArray[np.uint64]]:
     """Return the measures and the difference hashes of pairs that come some at a time."""
-    tables, hashes = [], []
+    tables, hashes = list[pd.DataFrame](), list[NDArray[np.uint64]]()
     for images, masks in parts:
         tables.append(measures(images, masks))
-        hashes += [difference_hash(image if image.ndim == 2 else image.mean(axis=0)) for image in images]
+        hashes += map(difference_hash, images)
     return pd.concat(tables, ignore_index=True), np.stack(hashes)
 
 

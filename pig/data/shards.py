@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pig.data.layout import with_channel_axis
 from pig.data.resize import resize_images, resize_masks, resize_pairs
 from pig.data.store import to_unit
 from pig.system.errors import UserError
@@ -87,8 +88,7 @@ class SyntheticPool:
     def batch(self, positions: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Return images float32 [n, C, H, W] in [-1, 1] and masks float32 [n, 1, H, W] in {0, 1}."""
         masks = torch.from_numpy(self.masks[positions].astype(np.float32))[:, None]
-        images = to_unit(self.images[positions])
-        return images[:, None] if images.ndim == 3 else images, masks
+        return with_channel_axis(to_unit(self.images[positions])), masks
 
 
 def read_shards(paths: Sequence[str | Path], count: int | None = None, image_size: int | None = None) -> Synthetic:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pig.data.layout import channels_of, images_shape
 from pig.data.manifest import read_own_table, row_number
 from pig.data.resize import resize_pairs
 from pig.data.settings import PreprocessSettings
@@ -29,16 +30,6 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 64
 ROWS_NAMED = 5
-
-
-def images_shape(count: int, size: int, channels: int) -> tuple[int, ...]:
-    """Return the shape of stored images: [N, S, S], or [N, 3, S, S] in colour."""
-    return (count, size, size) if channels == 1 else (count, channels, size, size)
-
-
-def channels_of(images: NDArray[np.uint16]) -> int:
-    """Return the channels of stored images, [N, S, S] or [N, 3, S, S]."""
-    return 1 if images.ndim == 3 else int(images.shape[1])
 
 
 def to_unit(stored: NDArray[np.uint16]) -> "torch.Tensor":

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pig.data.breast import orient
 from pig.data.geometry import Geometry
 from pig.data.images import GREY_LEVELS, as_mask, read_colours, read_grey, read_labels, refuse_other_turn
+from pig.data.layout import images_shape
 from pig.data.resize import resize_image, resize_mask
 from pig.data.settings import PreprocessSettings
-from pig.data.store import images_shape
 from pig.system.errors import UserError
 
 WINDOW = (0.005, 0.995)  # shares of the pixels that are not blank

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from pig.data.layout import images_shape
 from pig.data.shards import Synthetic
-from pig.data.store import PairDataset, fingerprint, images_shape
+from pig.data.store import PairDataset, fingerprint
 from pig.system.errors import UserError
 from pig.system.seeds import seed_of
 

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import nn
 
 from pig.data.geometry import to_source
+from pig.data.layout import with_channel_axis
 from pig.data.readers import NewFile, NewSlice, slices_of
 from pig.data.resize import resize_images
 from pig.data.settings import PreprocessSettings
@@ -121,8 +122,7 @@ def _found(
     size, batch = settings.image_size, settings.training.batch_size
     at_size = images if images.shape[-1] == size else resize_images(images, size)
     for start in range(0, len(images), batch):
-        batched = to_unit(at_size[start : start + batch])
-        yield from find_lesions(network, batched[:, None] if batched.ndim == 3 else batched)
+        yield from find_lesions(network, with_channel_axis(to_unit(at_size[start : start + batch])))
 
 
 def _of_source(one: NewSlice, sentence: str) -> str:

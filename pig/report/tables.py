@@ -1,6 +1,6 @@
 """The paper's two tables, and every score behind the second one, from ``slices.csv`` and FID files."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,11 +88,10 @@ def table1(methods: Mapping[str, Sequence[str | Path]]) -> pd.DataFrame:
         UserError: a file is missing or broken, or the files differ in features, number of images or folds, so
             that their FIDs do not compare.
     """
-    if not any(methods.values()):
-        raise UserError("table 1 has no rows; name at least one generator.")
-    results = pd.DataFrame(
-        [_read_fid(Path(path)) | {"label": label} for label, paths in methods.items() for path in paths]
-    )
+    return _table1(_read_fids(methods), methods)
+
+
+def _table1(results: pd.DataFrame, methods: Collection[str]) -> pd.DataFrame:
     reference = results.iloc[0]
     for column in ("features", "generated"):
         other = results[results[column] != reference[column]]
@@ -112,6 +111,15 @@ def table1(methods: Mapping[str, Sequence[str | Path]]) -> pd.DataFrame:
     by_method = results.groupby("label", sort=False).fid
     table = pd.DataFrame({"Method": list(methods), f"FID ({reference.features})": by_method.mean().to_list()})
     return table.assign(**{"FID SD": by_method.std().to_list()}) if len(expected) > 1 else table
+
+
+def _read_fids(methods: Mapping[str, Sequence[str | Path]]) -> pd.DataFrame:
+    """Return a row for each FID file, with the label of its method."""
+    if not any(methods.values()):
+        raise UserError("table 1 has no rows; name at least one generator.")
+    return pd.DataFrame(
+        [_read_fid(Path(path)) | {"label": label} for label, paths in methods.items() for path in paths]
+    )
 
 
 def _read_fid(path: Path) -> dict[str, Any]:
@@ -152,11 +160,11 @@ def write_table1(rows: Sequence[tuple[str, str | Path]], path: str | Path) -> No
     methods: dict[str, list[str | Path]] = {}
     for label, file in rows:
         methods.setdefault(label, []).append(file)
+    results = _read_fids(methods)
     odd: dict[str, dict[int, list[str]]] = {label: {} for label in methods}
-    for label, file in rows:
-        result = _read_fid(Path(file))
-        odd[label][result["fold"]] = result["unlike"]
-    write_table(table1(methods), path, footnotes(odd))
+    for label, fold, unlike in zip(results.label, results.fold, results.unlike, strict=True):
+        odd[label][fold] = unlike
+    write_table(_table1(results, methods), path, footnotes(odd))
 
 
 def write_table2(

@@ -7,7 +7,7 @@ from typing import Any
 from pig.data.phantom.settings import PhantomSettings
 from pig.study.arms import Arm, arms_of, studies_phantom
 from pig.study.jobs import Job, jobs_of
-from pig.study.memory import SLICES, real_pairs
+from pig.study.memory import phantom_slices, real_pairs
 from pig.study.schedule import THREADS, makespan
 
 Config = Mapping[str, Any]
@@ -46,12 +46,10 @@ def populations(config: Config) -> dict[str, tuple[int, int]]:
     dataset = config["dataset"]
     phantom, new = dataset["phantom"], dataset["new_patients"]
     patients = phantom.get("patients", PhantomSettings.patients) + phantom.get("normal_patients", 0)
-    views = len(phantom.get("views", PhantomSettings.views))
-    slices = phantom.get("slices_per_view", PhantomSettings.slices_per_view) or SLICES
     return {
-        "phantom": (patients, patients * views * slices),
-        "oracle": (new["oracle"], new["oracle"] * views * slices),
-        "test": (new["test"], new["test"] * views),  # one slice a view
+        "phantom": (patients, phantom_slices(phantom, patients)),
+        "oracle": (new["oracle"], phantom_slices(phantom, new["oracle"])),
+        "test": (new["test"], phantom_slices(phantom | {"slices_per_view": 1}, new["test"])),
     }
 
 

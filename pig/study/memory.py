@@ -12,7 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pig.data.phantom.settings import PhantomSettings
+from pig.data.settings import PreprocessSettings
 from pig.study.arms import studies_phantom
+from pig.study.jobs import owner, parts
 
 Config = Mapping[str, Any]
 
@@ -38,9 +41,9 @@ def fit(config: Config, name: str, gpu: bool) -> int:
 
 def synthesise(config: Config, name: str, gpu: bool) -> int:
     """The pairs of a shard, twice when its batches are joined; resized real pairs, whose masks are given."""
-    batch, owner = config["synthesis"]["batch_size"], _owner(config, name)
-    size = _size(config, owner)
-    activations = _network(config, owner, batch, SAMPLING) + _parts(config, owner, batch)
+    batch, trained = config["synthesis"]["batch_size"], owner(config, name)
+    size = _size(config, trained)
+    activations = _network(config, trained, batch, SAMPLING) + _parts(config, trained, batch)
     return _mib(2 * _pairs(config, config["synthesis"]["shard_size"], size) + _real(config, size), activations, gpu)
 
 
@@ -52,7 +55,7 @@ def segment(config: Config, synthetic: int, gpu: bool) -> int:
 
 def fid(config: Config, name: str, gpu: bool) -> int:
     """The pairs as they were drawn, the real images as they are stored, and both resized for the encoder."""
-    count, drawn = config["table1"]["count"], _size(config, _owner(config, name))
+    count, drawn = config["table1"]["count"], _size(config, owner(config, name))
     size = config["segmentation"]["image_size"] if config["table1"]["features"] == "encoder" else 299
     real, stored = real_pairs(config), config["preprocessing"]["size"]
     held = _pairs(config, count, drawn) + _image(config) * (real * stored**2 + (count + real) * size**2)
@@ -61,7 +64,7 @@ def fid(config: Config, name: str, gpu: bool) -> int:
 
 def gallery(config: Config, name: str) -> int:
     """All pairs of a shard, and 32 panels as matplotlib draws them."""
-    size = _size(config, _owner(config, name))
+    size = _size(config, owner(config, name))
     return _mib(_pairs(config, config["synthesis"]["shard_size"], size) + 32 * size**2 * PANEL, 0, False)
 
 
@@ -81,7 +84,7 @@ def _pairs(config: Config, count: int, size: int) -> int:
 
 def _image(config: Config) -> int:
     """Return the bytes that a pixel of an image takes."""
-    return 6 if config["preprocessing"].get("colour") == "keep" else 2
+    return 2 * PreprocessSettings(**config["preprocessing"]).channels
 
 
 def _real(config: Config, size: int) -> int:
@@ -96,8 +99,13 @@ def real_pairs(config: Config) -> int:
         manifest = Path("results/data/imported/manifest.csv" if dataset["import"] else dataset["manifest"])
         return _rows(manifest) if manifest.is_file() else ASSUMED_PAIRS
     phantom = dataset["phantom"]
-    patients = phantom["patients"] + phantom.get("normal_patients", 0)
-    return int(patients * len(phantom["views"]) * (phantom["slices_per_view"] or SLICES))
+    return phantom_slices(phantom, phantom["patients"] + phantom.get("normal_patients", 0))
+
+
+def phantom_slices(phantom: Config, patients: int) -> int:
+    """Return how many slices so many patients of the phantom have."""
+    views = phantom.get("views", PhantomSettings.views)
+    return patients * len(views) * (phantom.get("slices_per_view", PhantomSettings.slices_per_view) or SLICES)
 
 
 @cache
@@ -105,10 +113,6 @@ def _rows(manifest: Path) -> int:
     """Return the rows of a manifest, counted once and not for each job."""
     with manifest.open("rb") as file:
         return max(sum(1 for _ in file) - 1, 1)
-
-
-def _owner(config: Config, name: str) -> str:
-    return str(config["generators"][name].get("model_of", name))
 
 
 def _section(model: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -124,7 +128,7 @@ def _count(section: Mapping[str, Any], key: str) -> int:
 
 
 def _needs(config: Config, name: str) -> list[str]:
-    return list(config["generators"][name].get("needs", {}).values())
+    return list(parts(config, name).values())
 
 
 def _size(config: Config, name: str) -> int:
@@ -173,8 +177,8 @@ def _network(config: Config, name: str, batch: int, per_pixel: int) -> float:
 
 def _parts(config: Config, name: str, batch: int) -> float:
     """Return the bytes of the activations of the trained parts, without gradients."""
-    parts = _needs(config, name)
-    return sum(_network(config, part, batch, SAMPLING) + _parts(config, part, batch) for part in parts)
+    needed = _needs(config, name)
+    return sum(_network(config, part, batch, SAMPLING) + _parts(config, part, batch) for part in needed)
 
 
 def _latents(config: Config, name: str) -> int:

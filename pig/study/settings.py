@@ -22,12 +22,12 @@ def settings_errors(config: Config) -> Iterator[str]:
     errors: list[Error] = []
     if studies_phantom(dataset):
         _read(PhantomSettings, dataset["phantom"], "dataset.phantom", errors)
-    _read(PreprocessSettings, config["preprocessing"], "preprocessing", errors)
+    prepared = _read(PreprocessSettings, config["preprocessing"], "preprocessing", errors)
     own = {key: value for key, value in segmentation.items() if key != "seeds"}
     _read(SegmentationSettings, own, "segmentation", errors)
     errors += _class_errors(config)
     generators = {name: entry for name, entry in config["generators"].items() if _is_class(entry["class"])}
-    errors += _Generators(generators, config["preprocessing"].get("colour") == "keep").errors
+    errors += _Generators(generators, prepared.channels if prepared else 1).errors
     yield from (f"{key}: {sentence}" for key, sentence in errors)
 
 
@@ -68,9 +68,9 @@ def _is_class(path: str) -> bool:
 class _Generators:
     """The dataclasses of all generators' settings, and what is wrong with them, alone and together."""
 
-    def __init__(self, entries: Config, colours: bool) -> None:
+    def __init__(self, entries: Config, channels: int) -> None:
         self.entries, self.errors = entries, list[Error]()
-        self.of_images = {"image_channels": 3} if colours else {}
+        self.of_images = {"image_channels": channels} if channels > 1 else {}
         self.models, self.samplings = self._read_all("model"), self._read_all("sampling")
         self.wrong = {name for name in entries if any(key.startswith(f"generators.{name}.") for key, _ in self.errors)}
         misfits = {name for name in self.models if self._add(f"generators.{name}", self._needs_errors(name))}

@@ -278,13 +278,11 @@ def rows_of_table1(files):
 
 
 def rows_of_table2(files):
-    """The words that name the rows, the folders of their arms, and the kinds of controls; ``files`` are all :func:`segmentations`, by arm."""
-    first_of_arm = files[:: len(FOLDS) * len(SEEDS)]
-    rows = [f"{name}={Path(file).parents[2]}" for name, file in zip(LABELS_OF_TABLE2, first_of_arm)]
-    first_control = 1 + len(config["table2"]["arms"])
-    kinds = [arm.kind for arm in [*ARMS.values()][first_control:]]
-    controls = [f"{kind}={row}" for kind, row in zip(kinds, rows[first_control:], strict=True)]
-    return options("--row", rows[:first_control]) + options("--control", controls)
+    """The words that name rows, folders of arms and kinds of controls; ``files`` are all :func:`segmentations`, by arm."""
+    named = zip(ARMS.values(), LABELS_OF_TABLE2, files[:: len(FOLDS) * len(SEEDS)], strict=True)
+    rows = [(arm, f"{name}={Path(file).parents[2]}") for arm, name, file in named]
+    controls = [f"{arm.kind}={row}" for arm, row in rows if arm.control]
+    return options("--row", [row for arm, row in rows if not arm.control]) + options("--control", controls)
 
 
 def fold_results(fold):

@@ -58,7 +58,7 @@ def look_at_volume(volume: list[Slice], settings: PreprocessSettings) -> list[Fa
         found[row].warnings.append(warning)
     if prepared.images is not None:
         for fact, image in zip(found.values(), prepared.images, strict=True):
-            fact.hash = difference_hash(image if image.ndim == 2 else image.mean(axis=0))
+            fact.hash = difference_hash(image)
     return list(found.values())
 
 

@@ -20,8 +20,8 @@ ROWS_AT_ONCE = 64
 
 
 def difference_hash(image: NDArray[np.generic]) -> NDArray[np.uint64]:
-    """Return the 256 bits of a grey image [H, W] as uint64 [4]."""
-    coarse = resize_image(image, SIDE, SIDE + 1)
+    """Return the 256 bits of an image as uint64 [4]: grey [H, W], or channels [3, H, W], of which the mean counts."""
+    coarse = resize_image(image if image.ndim == 2 else image.mean(axis=0), SIDE, SIDE + 1)
     return np.packbits(coarse[:, 1:] > coarse[:, :-1]).view(np.uint64)
 
 

@@ -13,7 +13,7 @@ from pig.data.manifest import leaves, read_table, refuse, row_number
 from pig.data.readers.dicom import display, read_frames, read_header
 from pig.data.readers.folders import files_below
 from pig.data.readers.nifti import read_nifti
-from pig.data.readers.slices import DICOM, ENDINGS, NIFTI
+from pig.data.readers.slices import DICOM, ENDINGS, NIFTI, ending_of
 from pig.data.readers.volume import listed, to_uint16
 from pig.system.errors import UserError
 
@@ -67,7 +67,7 @@ def find_images(place: Path) -> list[list[NewFile]]:
 
 def _in_folder(folder: Path) -> list[list[NewFile]]:
     faults: list[str] = []
-    paths = [path for path in sorted(files_below(folder, faults)) if _ending(path) and path.name[0] != "."]
+    paths = [path for path in sorted(files_below(folder, faults)) if ending_of(path) and path.name[0] != "."]
     if faults:
         raise UserError(listed(folder, faults))
     if not paths:
@@ -90,7 +90,7 @@ def _in_table(path: Path) -> list[list[NewFile]]:
             )
         elif not files[-1].is_file():
             faults.append(f"row {row_number(index)}: image_path {cell!r} is not a file")
-        elif not _ending(files[-1]):
+        elif not ending_of(files[-1]):
             faults.append(f"row {row_number(index)}: image_path {cell} ends in none of {', '.join(ENDINGS)}")
         elif first_row.setdefault(files[-1], index) < index:
             earlier = row_number(first_row[files[-1]])
@@ -107,12 +107,8 @@ def _in_table(path: Path) -> list[list[NewFile]]:
     return list(volumes.values())
 
 
-def _ending(path: Path) -> str | None:
-    return next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), None)
-
-
 def _named(path: Path, above: Path) -> NewFile:
-    return NewFile(path, path.relative_to(above).as_posix()[: -len(_ending(path) or "")])
+    return NewFile(path, path.relative_to(above).as_posix()[: -len(ending_of(path) or "")])
 
 
 def slices_of(file: NewFile, folder: Path, axis: int) -> Iterator[NewSlice]:
@@ -126,7 +122,7 @@ def slices_of(file: NewFile, folder: Path, axis: int) -> Iterator[NewSlice]:
     Raises:
         UserError: the file cannot be read, or all of a volume is blank.
     """
-    ending = _ending(file.path)
+    ending = ending_of(file.path)
     if ending not in (*NIFTI, *DICOM):
         yield NewSlice(file.path, None, file.name, file.path)
         return
