@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pig.data.bits import BitMasks, packed
 from pig.data.layout import with_channel_axis
 from pig.data.resize import resize_images, resize_masks, resize_pairs
 from pig.data.store import to_unit
@@ -55,12 +56,12 @@ class Synthetic:
 
     Attributes:
         images: uint16 [n, (3,) H, W]; 0..65535 is [-1, 1].
-        masks: uint8 {0, 1} [n, H, W], or None for images alone.
+        masks: {0, 1} [n, H, W], or None for images alone.
         provenance: what each shard that was read says of itself.
     """
 
     images: NDArray[np.uint16]
-    masks: NDArray[np.uint8] | None
+    masks: BitMasks | None
     provenance: list[dict[str, Any]]
 
     def pool(self, image_size: int) -> "SyntheticPool":
@@ -69,9 +70,10 @@ class Synthetic:
             name = self.provenance[0]["generator"]
             raise UserError(f"'{name}' draws images without masks; a segmentation cannot learn from them.")
         if self.masks.shape[1:] != (image_size, image_size):
-            images, masks = resize_pairs(self.images, self.masks, image_size)
-            _warn_of_vanished(_vanished(self.masks, masks), len(masks), image_size)
-            return SyntheticPool(images, masks)
+            drawn = self.masks[:]
+            images, masks = resize_pairs(self.images, drawn, image_size)
+            _warn_of_vanished(_vanished(drawn, masks), len(masks), image_size)
+            return SyntheticPool(images, BitMasks.of(masks))
         return SyntheticPool(self.images, self.masks)
 
 
@@ -80,7 +82,7 @@ class SyntheticPool:
     """Synthetic pairs, asked for by position, as :class:`pig.data.store.PairDataset` is."""
 
     images: NDArray[np.uint16]
-    masks: NDArray[np.uint8]
+    masks: BitMasks
 
     def __len__(self) -> int:
         return len(self.images)
@@ -121,8 +123,8 @@ def read_shards(paths: Sequence[str | Path], count: int | None = None, image_siz
         raise UserError(f"{wanted} pairs are asked for, and the shards hold {expected}; draw more of them.")
 
     used = [shard for shard in shards if shard[1]["first"] < wanted]
-    arrays: dict[str, NDArray[Any]] = {}
-    vanished = 0
+    arrays: dict[str, NDArray[Any]] = {}  # masks as bits
+    width = vanished = 0
     for path, provenance in used:
         first, last = provenance["first"], provenance["last"]
         with _opened(path) as archive:
@@ -138,17 +140,22 @@ def read_shards(paths: Sequence[str | Path], count: int | None = None, image_siz
                         resize = resize_images if name == "images" else resize_masks
                         drawn, kept = kept, resize(kept, image_size)
                         vanished += _vanished(drawn, kept) if name == "masks" else 0
-                    if name not in arrays:
+                    if name == "images" and name not in arrays:
                         arrays[name] = np.empty((wanted, *kept.shape[1:]), KINDS[name])
+                        width = kept.shape[-1]
                     like = arrays["images"].shape
                     like = like[1:] if name == "images" else like[-2:]
                     if kept.shape[1:] != like:
                         sizes = f"{list(kept.shape[1:])} pixels, not of {list(like)}"
                         raise UserError(f"shard {path} holds {name} of {sizes} as the images before them; {AGAIN}")
+                    if name == "masks":
+                        kept = packed(kept)
+                        arrays.setdefault(name, np.empty((wanted, *kept.shape[1:]), kept.dtype))
                     arrays[name][first + start : first + start + len(kept)] = kept
     if image_size is not None:
         _warn_of_vanished(vanished, wanted, image_size)
-    return Synthetic(arrays["images"], arrays.get("masks"), [provenance for _, provenance in used])
+    masks = BitMasks(arrays["masks"], width) if "masks" in arrays else None
+    return Synthetic(arrays["images"], masks, [provenance for _, provenance in used])
 
 
 def _vanished(drawn: NDArray[Any], resized: NDArray[Any]) -> int:

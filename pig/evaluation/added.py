@@ -8,6 +8,7 @@ import dataclasses
 
 import numpy as np
 
+from pig.data.bits import BitMasks
 from pig.data.shards import Synthetic
 from pig.data.store import PairDataset, Store
 from pig.system.errors import UserError
@@ -38,7 +39,7 @@ def new_patients(store: Store, count: int | None, fold: int, image_size: int) ->
     pairs = PairDataset(store, np.arange(wanted), image_size)
     images, masks = pairs.pixels()
     provenance = {"generator": "new patients", "fold": fold, "patients": pairs.patients, "store": store.fingerprint}
-    return Synthetic(images, masks, [provenance])
+    return Synthetic(images, BitMasks.of(masks), [provenance])
 
 
 def the_same_again(pairs: PairDataset, count: int, seed: int, fold: int, image_size: int) -> Synthetic:
@@ -61,7 +62,7 @@ def the_same_again(pairs: PairDataset, count: int, seed: int, fold: int, image_s
     images, masks = again.pixels()
     rows = again.rows.tolist()
     provenance = {"generator": "oversampling", "fold": fold, "patients": pairs.patients, "rows": rows}
-    return Synthetic(images, masks, [provenance | {"data": pairs.store.fingerprint}])
+    return Synthetic(images, BitMasks.of(masks), [provenance | {"data": pairs.store.fingerprint}])
 
 
 def with_wrong_masks(added: Synthetic, seed: int, fold: int) -> Synthetic:
@@ -81,7 +82,7 @@ def with_wrong_masks(added: Synthetic, seed: int, fold: int) -> Synthetic:
     if added.masks is None or len(added.masks) < 2:
         raise UserError("to exchange masks, two or more pairs with masks are needed; ask for more pairs.")
     order = np.random.default_rng(seed_of(seed, fold, "wrong masks")).permutation(len(added.masks))
-    masks = np.empty_like(added.masks)
-    masks[order] = added.masks[np.roll(order, 1)]
+    bits = np.empty_like(added.masks.bits)
+    bits[order] = added.masks.bits[np.roll(order, 1)]
     provenance = [{**shard, "masks": "shuffled"} for shard in added.provenance]
-    return dataclasses.replace(added, masks=masks, provenance=provenance)
+    return dataclasses.replace(added, masks=BitMasks(bits, added.masks.width), provenance=provenance)

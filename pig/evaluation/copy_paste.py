@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from pig.data.bits import BitMasks
 from pig.data.layout import images_shape
 from pig.data.shards import Synthetic
 from pig.data.store import PairDataset, fingerprint
@@ -68,7 +69,7 @@ def copy_paste(pairs: PairDataset, count: int, seed: int, fold: int, image_size:
         "data": pairs.store.fingerprint,
         "pixels": fingerprint(pasted, lesions, []),
     }
-    return Synthetic(pasted, lesions, [provenance])
+    return Synthetic(pasted, BitMasks.of(lesions), [provenance])
 
 
 def foreground(image: Image) -> Mask:

@@ -1,10 +1,10 @@
 """How much memory the jobs of a study ask for, in MiB, from the counts and sizes in its configuration.
 
 Only what grows is counted: pairs that are held, and, without a GPU, the activations of networks. A pair takes 3 bytes a
-pixel (uint16 image, uint8 mask), 7 in colour. The store is mapped from the disk: its pages show up in a process's
-resident memory, but the kernel drops them when a job's limit is near, so that they are not asked for. The constants
-were measured on a CPU, with PyTorch 2 on Linux (tests/workflow/test_memory.py); with a GPU the base is a guess from
-before that.
+pixel (uint16 image, uint8 mask), 7 in colour; read from a shard, 2 1/8 and 6 1/8 (the mask as bits). The store is
+mapped from the disk: its pages show up in a process's resident memory, but the kernel drops them when a job's limit is
+near, so that they are not asked for. The constants were measured on a CPU, with PyTorch 2 on Linux
+(tests/workflow/test_memory.py); with a GPU the base is a guess from before that.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ def synthesise(config: Config, name: str, gpu: bool) -> int:
 def segment(config: Config, synthetic: int, gpu: bool) -> int:
     """The synthetic pairs and the resized real ones, at the size of the segmentation, and a batch's activations."""
     size, batch = config["segmentation"]["image_size"], config["segmentation"]["training"]["batch_size"]
-    return _mib(_pairs(config, synthetic, size) + _real(config, size), batch * size**2 * SEGMENTATION, gpu)
+    return _mib(_read(config, synthetic, size) + _real(config, size), batch * size**2 * SEGMENTATION, gpu)
 
 
 def fid(config: Config, name: str, gpu: bool) -> int:
@@ -58,7 +58,7 @@ def fid(config: Config, name: str, gpu: bool) -> int:
     count, drawn = config["table1"]["count"], _size(config, owner(config, name))
     size = config["segmentation"]["image_size"] if config["table1"]["features"] == "encoder" else 299
     real, stored = real_pairs(config), config["preprocessing"]["size"]
-    held = _pairs(config, count, drawn) + _image(config) * (real * stored**2 + (count + real) * size**2)
+    held = _read(config, count, drawn) + _image(config) * (real * stored**2 + (count + real) * size**2)
     return _mib(held, FID_BATCH * size**2 * FEATURES, gpu)
 
 
@@ -80,6 +80,11 @@ def _mib(held: float, activations: float, gpu: bool) -> int:
 
 def _pairs(config: Config, count: int, size: int) -> int:
     return (_image(config) + 1) * count * size**2
+
+
+def _read(config: Config, count: int, size: int) -> int:
+    """Return the bytes of pairs that were read from shards (:class:`pig.data.bits.BitMasks`)."""
+    return _pairs(config, count, size) - count * size**2 * 7 // 8
 
 
 def _image(config: Config) -> int:

@@ -13,6 +13,7 @@ from discs import discs, make_study
 from spies import Memory, Trainings
 from torch import Tensor, nn
 
+from pig.data.bits import BitMasks
 from pig.data.folds import read_folds, split
 from pig.data.shards import Synthetic
 from pig.data.store import Store
@@ -65,8 +66,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def made(count: int = 24) -> Synthetic:
     images, masks = discs(count, 9, SIZE)
-    patients = ["nobody"]
-    return Synthetic(images, masks, [{"generator": "g", "fold": 0, "first": 0, "last": count, "patients": patients}])
+    provenance = {"generator": "g", "fold": 0, "first": 0, "last": count, "patients": ["nobody"]}
+    return Synthetic(images, BitMasks.of(masks), [provenance])
 
 
 def segmented(

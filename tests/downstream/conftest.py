@@ -12,6 +12,7 @@ from discs import discs
 from threadpoolctl import threadpool_limits
 
 from pig.cli import main
+from pig.data.bits import BitMasks
 from pig.data.folds import split
 from pig.data.shards import Synthetic
 from pig.data.store import PairDataset, Store, allocate, complete
@@ -51,7 +52,7 @@ def pairs(store: Store) -> tuple[PairDataset, PairDataset]:
 def synthetic() -> Synthetic:
     images, masks = discs(24, seed=7)
     provenance = {"generator": "toy", "fold": 1, "first": 0, "last": 24, "patients": ["p0", "p2", "p4"]}
-    return Synthetic(images, masks, [provenance])
+    return Synthetic(images, BitMasks.of(masks), [provenance])
 
 
 @pytest.fixture(scope="session")

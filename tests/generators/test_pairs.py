@@ -153,8 +153,8 @@ def test_masks_that_are_none_reach_no_shard(study, trained, tmp_path, monkeypatc
         synthesise(**words)
         drawn = read_shards([shard])
         assert drawn.images.shape == (3, SIZE, SIZE)
-        assert drawn.masks.dtype == np.uint8
-        assert drawn.masks.tolist() == np.broadcast_to(np.arange(SIZE) >= SIZE // 2, (3, SIZE, SIZE)).tolist()
+        assert drawn.masks[:].dtype == np.uint8
+        assert drawn.masks[:].tolist() == np.broadcast_to(np.arange(SIZE) >= SIZE // 2, (3, SIZE, SIZE)).tolist()
     else:
         with pytest.raises(UserError, match=rf"^own_levels.Mine: .* masks with the value {found}; correct the class"):
             synthesise(**words)

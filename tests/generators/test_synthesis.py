@@ -51,7 +51,9 @@ def test_pairs_do_not_depend_on_the_shards(study, trained, tmp_path, name, cuts)
     paths = [draw(study, trained, tmp_path / f"{a}.npz", name, first=a, last=b) for a, b in reversed(edges)]
     parts = read_shards(paths, last)
     assert np.array_equal(whole.images, parts.images)
-    assert np.array_equal(whole.masks, parts.masks)
+    assert (whole.masks is None) == (parts.masks is None) == (name == "DDPM")
+    if whole.masks is not None:
+        assert np.array_equal(whole.masks[:], parts.masks[:])
 
 
 def test_fewer_pairs_are_the_first_of_more(study, trained, tmp_path):
@@ -59,15 +61,15 @@ def test_fewer_pairs_are_the_first_of_more(study, trained, tmp_path):
     few, many = read_shards([shard], 3), read_shards([shard], 8)
     assert np.array_equal(few.images, many.images[:3])
     assert few.images.shape == (3, SIZE, SIZE)
-    assert few.masks.dtype == np.uint8
-    assert set(np.unique(many.masks)) <= {0, 1}
+    assert few.masks[:].dtype == np.uint8
+    assert set(np.unique(many.masks[:])) <= {0, 1}
 
 
 def test_training_masks_are_taken_in_turn_and_alike_for_all_methods(study, trained, tmp_path):
     n = 20
     a = read_shards([draw(study, trained, tmp_path / "a.npz", "SegGuidedDif", last=n)], n)
     b = read_shards([draw(study, trained, tmp_path / "b.npz", "LDM", last=n)], n)
-    assert np.array_equal(a.masks, b.masks)
+    assert np.array_equal(a.masks[:], b.masks[:])
     train_pairs, _ = split(Store.open(study / "store"), read_folds(study / "folds.csv"), 1)
     real = {mask.tobytes() for mask in train_pairs.batch(np.arange(16))[1].numpy().astype(np.uint8)}
     assert len(train_pairs) == 16

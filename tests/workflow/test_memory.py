@@ -138,7 +138,7 @@ def test_what_the_terms_are() -> None:
     study["preprocessing"] = {"size": 512}  # now they are resized and held: 3 bytes a pixel
     assert memory.fit(study, "g", True) == memory.BASE_WITH_GPU + REAL * 64**2 * 3 // 2**20
     study["segmentation"] = {"image_size": 512, "training": TRAINING}
-    assert memory.segment(study, 3072, True) == memory.BASE_WITH_GPU + 3 * 768  # 3,072 pairs of 512 px: 2.25 GiB
+    assert memory.segment(study, 3072, True) == memory.BASE_WITH_GPU + 1632  # 3,072 pairs of 512 px: 1.6 GiB
     study["generators"]["sampled"] = {"model_of": "g"}
     study["synthesis"] = {"batch_size": 4, "shard_size": 1024}
     assert memory.gallery(study, "sampled") == memory.BASE + 17  # 12 MiB of pairs, 5 of panels
