@@ -7,6 +7,7 @@ changed copy. A line of JSON comes out: name -> pytest's exit status, where 1 sa
 """
 
 import contextlib
+import importlib
 import json
 import os
 import shutil
@@ -20,6 +21,10 @@ from catalogue import MUTANTS
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("pig", "baselines")
 AT_ONCE = 2
+SLOW = [
+    *["hypothesis", "monai.networks.nets", "pandas", "pytest", "scipy.stats", "segmentation_models_pytorch"],
+    *["sklearn.model_selection", "torch._dynamo"],
+]
 
 
 def run_tests(copy: Path, words: str) -> int:
@@ -74,6 +79,8 @@ def main(words: list[str]) -> None:
     """Hunt, and print what came of it."""
     import torch
 
+    for library in SLOW:
+        importlib.import_module(library)
     torch.set_num_threads(1)  # a child that is forked from a process with more would hang
     chosen = [mutant for mutant in MUTANTS if all(word in mutant.name for word in words)]
     jobs = {mutant.name: mutant[1:] for mutant in chosen}
