@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,11 +18,12 @@ from study_runs import ROOT, TINY, command, overlay, snakemake
 # Jobs are promised GPUs that do not exist: there the check of what PyTorch finds is off.
 PRETENDED = os.pathsep.join(filter(None, [str(ROOT / "tests/cluster/pretended"), os.environ.get("PYTHONPATH")]))
 
-# The profile as it is; only the first look at a job comes sooner, and the node is small.
+# The profile as it is; only the looks at jobs come sooner, and the node is small.
 PROFILE = [
     *["--workflow-profile", ROOT / "profiles/slurm", "--slurm-init-seconds-before-status-checks", "1"],
     *["--latency-wait", "10", "--max-threads", "2"],
 ]
+IMPATIENT = [sys.executable, str(Path(__file__).with_name("impatient.py"))]
 
 # A generator whose trainings meet with misfortune: each attempt is counted in a file.
 UNLUCKY = '''
@@ -83,12 +85,18 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 300) -> Non
         time.sleep(0.2)
 
 
+def submit(directory: Path, *words: str | Path) -> list[str]:
+    """Return the words that run Snakemake with the profile in ``directory``."""
+    _, *rest = command(directory, *PROFILE, *words)
+    return IMPATIENT + rest
+
+
 @contextmanager
 def running(directory: Path, *words: str | Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run Snakemake beside the test; its output goes to ``run.log``."""
     with (directory / "run.log").open("ab") as log:
         process = subprocess.Popen(
-            command(directory, *PROFILE, *words),
+            submit(directory, *words),
             env=os.environ | {"PYTHONPATH": PRETENDED} | environment,
             cwd=directory,
             stdout=log,
@@ -197,8 +205,8 @@ def test_after_a_kill_of_snakemake_the_documented_way_goes_on(slurm: None, finis
     subprocess.run(["scancel", "--me", f"--name={name}"], check=True)
     until(lambda: not subprocess.check_output(["squeue", "--me", "--noheader"]), "the orphan's end")
     assert snakemake(study, "--unlock").returncode == 0
-    again = snakemake(study, *PROFILE, *words)
-    assert again.returncode == 0, again.stdout
+    with running(study, *words, PIG_GPUS="0") as run:
+        assert run.wait(timeout=400) == 0, (study / "run.log").read_text()
     log = (study / "results/logs/fit/segguided/fold1.log").read_text()
     assert re.search(r"going on from step [45]\d of 60", log), log
 
@@ -212,7 +220,7 @@ def test_gpus_are_asked_for_as_one_setting_says(slurm: None, finished: Path, tmp
         clean = {key: value for key, value in os.environ.items() if key != "PIG_GPUS"}
         words = ["--forcerun", *rules, "--configfile", TINY, "--retries", "0", "--", *files]
         run = subprocess.run(
-            command(study, *PROFILE, *words),
+            submit(study, *words),
             env=clean | {"CUDA_VISIBLE_DEVICES": ""} | environment,
             cwd=study,
             stdout=subprocess.PIPE,
