@@ -12,8 +12,9 @@ table2: $(INSTALLED)  ## the study up to its main result
 all: $(INSTALLED)  ## both tables and the figures
 	$(BIN)/snakemake --cores all
 
+# Two processes, one thread in each: docs/testing.md
 test: check
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""What all tests share: one thread, no time limits, and finished runs of two studies."""
+"""What all tests share: one thread, no time limits, finished runs of two studies, and how they are spread."""
 
 import shutil
 import sys
@@ -14,11 +14,27 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the modules of the folder `workflow` are not installed
 sys.path[:0] = [str(ROOT / "tests/data"), str(ROOT / "tests/readers")]  # their helpers serve the workflow's tests too
 
+from spread import group, turn  # noqa: E402
 from study_runs import TINY, snakemake  # noqa: E402
 
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: turn(item.path))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class InGroups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group(config.rootpath / nodeid.partition("::")[0])
+
+    return InGroups(config, log)
 
 
 @pytest.fixture(autouse=True, scope="session")

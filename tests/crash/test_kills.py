@@ -103,10 +103,10 @@ def resumed(directory: Path) -> set[Path]:
     return {log for log in logs if re.search(r"going on from step \d+", log.read_text())}
 
 
-def seconds_of_jobs(finished: Path) -> dict[str, float]:
+def seconds_of_jobs(study: Path) -> dict[str, float]:
     def fastest(command: str) -> float:
-        files = (finished / "results/benchmarks").glob(f"{command}*/**/*.tsv")
-        alone = finished / f"results/benchmarks/{command}.tsv"
+        files = (study / "results/benchmarks").glob(f"{command}*/**/*.tsv")
+        alone = study / f"results/benchmarks/{command}.tsv"
         return min(float(pd.read_csv(file, sep="\t")["s"].iloc[0]) for file in ([alone] if alone.exists() else files))
 
     return {command: fastest(command) for command in KILLS}
