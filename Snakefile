@@ -3,6 +3,8 @@ import os
 
 from snakemake.utils import min_version
 
+from pig.study.brief import print_briefly
+
 min_version("9.14")
 
 
@@ -40,6 +42,8 @@ onstart:
         keep_records()
         write_plan(workflow, Path(".snakemake/locks"))
         write_config(config, Path(workflow.basedir))
+        if not workflow.output_settings.verbose:
+            print_briefly(logger)
     if sentence := gpu_warning(workflow.non_local_exec):
         logger.warning(sentence)
 

@@ -1,5 +1,6 @@
 import importlib.metadata
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 import pig
 from pig.cli import main
 from pig.commands import named, parser, settings
+from pig.commands.examples import EXAMPLES
 
 COMMANDS = ["phantom", "preprocess", "folds", "fit", "synthesise", "segment", "fid", "table1", "table2", "gallery"]
 
@@ -46,6 +48,31 @@ def test_every_command_says_what_it_takes(command, capsys):
         parser().parse_args([command, "--help"])
     assert error.value.code == 0
     assert "--out" in capsys.readouterr().out
+
+
+def test_each_command_has_an_example_and_takes_it(capsys):
+    with pytest.raises(SystemExit):
+        parser().parse_args(["--help"])
+    of_a_study, by_hand = capsys.readouterr().out.partition("a study:\n")[2].split("\nsteps, by hand:\n")
+    listed = [[line.split()[0] for line in lines.splitlines() if line] for lines in (of_a_study, by_hand)]
+    assert listed[0][:2] == ["cost", "status"] and "fit" in listed[1]
+    assert sorted(listed[0] + listed[1]) == sorted(EXAMPLES)
+    for name, line in EXAMPLES.items():
+        program, *words = shlex.split(line)
+        assert (program, parser().parse_args(words).command) == ("pig", name)
+
+
+TYPED = [("st", "strip status"), ("status --w", "--watch"), ("predict --m", "--model")]
+
+
+@pytest.mark.parametrize(("typed", "offered"), TYPED)
+def test_the_tab_key_of_bash_completes_commands_and_options(typed, offered, capsys):
+    with pytest.raises(SystemExit):
+        main(["--print-completion", "bash"])
+    words = f"pig {typed}".split()
+    ask = f'COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}; _shtab_pig; echo "${{COMPREPLY[*]}}"'
+    run = subprocess.run(["bash", "-c", f"{capsys.readouterr().out}\n{ask}"], capture_output=True, text=True)
+    assert run.stdout.strip() == offered
 
 
 def test_a_mistake_of_the_user_is_one_sentence_and_status_2(tmp_path):

@@ -9,7 +9,7 @@ from pig.study.arms import studies_phantom
 from pig.study.estimate import NO_TORCH, OWN_SLICE, Estimate
 from pig.study.jobs import Job, needed_for, owner, parts
 from pig.study.memory import SLICES, real_pairs
-from pig.study.status import duration
+from pig.study.status_text import duration
 
 KINDS = {"fit": "training", "synthesise": "drawing", "segment": "segmentation"}
 WIDTH = 100

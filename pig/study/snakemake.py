@@ -47,7 +47,10 @@ def what_next(results: Path) -> str:
     if not table.exists():
         return ""
     if report.exists() and report.stat().st_mtime >= table.stat().st_mtime:
-        return f"The report: {report} (a browser opens it). The table and its reading: {table}."
+        return (
+            f"The report: {report} (a browser opens it). The table and its reading: {table}. Pictures: "
+            f"{results / 'figures'} (what was drawn), {results / 'predictions'} (what was found)."
+        )
     return (
         f"The table and its reading: {table}. `snakemake --cores all` adds image quality, figures, costs and "
         f"the report, {report}."

@@ -17,7 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +27,9 @@ from pig.system.files import HOST, read_json
 
 PLAN = Path("results/plan.json")
 STATES = ("done", "running", "failed", "waiting")
+TELLING = ("generator", "arm", "population", "stored")  # wildcards whose values say by themselves what they are
 STARTED = re.compile(r"^\S+ started (\S+)", re.M)  # the first line of a log; see :func:`announce`
+ODD = re.compile(r"looks like the pairs of no training patient: (.*) \(theirs are in brackets\)")  # of `pig synthesise`
 
 
 @dataclass
@@ -42,6 +44,7 @@ class Job:
         left: seconds, estimated, until it is done; None where nothing is known of its kind.
         step: of a training that is running; and how many there are.
         message: the last line of the log of one that failed.
+        odd: what a synthesis that is done has warned of: in what its pairs look like those of no training patient.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Job:
     step: int | None = None
     total: int | None = None
     message: str | None = None
+    odd: str | None = None
 
 
 @dataclass
@@ -118,7 +122,7 @@ def read_status(directory: Path) -> Status:
     plan = read_json(path)
     under_way = is_held(path)
     jobs = [_job(directory, entry, plan["started"]) for entry in plan["jobs"]]
-    took = _durations(jobs)
+    took = durations(jobs)
     for job in jobs:
         _estimate(job, took, directory)
     locks = directory / plan["locks"]
@@ -135,22 +139,27 @@ def read_status(directory: Path) -> Status:
     )
 
 
+def job_name(rule: str, wildcards: Mapping[str, str]) -> str:
+    """Return what a person calls a job, as "segment pig_1024 fold0 seed0"."""
+    owner = [wildcards[key] for key in TELLING if key in wildcards][:1]
+    return " ".join([rule, *owner, *(f"{key}{value}" for key, value in wildcards.items() if key not in TELLING)])
+
+
 def _job(directory: Path, entry: Mapping[str, Any], started: float) -> Job:
     benchmark, log = directory / entry["benchmark"], directory / entry["log"]
     wildcards = entry["wildcards"]
-    names = ("generator", "arm", "population", "stored")  # which say by themselves what they are
-    owner = next((wildcards[key] for key in names if key in wildcards), "")
-    places = [f"{key}{value}" for key, value in wildcards.items() if key not in names]
     job = Job(
-        name=" ".join([entry["rule"], *filter(None, [owner]), *places]),
+        name=job_name(entry["rule"], wildcards),
         rule=entry["rule"],
-        kind=" ".join([entry["rule"], *filter(None, [owner])]),
+        kind=job_name(entry["rule"], {key: wildcards[key] for key in TELLING if key in wildcards}),
         state="waiting",
         log=entry["log"],
     )
     there = all((directory / output).exists() for output in entry["outputs"])
     if there and (not entry["needed"] or _written(benchmark) >= started):
         job.state, job.seconds = "done", _benchmarked(benchmark)
+        if job.rule == "synthesise" and log.exists() and (found := ODD.search(log.read_text(errors="replace"))):
+            job.odd = found[1]
     elif is_held(log):
         job.state, job.seconds = "running", _running_for(log)
     elif _written(log) >= started:
@@ -178,7 +187,7 @@ def _running_for(log: Path) -> float | None:
     return max(0.0, time.time() - datetime.fromisoformat(found[1]).timestamp()) if found else None
 
 
-def _durations(jobs: Iterable[Job]) -> dict[str, float]:
+def durations(jobs: Iterable[Job]) -> dict[str, float]:
     """Return the mean seconds of finished jobs, by kind and by rule."""
     seconds: dict[str, list[float]] = {}
     for job in jobs:
@@ -234,65 +243,3 @@ def _time_left(jobs: list[Job]) -> float:
     left = [job.left for job in jobs if job.state != "done" and job.left is not None]
     at_once = max(1, sum(job.state == "running" for job in jobs))
     return max(sum(left) / at_once, max(left, default=0.0))
-
-
-def as_json(status: Status) -> str:
-    """Return all of a status, and the counts, as JSON."""
-    counts = {state: status.count(state) for state in STATES}
-    return json.dumps({"counts": counts, **asdict(status)}, indent=2)
-
-
-def as_text(status: Status) -> str:
-    """Return a status as a person reads it."""
-    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(status.started))
-    who = f"process {status.process} on {status.host}"
-    counts = ", ".join(f"{status.count(state)} {state}" for state in STATES)
-    lines = [f"{len(status.jobs)} jobs: {counts}", ""]
-    width = max(len(job.rule) for job in status.jobs)
-    lines.append(f"{'rule':{width}}" + "".join(f"{state:>9}" for state in STATES) + f"{'s a job':>10}")
-    took = _durations(status.jobs)
-    for rule in dict.fromkeys(job.rule for job in status.jobs):
-        row = "".join(f"{status.count(state, rule) or '-':>9}" for state in STATES)
-        lines.append(f"{rule:{width}}{row}{took[rule]:10.1f}" if rule in took else f"{rule:{width}}{row}")
-    running = [job for job in status.jobs if job.state == "running"]
-    if running:
-        lines += ["", "Running:"]
-        for job in running:
-            step = f", step {job.step} of {job.total}" if job.total else ""
-            left = f", {duration(job.left)} left" if job.left is not None else ""
-            lines.append(f"  {job.name}{step}{left}")
-    failed = [job for job in status.jobs if job.state == "failed"]
-    if failed:
-        lines += ["", "Failed:"]
-        lines += [f"  {job.name}: {job.log}\n      {job.message}" for job in failed]
-    lines += ["", *_outlook(status, when, who)]
-    return "\n".join(lines)
-
-
-def _outlook(status: Status, when: str, who: str) -> list[str]:
-    """Say whether the work goes on, and what to do if not."""
-    if status.count("done") == len(status.jobs):
-        return ["All is done."]
-    left = f"about {duration(status.seconds_left)}"
-    if status.unmeasured:
-        left += f", and more for {', '.join(status.unmeasured)}, of which no job is finished yet"
-    if status.under_way:
-        return [f"A run is under way since {when} ({who}). Time left: {left}."]
-    lines = [f"No run is under way; the last began {when} ({who}). Work left for one job at a time: {left}."]
-    if status.count("running"):
-        lines.append("Jobs of it are still running: wait for them, or stop them, before the next run.")
-    if status.locked:
-        lines.append(
-            f"It was killed and has left its lock in {status.locked}. If no Snakemake works on this folder from "
-            "another machine, give the same command with --unlock, and then the same command."
-        )
-    else:
-        lines.append("The same command goes on with it.")
-    return lines
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as "40 s", "12 min" or "5.3 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -20,10 +20,17 @@ def bar(items: Iterable[T], label: str, total: int, done: int = 0) -> Iterable[T
     if tried():
         return turns(items, total - done)
     if sys.stderr.isatty() and logger.isEnabledFor(logging.INFO):
-        from tqdm import tqdm
-
-        return tqdm(items, desc=label, total=total, initial=done)
+        return _below_log(items, label, total, done)
     return items
+
+
+def _below_log(items: Iterable[T], label: str, total: int, done: int) -> Iterator[T]:
+    """Iterate with a bar that stays the last line: lines of the log are written above it, not into it."""
+    from tqdm import tqdm
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    with logging_redirect_tqdm():
+        yield from tqdm(items, desc=label, total=total, initial=done)
 
 
 def track(items: Iterable[T], label: str, total: int, done: int = 0, size: int = 1) -> Iterator[T]:

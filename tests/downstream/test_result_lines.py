@@ -88,12 +88,12 @@ def test_table2(tmp_path: Path, last_line) -> None:
 
     rows = ["--row", arm("Real", [10, 11, 9]), "--row", arm("More", [11, 12, 10]), "--row", arm("Less", [8, 12, 6])]
     out = tmp_path / "table2.csv"
-    said = last_line("table2", *rows, "--folds", 3, "--seeds", 0, "--out", out)
+    said = last_line("table2", *rows, "--fold-count", 3, "--seeds", 0, "--out", out)
     dice = pd.read_csv(out)["Dice (%)"][0]
     assert said.startswith(f"Dice of Real: {dice:.2f} %. ") and said.endswith(f" The table: {out}")
     markdown = out.with_suffix(".md").read_text()
     better = markdown.count(": shown to be better than Real.")
     shown = {0: "None", 1: "One", 2: "All"}[better]
     assert f"{shown} of the 2 arms with generated pairs" in said and "shown to help the segmentation" in said
-    alone = last_line("table2", *rows[:2], "--folds", 3, "--seeds", 0, "--out", out)
+    alone = last_line("table2", *rows[:2], "--fold-count", 3, "--seeds", 0, "--out", out)
     assert alone == f"Dice of Real: {dice:.2f} %. The table: {out}"

@@ -2,16 +2,20 @@
 
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from small_study import CONFIGS, run, start, trains, wait_for
 
-from pig.study.status import Job, Status, as_text, duration, read_status
+from pig.study.status import Job, Status, read_status
+from pig.study.status_text import as_text, duration
 
 
 def pig_status(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -40,6 +44,10 @@ def test_a_finished_study(small_run: Path) -> None:
     shown = pig_status(small_run).stdout
     assert shown.startswith("16 jobs: 16 done, 0 running, 0 failed, 0 waiting\n")
     assert shown.endswith("All is done.\n")
+    # Networks of 24 steps draw noise; each synthesis has warned of it in its log.
+    (odd,) = re.findall(r"^  synthesise pig fold0 shard0: (.*)\n      (\S+); so are 4 of 4 shards$", shown, re.M)
+    assert "neighbouring pixels differ by" in odd[0] and odd[0].endswith("%)")
+    assert odd[1] == "results/logs/synthesise/pig/fold0/shard0.log"
     rules = [line.split()[0] for line in shown.splitlines()[3:12]]
     assert rules == ["phantom", "preprocess", "folds", "fit", "synthesise", "segment", "fid", "table1", "table2"]
     content = json.loads(pig_status(small_run, "--json").stdout)
@@ -147,6 +155,46 @@ def test_the_time_left_comes_from_finished_jobs_and_from_the_rate_of_running_one
         assert running.left == pytest.approx(500)
         assert "fit pig fold1, step 400 of 500, 8 min left" in as_text(read_status(tmp_path))
     assert read_status(tmp_path).jobs[1].state == "failed"
+
+
+def watch(directory: Path) -> tuple[subprocess.Popen[bytes], Callable[[], str]]:
+    """Start `pig status --watch` on a terminal of its own; return it, and what reads on to its next drawing."""
+    here, there = pty.openpty()
+    command = [str(Path(sys.executable).with_name("pig")), "status", str(directory), "--watch"]
+    process = subprocess.Popen(command, stdout=there, stderr=there)
+    os.close(there)
+
+    def seen() -> str:
+        try:
+            return os.read(here, 100_000).decode()
+        except OSError:  # the other end is closed
+            return ""
+
+    return process, seen
+
+
+def test_it_is_watched_until_the_run_ends_or_one_has_seen_enough(tmp_path: Path) -> None:
+    import fcntl
+
+    refused = pig_status(tmp_path, "--watch")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "--watch draws on a terminal, and the output is none" in refused.stderr
+
+    plan_of(tmp_path, [entry(0)], time.time())
+    with (tmp_path / "results/plan.json").open() as held:  # a run is under way
+        fcntl.flock(held, fcntl.LOCK_EX)
+        process, seen = watch(tmp_path)
+        first = seen()
+        assert first.startswith("\033[H\033[J1 jobs: 0 done, 0 running, 0 failed, 1 waiting")
+        assert "Time left: not known yet for fit, of which no job is finished yet." in first.replace("\r", "")
+        assert "about" not in first
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        assert "Traceback" not in seen()
+        process, seen = watch(tmp_path)
+        assert "1 waiting" in seen()
+    assert process.wait(20) == 0  # the run has ended
+    assert "No run is under way" in seen()
 
 
 def test_what_no_job_has_measured_is_named() -> None:

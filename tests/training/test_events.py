@@ -1,6 +1,8 @@
 """What a job reports for programs: one JSON object a line, and curves that TensorBoard reads."""
 
+import io
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from training_study import PIG, events, fit_words, pig_model
 
 from pig.cli import main
 from pig.system.events import recording, report
-from pig.system.progress import track
+from pig.system.progress import bar, track
 
 
 def test_a_training_reports_losses_rate_and_memory(study: Path, tmp_path: Path) -> None:
@@ -65,3 +67,23 @@ def test_long_work_reports_on_the_way(tmp_path: Path, monkeypatch: pytest.Monkey
     found = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert [(event["step"], event["total"]) for event in found] == [(3, 5), (4, 5), (5, 5)]
     assert all(event["rate"] > 0 for event in found)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_lines_of_the_log_do_not_run_into_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    handler = logging.StreamHandler(terminal)
+    monkeypatch.setattr(logging.root, "handlers", [handler])
+    logger = logging.getLogger("pig")
+    monkeypatch.setattr(logger, "level", logging.INFO)
+    for step in bar(range(3), "guider", 3):
+        logger.info("step %d of 3", step + 1)
+    shown = [line.rpartition("\r")[2].rstrip() for line in terminal.getvalue().split("\n")]  # what is not overwritten
+    assert shown[:3] == ["step 1 of 3", "step 2 of 3", "step 3 of 3"]
+    assert shown[3].startswith("guider: 100%") and "3/3" in shown[3]
+    assert logging.root.handlers == [handler]

@@ -97,7 +97,8 @@ rule check:
         code=source_hash("pig.data.preprocess"),
         events="results/events/check",
     shell:
-        "pig check --go-on --manifest={params.manifest:q} --settings {params.settings:q} --folds {params.folds}"
+        "pig check --go-on --manifest={params.manifest:q} --settings {params.settings:q}"
+        " --fold-count {params.folds}"
         " --seed {params.seed} --out {params.folder:q} --threads {threads} --events {params.events:q} &> {log:q}"
 
 

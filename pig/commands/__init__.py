@@ -5,54 +5,13 @@ Settings are given as JSON or YAML text, or as the path of such a file.
 
 import argparse
 import importlib.metadata
-import json
 from pathlib import Path
 from typing import Any
 
-from pig.evaluation.kinds import KINDS, METHOD, SOURCES, Kind
-
-
-def settings(text: str) -> dict[str, Any]:
-    """Return the mapping that ``text``, or the file of that name, holds as YAML or JSON."""
-    import yaml
-
-    try:
-        if not text.lstrip().startswith("{") and Path(text).is_file():
-            text = Path(text).read_text(encoding="utf-8")
-        try:  # JSON first: YAML takes its 1e-06 for text
-            content = json.loads(text, parse_constant=str)
-        except json.JSONDecodeError:
-            content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise argparse.ArgumentTypeError(f"not readable as YAML or JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise argparse.ArgumentTypeError(f"expected keys and values, or a file of them, got {text!r}")
-    return content
-
-
-def named(text: str) -> tuple[str, Path]:
-    """Return the two sides of ``NAME=PATH``."""
-    name, separator, path = text.rpartition("=")
-    if not separator or not name:
-        raise argparse.ArgumentTypeError(f"expected NAME=PATH, got {text!r}")
-    return name, Path(path)
-
-
-def control(text: str) -> tuple[Kind, str, Path]:
-    """Return the three parts of ``KIND=LABEL=PATH``."""
-    word, _, rest = text.partition("=")
-    kinds = [kind for kind in KINDS if kind != METHOD]
-    if word not in kinds:
-        raise argparse.ArgumentTypeError(f"expected KIND=LABEL=PATH, of a kind {', '.join(kinds)}; got {text!r}")
-    return kinds[kinds.index(word)], *named(rest)
-
-
-def positive(text: str) -> int:
-    """Return the whole number, 1 or more, that ``text`` is."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number, 1 or more, got {text!r}")
-    return int(text)
-
+from pig.commands.completion import Completion
+from pig.commands.examples import EXAMPLES, OF_A_STUDY
+from pig.commands.values import control, named, positive, settings
+from pig.evaluation.kinds import SOURCES
 
 SHARED: dict[str, dict[str, Any]] = {
     "settings": {"type": settings, "required": True, "help": "settings as YAML or JSON text, or a file of them"},
@@ -75,13 +34,29 @@ SHARED: dict[str, dict[str, Any]] = {
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line; the options of a command are the arguments of its step."""
     top = argparse.ArgumentParser(
-        prog="pig", description="Every step of the workflow, by hand. Each rule of the workflow is one of its commands."
+        prog="pig",
+        usage="pig [-h] [--version] COMMAND ...",
+        description="A study is run by `snakemake --cores all`; this looks at it, and uses what it made.\n"
+        "Every step of the workflow is a command, too. `pig COMMAND --help` has an example of each.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"pig {importlib.metadata.version('pig-benchmark')}")
-    subparsers = top.add_subparsers(dest="command", required=True)
+    top.add_argument("--print-completion", action=Completion, help="print what a shell completes `pig` by")
+    subparsers = top.add_subparsers(
+        dest="command", required=True, prog="pig", metavar="COMMAND", help=argparse.SUPPRESS
+    )
+
+    def bare(name: str, does: str) -> argparse.ArgumentParser:
+        return subparsers.add_parser(
+            name,
+            help=does,
+            description=does,
+            epilog=f"example:\n  {EXAMPLES[name]}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
 
     def command(name: str, does: str, *shared: str) -> argparse.ArgumentParser:
-        sub = subparsers.add_parser(name, help=does, description=does)
+        sub = bare(name, does)
         sub.add_argument("--threads", type=int, default=1, help="threads, or processes, to use (1)")
         sub.add_argument("--out", type=Path, required=True, help="file or folder to write")
         sub.add_argument("--events", type=Path, help="folder for events.jsonl, the progress of the command")
@@ -121,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
         "settings",
         "seed",
     )
-    sub.add_argument("--folds", type=int, required=True, help="number of folds")
+    sub.add_argument("--fold-count", dest="folds", type=int, required=True, help="number of folds")
     sub.add_argument("--go-on", action="store_true", help="end with status 0 despite errors; `pig verdict` then fails")
 
     sub = command("verdict", "Refuse data in which `pig check --go-on` has found errors.")
@@ -226,7 +201,7 @@ def parser() -> argparse.ArgumentParser:
 
     command("table1", "Assemble the table of image quality.", "row")
     sub = command("table2", "Assemble the table of segmentation.", "row")
-    sub.add_argument("--folds", type=int, required=True, help="number of folds")
+    sub.add_argument("--fold-count", dest="folds", type=int, required=True, help="number of folds")
     sub.add_argument("--seeds", type=int, nargs="+", required=True, help="seeds of the segmentations")
     sub.add_argument(
         "--control",
@@ -256,17 +231,25 @@ def parser() -> argparse.ArgumentParser:
     sub = command("gallery", "Draw synthetic pairs beside real ones.", "store", "folds", "fold", "synthetic")
     sub.add_argument("--label", required=True, help="name of the generator in the figure")
 
+    sub = command("overlay", "Draw what each arm found in its best, median and worst test slice.", "store")
+    sub.add_argument(
+        "--segmentation",
+        dest="segmentations",
+        type=named,
+        action="append",
+        required=True,
+        help="LABEL=PATH of a segmentation's folder",
+    )
+
     sub = command("strip", "Draw how pairs come out of noise, step by step (the paper's Fig. 3).", "seed", "sampling")
     sub.add_argument("--model", type=Path, required=True, help="model folder")
     sub.add_argument("--pairs", type=int, default=3, help="how many pairs to show (3)")
 
-    does = "Make a segmentation again from its record, and say whether it comes out the same."
-    sub = subparsers.add_parser("reproduce", help=does, description=does)
+    sub = bare("reproduce", "Make a segmentation again from its record, and say whether it comes out the same.")
     sub.set_defaults(threads=1, events=None, out=None)
     sub.add_argument("folder", type=Path, help="folder that `pig segment` has written")
 
-    does = "Tell what a study will take on this machine, before it is run, from trials of its jobs; about a minute."
-    sub = subparsers.add_parser("cost", help=does, description=does)
+    sub = bare("cost", "Tell what a study will take on this machine before it is run, from trials; about a minute.")
     sub.set_defaults(threads=1, events=None, out=None)  # as many threads as a job has
     sub.add_argument(
         "--configfile",
@@ -278,9 +261,13 @@ def parser() -> argparse.ArgumentParser:
         help="laid over the default study, as Snakemake does; several in turn",
     )
 
-    does = "Show which jobs of a study are done, running, failed and waiting, and the time left."
-    sub = subparsers.add_parser("status", help=does, description=does)
+    sub = bare("status", "Show which jobs of a study are done, running, failed and waiting, and the time left.")
     sub.set_defaults(threads=1, events=None)
     sub.add_argument("directory", type=Path, nargs="?", default=Path(), help="where the study runs (here)")
-    sub.add_argument("--json", action="store_true", help="print JSON")
+    printed = sub.add_mutually_exclusive_group()
+    printed.add_argument("--json", action="store_true", help="print JSON")
+    printed.add_argument("--watch", action="store_true", help="draw it anew every few seconds until the run ends")
+    lines = {name: f"  {name:11} {sub.description}" for name, sub in subparsers.choices.items()}
+    steps = [line for name, line in lines.items() if name not in OF_A_STUDY]
+    top.epilog = "\n".join(["a study:", *(lines[name] for name in OF_A_STUDY), "", "steps, by hand:", *steps])
     return top
