@@ -1,9 +1,9 @@
-"""Figures: pairs of a generator under real ones, and how pairs come out of noise.
+"""Figures: pairs of a generator under real ones, how pairs come out of noise, and what networks find.
 
 All images are drawn in one fixed window, so that two panels of equal grey have equal values.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pig.system.files import atomic_path
 
 PANEL = 1.3  # inches
 OUTLINE = "#ffd21f"
+FOUND = "#21c7f5"
 
 
 def draw_gallery(
@@ -85,16 +86,46 @@ def draw_strip(states: Iterable[Sequence[Any]], path: str | Path, columns: int =
     _save(figure, path)
 
 
+def draw_overlay(
+    images: NDArray[np.uint16],
+    true: NDArray[np.uint8],
+    found: NDArray[np.bool_],
+    dice: Mapping[str, float],
+    title: str,
+    path: str | Path,
+) -> None:
+    """Draw slices with the outlines of what is there (solid) and of what a network found (dashed).
+
+    Args:
+        images: uint16 [N, (3,) H, W].
+        true: uint8 {0, 1} [N, H, W].
+        found: bool [N, H, W].
+        dice: what each slice is, as "best", and its Dice in [0, 1], in the order of the slices.
+        title: whose network it is.
+        path: the PNG to be written; its text ``Description`` says what it shows, for who does not see it.
+    """
+    figure, axes = _panels(1, len(images), panel=2 * PANEL)
+    said = [f"{name}: Dice {100 * value:.0f} %" for name, value in dice.items()]
+    for axis, image, there, guess, text in zip(axes[0], images, true, found, said, strict=True):
+        _show(axis, image, 0, 65535)
+        _outline(axis, there)
+        _outline(axis, guess, FOUND, linestyles="dashed")
+        axis.set_title(text + ", nothing found" * (not guess.any()))
+    legend = "true outline solid (yellow), found dashed (blue)"
+    figure.suptitle(f"{title}: {legend}", fontsize="medium", parse_math=False)
+    _save(figure, path, f"Test slices of {title}, by Dice: {'; '.join(said)}. {legend.capitalize()}")
+
+
 def _spread(count: int, most: int) -> NDArray[np.int64]:
     """Return at most ``most`` of the indices below ``count``, evenly spread, first and last among them."""
     return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
 
 
-def _panels(rows: int, columns: int) -> tuple[Any, Any]:
+def _panels(rows: int, columns: int, panel: float = PANEL) -> tuple[Any, Any]:
     """Return a figure of its own (without pyplot's global state) and its axes [rows, columns], all blank."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(columns * PANEL, rows * PANEL + 0.5), layout="constrained")
+    figure = Figure(figsize=(columns * panel, rows * panel + 0.5), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
@@ -102,11 +133,11 @@ def _panels(rows: int, columns: int) -> tuple[Any, Any]:
 
 
 def _draw(axes: Any, images: NDArray[np.uint16], masks: NDArray[np.uint8] | None, title: str) -> None:
-    """Draw images [N, (3,) H, W] on ``axes`` with the outlines of their masks; an empty or full mask has none."""
+    """Draw images [N, (3,) H, W] on ``axes`` with the outlines of their masks."""
     for index, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
         _show(axis, image, 0, 65535)
-        if masks is not None and 0 < masks[index].sum() < masks[index].size:
-            axis.contour(masks[index], levels=[0.5], colors=OUTLINE, linewidths=0.8)
+        if masks is not None:
+            _outline(axis, masks[index])
     # The title is wider than its panel. A title of the panel would widen the gap after it, even with
     # set_in_layout(False): the layout reserves room as far as the middle of the text. So a blank title holds the
     # height of the line, and a text of no account in the layout is written over it. Dollars are no formula.
@@ -119,6 +150,12 @@ def _draw(axes: Any, images: NDArray[np.uint16], masks: NDArray[np.uint8] | None
     )  # fmt: skip
 
 
+def _outline(axis: Any, mask: NDArray[Any], colour: str = OUTLINE, **style: Any) -> None:
+    """Draw the outline of a mask [H, W], midway between its pixels and the others; an empty or full one has none."""
+    if 0 < mask.sum() < mask.size:
+        axis.contour(mask, levels=[0.5], colors=colour, linewidths=0.8, **style)
+
+
 def _show(axis: Any, image: NDArray[Any], low: float, high: float) -> None:
     """Show an image, [H, W] or [1, H, W] as grey, [3, H, W] in colour; ``low`` is black and ``high`` white."""
     if image.ndim == 3 and len(image) == 3:
@@ -127,6 +164,6 @@ def _show(axis: Any, image: NDArray[Any], low: float, high: float) -> None:
         axis.imshow(image.reshape(image.shape[-2:]), cmap="gray", vmin=low, vmax=high)
 
 
-def _save(figure: Any, path: str | Path) -> None:
+def _save(figure: Any, path: str | Path, description: str | None = None) -> None:
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=150, format="png")
+        figure.savefig(temporary, dpi=150, format="png", metadata={"Description": description} if description else None)

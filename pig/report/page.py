@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from PIL import Image
 
 from pig.evaluation.kinds import METHOD, plain
 from pig.evaluation.statistics import FOLDS, NEW
@@ -56,6 +57,7 @@ def write_report(
     measures: pd.DataFrame,
     more: Mapping[str, pd.DataFrame],
     figures: Sequence[Path],
+    predictions: Sequence[Path] = (),
     audit: Audit,
     config: Mapping[str, Any],
 ) -> None:
@@ -69,6 +71,7 @@ def write_report(
         measures: of outlines and lesions, by arm.
         more: further tables, by the name of their CSV file.
         figures: PNG files, with what they show in their names.
+        predictions: PNG files, with what they show in their text ``Description``.
         audit: of the records of all results.
         config: of the study; {}: unknown.
     """
@@ -83,7 +86,8 @@ def write_report(
         controls=controls_of(comparisons),
         measures=_cells(in_brief(measures)),
         more={name: _cells(table) for name, table in more.items()},
-        figures=[(picture(file.read_bytes()), _caption(file)) for file in figures],
+        figures=_pictures(figures),
+        predictions=_pictures(predictions),
         audit=audit,
         config=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True) if config else "",
         config_file=path.with_name("config.yaml").is_file(),
@@ -147,7 +151,15 @@ def _cells(table: pd.DataFrame) -> dict[str, Any]:
     return {"header": list(zip(table.columns, numbers, strict=True)), "numbers": numbers, "rows": rows}
 
 
+def _pictures(files: Iterable[Path]) -> list[tuple[str, str]]:
+    """Return the address and the caption, which is its alternative text too, of each picture."""
+    return [(picture(file.read_bytes()), _caption(file)) for file in files]
+
+
 def _caption(file: Path) -> str:
+    with Image.open(file) as opened:
+        if said := opened.info.get("Description"):
+            return str(said)
     kind, _, generator = file.stem.partition("_")
     return {
         "gallery": f"Pairs drawn by {generator} beside real ones, with the outlines of their masks",

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pig.evaluation.boundary import BOUNDARY
 from pig.evaluation.lesions import LESIONS
-from pig.evaluation.overlap import COUNTS
+from pig.evaluation.overlap import COUNTS, overlap_scores
 from pig.system.errors import UserError
 from pig.system.files import read_sealed, sha256
 
@@ -63,6 +63,22 @@ def read_slices(paths: Sequence[str | Path]) -> pd.DataFrame:
             "each fold and seed of an arm once."
         )
     return rows
+
+
+def examples(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the slices of greatest, median and least Dice, of those with a lesion (of all, if none has one).
+
+    Args:
+        rows: as of :func:`read_slices`, of one network. Of an even number the lower one of the middle is the median;
+            of slices with the same Dice the first comes first.
+
+    Returns:
+        Three rows, by ``best``, ``median``, ``worst``, with the column ``dice``, in [0, 1].
+    """
+    rows = rows.assign(dice=overlap_scores(rows).dice)
+    with_lesion = rows[rows.tp + rows.fn > 0]
+    ordered = (rows if with_lesion.empty else with_lesion).sort_values("dice", kind="stable")
+    return ordered.iloc[[-1, (len(ordered) - 1) // 2, 0]].set_axis(["best", "median", "worst"])
 
 
 def _refuse_damage(path: Path) -> None:

@@ -16,7 +16,7 @@ def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
 
     Args:
         results: the folder; its ``table2.csv``, ``comparisons.csv``, ``scores.csv`` and ``measures.csv`` must be there,
-            and what else there is is shown: ``table1.csv``, ``cost.csv``, figures.
+            and what else there is is shown: ``table1.csv``, ``cost.csv``, figures, predictions.
         config: of the study, to be shown; {}: none.
         out: the HTML file.
 
@@ -42,6 +42,7 @@ def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
         measures=measures,
         more=read_tables(results, ("table1.csv", "cost.csv")),
         figures=figures_in(results / "figures"),
+        predictions=figures_in(results / "predictions"),
         audit=audit(results),
         config=config,
     )

@@ -142,4 +142,5 @@ class _Plan:
             tables.append(self._add("gallery", name, *self.data, *self._drawn(name, shown, 1)))
             if config["generators"][name]["class"] == PROGRESSIVE:
                 tables.append(self._add("strip", name, self._fit(name, shown)))
+        tables.append(self._add("overlay", "", *self.data, *(segmented[arm.name, shown][0] for arm in arms)))
         self._add("report", "", *tables)

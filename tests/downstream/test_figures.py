@@ -10,11 +10,12 @@ from discs import discs
 from matplotlib.colors import to_rgba
 from matplotlib.contour import ContourSet
 from matplotlib.image import imread
+from PIL import Image
 
 from pig.data.shards import Synthetic
 from pig.data.store import PairDataset
 from pig.report import figures
-from pig.report.figures import draw_gallery, draw_strip
+from pig.report.figures import draw_gallery, draw_overlay, draw_strip
 
 Split = tuple[PairDataset, PairDataset]
 
@@ -25,9 +26,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[matplotlib.figure.Figure]:
     saved: list[matplotlib.figure.Figure] = []
     save = figures._save
 
-    def keeping(figure: matplotlib.figure.Figure, path: str | Path) -> None:
+    def keeping(figure: matplotlib.figure.Figure, path: str | Path, *more: str) -> None:
         saved.append(figure)
-        save(figure, path)
+        save(figure, path, *more)
 
     monkeypatch.setattr(figures, "_save", keeping)
     return saved
@@ -158,3 +159,23 @@ def test_nothing_to_draw_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no states"):
         draw_strip(iter([]), tmp_path / "progress.png")
     assert not (tmp_path / "progress.png").exists()
+
+
+def test_outlines_lie_between_the_pixels_of_a_mask_and_the_others(tmp_path: Path, drawn: list[Any]) -> None:
+    true, found = np.zeros((2, 12, 16), np.uint8), np.zeros((2, 12, 16), bool)
+    true[:, 2:5, 6:11] = 1
+    found[0, 3:9, 1:4] = True
+    images = np.full((2, 12, 16), 30000, np.uint16)
+    draw_overlay(images, true, found, {"best": 0.625, "worst": 0.0}, "+PIG_$8$, fold 0", tmp_path / "pig_8.png")
+    (figure,) = drawn
+    lines = [artist for axis in figure.axes for artist in axis.collections if isinstance(artist, ContourSet)]
+    corners = [(*line.get_paths()[0].vertices.min(0), *line.get_paths()[0].vertices.max(0)) for line in lines]
+    assert corners == [(5.5, 1.5, 10.5, 4.5), (0.5, 2.5, 3.5, 8.5), (5.5, 1.5, 10.5, 4.5)]  # columns, then rows
+    colours = [tuple(line.get_edgecolor()[0]) for line in lines]
+    assert colours == [to_rgba(colour) for colour in (figures.OUTLINE, figures.FOUND, figures.OUTLINE)]
+    assert titles(figure) == ["best: Dice 62 %", "worst: Dice 0 %, nothing found"]
+    with Image.open(tmp_path / "pig_8.png") as opened:
+        assert opened.info["Description"] == (
+            "Test slices of +PIG_$8$, fold 0, by Dice: best: Dice 62 %; worst: Dice 0 %. "
+            "True outline solid (yellow), found dashed (blue)"
+        )

@@ -27,7 +27,8 @@ def test_tables_have_the_papers_rows(finished: Path) -> None:
         "control: +PIG_8, masks shuffled", "control: strong augmentation",
     ]  # fmt: skip
     assert [row[0] for row in table1[1:]] == ["DDPM", "DDIM", "PIG", "LDM", "SegGuidedDif", "ControlNet"]
-    for name in ("table1.md", "table1.tex", "table2.md", "table2.tex", "scores.csv", "figures/strip_pig.png"):
+    for name in ("table1.md", "table1.tex", "table2.md", "table2.tex", "scores.csv", "figures/strip_pig.png",
+                 "predictions/real.png", "predictions/pig_8_shuffled.png"):  # fmt: skip
         assert (finished / "results" / name).stat().st_size > 0
 
 
@@ -73,13 +74,16 @@ def test_all_models_and_segmentations_of_a_fold_rerun_the_fold(finished: Path) -
 @pytest.mark.parametrize(
     ("sections", "expected"),
     [
-        pytest.param({"dataset": {"name": "Other"}}, {"table2": 1}, id="name of the data"),
+        pytest.param({"dataset": {"name": "Other"}}, {"table2": 1, "overlay": 1}, id="name of the data"),
         pytest.param(
-            {"generators": {"segguided": {"label": "Guided"}}}, {"gallery": 1, "table1": 1, "table2": 1}, id="label"
+            {"generators": {"segguided": {"label": "Guided"}}},
+            {"gallery": 1, "overlay": 1, "table1": 1, "table2": 1},
+            id="label",
         ),
         pytest.param(
             {"generators": {"pig": {"sampling": {"steps": 5}}}},
-            {"synthesise": 4, "segment": 6, "fid": 1, "gallery": 1, "strip": 1, "table1": 1, "table2": 1},
+            {"synthesise": 4, "segment": 6, "fid": 1, "gallery": 1, "strip": 1, "overlay": 1}
+            | {"table1": 1, "table2": 1},
             id="sampling steps of PIG",
         ),
         pytest.param(
@@ -95,46 +99,51 @@ def test_all_models_and_segmentations_of_a_fold_rerun_the_fold(finished: Path) -
         ),
         pytest.param(
             {"generators": {"pig": {"model": {"training": {"steps": 9}}}}},
-            {"fit": 2, "synthesise": 4, "segment": 6, "fid": 1, "gallery": 1, "strip": 1, "table1": 1, "table2": 1},
+            {"fit": 2, "synthesise": 4, "segment": 6, "fid": 1, "gallery": 1, "strip": 1, "overlay": 1}
+            | {"table1": 1, "table2": 1},
             id="training of PIG",
         ),
         pytest.param(
             {"segmentation": {"training": {"steps": 9}}},
             # FID measures with the encoder of the real arm.
-            {"segment": 14, "fid": 6, "table1": 1, "table2": 1},
+            {"segment": 14, "overlay": 1, "fid": 6, "table1": 1, "table2": 1},
             id="training of the segmentation",
         ),
         pytest.param(
             {"folds": {"seed": 1}},
             {"folds": 1, "fit": 9, "synthesise": 10, "segment": 14, "fid": 6, "gallery": 6, "strip": 1}
-            | {"table1": 1, "table2": 1},
+            | {"overlay": 1, "table1": 1, "table2": 1},
             id="deal of the folds",
         ),
         pytest.param({"segmentation": {"seeds": [0, 1]}}, {"segment": 14, "table2": 1}, id="one more seed"),
         pytest.param(
             {"table2": {"arms": [{"generator": "pig", "count": 24}, {"generator": "pig", "count": 16}]}},
-            {"segment": 2, "table2": 1},
+            {"segment": 2, "overlay": 1, "table2": 1},
             id="an arm of pairs that are there",
         ),
         pytest.param(
             {"table2": {"arms": [*TINY_ARMS, {"generator": "pig", "count": 48}]}},
             # The third shard of 16 in two folds; what was drawn before stays, and all that was made from it.
-            {"synthesise": 2, "segment": 2, "table2": 1},
+            {"synthesise": 2, "segment": 2, "overlay": 1, "table2": 1},
             id="a larger arm",
         ),
         pytest.param(
             {"dataset": {"new_patients": {"oracle": 4}}},
             # Who is tested comes after them, and so is someone else.
-            {"phantom": 2, "preprocess": 2, "segment": 14, "fid": 6, "table1": 1, "table2": 1},
+            {"phantom": 2, "preprocess": 2, "segment": 14, "overlay": 1, "fid": 6, "table1": 1, "table2": 1},
             id="more new patients",
         ),
         pytest.param(
             {"table2": {"controls": [{"generator": "pig", "count": 24, "real": 0.5}]}},
-            {"segment": 2, "table2": 1},
+            {"segment": 2, "overlay": 1, "table2": 1},
             id="another control",
         ),
-        pytest.param({"table2": {"arms": TINY_ARMS[:-1]}}, {"table2": 1}, id="without the largest arm"),
-        pytest.param({"segmentation": {"real_share": 0.5}}, {"segment": 10, "table2": 1}, id="share of real pairs"),
+        pytest.param({"table2": {"arms": TINY_ARMS[:-1]}}, {"overlay": 1, "table2": 1}, id="without the largest arm"),
+        pytest.param(
+            {"segmentation": {"real_share": 0.5}},
+            {"segment": 10, "overlay": 1, "table2": 1},
+            id="share of real pairs",
+        ),
     ],
 )
 def test_a_changed_setting_reruns_what_depends_on_it_and_nothing_else(

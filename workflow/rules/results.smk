@@ -101,8 +101,8 @@ rule table2:
         seeds=SEEDS,
         code=source_hash("pig.steps.table2"),
     shell:
-        "pig table2 {params.rows:q} --folds {params.folds} --seeds {params.seeds} {params.tested:q} --out {output.csv:q}"
-        " --threads {threads} &> {log:q}"
+        "pig table2 {params.rows:q} --fold-count {params.folds} --seeds {params.seeds} {params.tested:q}"
+        " --out {output.csv:q} --threads {threads} &> {log:q}"
 
 
 rule ledger:
@@ -143,6 +143,7 @@ rule report:
         table1="results/table1.csv",
         cost="results/cost.csv",
         figures=galleries() + strips(),
+        predictions="results/predictions",
         audited=[*paths(all_segmentations()), *paths(all_models()), *paths(all_shards())],
     output:
         "results/report.html",
@@ -214,6 +215,35 @@ rule strip:
     shell:
         "pig strip --model {input.model:q} --sampling {params.sampling:q} --seed {params.seed} --out {output:q}"
         " --threads {threads} &> {log:q}"
+
+
+rule overlay:
+    input:
+        store=STORE,
+        slices=[segmentations(arm, [FIGURE_FOLD])[0] for arm in ARMS],
+        models=[segmentations(arm, [FIGURE_FOLD], "model.safetensors")[0] for arm in ARMS],
+        records=[segmentations(arm, [FIGURE_FOLD], "record.json")[0] for arm in ARMS],
+    output:
+        directory("results/predictions"),
+    log:
+        "results/logs/overlay.log",
+    benchmark:
+        "results/benchmarks/overlay.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=lambda wildcards, attempt: memory.segment(config, 0, bool(GPU)) * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        labels=lambda wildcards: LABELS_OF_TABLE2,
+        arms=lambda wildcards, input: options(
+            "--segmentation", relabelled(zip(LABELS_OF_TABLE2, ARMS), input.slices, folder=True)
+        ),
+        code=source_hash("pig.steps.overlay"),
+    shell:
+        "pig overlay --store {input.store:q} {params.arms:q} --out {output:q} --threads {threads} &> {log:q}"
 
 
 # `snakemake --cores all fold3`: all that fold 3 adds to the tables, and nothing of another fold.
