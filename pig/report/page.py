@@ -57,7 +57,7 @@ def write_report(
     measures: pd.DataFrame,
     more: Mapping[str, pd.DataFrame],
     figures: Sequence[Path],
-    predictions: Sequence[Path] = (),
+    predictions: Sequence[Path],
     audit: Audit,
     config: Mapping[str, Any],
 ) -> None:

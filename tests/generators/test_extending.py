@@ -10,6 +10,7 @@ import yaml
 from pig.data.shards import read_shards
 from pig.steps.fit import fit
 from pig.steps.synthesise import synthesise
+from pig.study.merged import merged_config
 
 from .conftest import SIZE
 
@@ -37,3 +38,16 @@ def test_the_page_gives_a_working_generator(study, tmp_path, monkeypatch):
     assert pairs.images.shape == (9, SIZE, SIZE)
     assert pairs.masks[:].any((1, 2)).all()
     assert not np.array_equal(pairs.images[0], pairs.images[1])
+
+
+def test_the_page_adds_a_row_to_both_tables_of_the_default_study(tmp_path, monkeypatch):
+    code, beside = re.search(r"```python\n(.*?)```", PAGE, re.S)[1], re.findall(r"```yaml\n(.*?)```", PAGE, re.S)[1]
+    (tmp_path / "my_method.py").write_text(code)
+    (tmp_path / "my_study.yaml").write_text(beside)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    expected = merged_config([])
+    expected["generators"]["mean"] = yaml.safe_load(beside)["generators"]["mean"]
+    expected["table1"]["generators"].append("mean")
+    expected["table2"]["arms"].append({"generator": "mean", "count": 1024})
+    assert merged_config([tmp_path / "my_study.yaml"]) == expected

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from pig.report.audit import Audit, Drawn
 from pig.report.page import forest, write_report
@@ -63,6 +64,9 @@ DRAWN = Drawn("pig", 0, 8, 2, LOOKS, ["the lesion covers 25.0 % (1.0 % to 4.0 %)
 def page(tmp_path: Path) -> Path:
     figure = tmp_path / "gallery_pig.png"
     Image.new("RGB", (40, 30)).save(figure)
+    overlay, said = tmp_path / "pig_8.png", PngInfo()
+    said.add_text("Description", "Test slices of <PIG>_8: best: Dice 62 %")
+    Image.new("RGB", (40, 20)).save(overlay, pnginfo=said)
     write_report(
         tmp_path / "report.html",
         table2=pd.DataFrame({"Dataset": list(ARMS), "Dice (%)": [45.0, 55.0, np.nan]}),
@@ -71,6 +75,7 @@ def page(tmp_path: Path) -> Path:
         measures=MEASURES,
         more={"table1.csv": pd.DataFrame({"Method": ["PIG"], "FID (encoder)": [3.456]})},
         figures=[figure],
+        predictions=[overlay],
         audit=Audit(
             segmentations=6, models=2, drawn=[DRAWN, *TWICE], devices=["a processor"],
             versions=["torch 2"], finished="2026-01-01",
@@ -125,6 +130,10 @@ def test_the_page_says_what_the_numbers_say(page: Path) -> None:
     assert "<td>1.25 (0.12 to 8.50)</td><td>125.0 (12.5 to 850.0)</td>" in text
     assert '<td class="number">55.00</td>' in text and "3.46" in text and "nan" not in text
     assert "records of 6 segmentations and 2 models" in text
+    drawn, found = text.partition("What the generators draw")[2].split("<h2>What the networks find</h2>")
+    assert 'alt="Pairs drawn by pig beside real ones, with the outlines of their masks"' in drawn
+    caption = "Test slices of &lt;PIG&gt;_8: best: Dice 62 %"
+    assert f'alt="{caption}"' in found and f"<figcaption>{caption}</figcaption>" in found
 
 
 def test_what_a_user_named_is_text_and_no_markup(page: Path) -> None:
