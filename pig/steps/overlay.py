@@ -30,5 +30,6 @@ def overlay(*, store: Path, segmentations: Sequence[tuple[str, Path]], out: Path
             network, settings, _ = load_segmenter(path)
             pairs = PairDataset(opened, shown.slice.to_numpy(), settings.image_size)
             found = find_lesions(network, pairs.batch(np.arange(len(pairs)))[0])
+            dice = {str(name): float(value) for name, value in shown.dice.items()}
             title = f"{label}, fold {shown.fold.iloc[0]}"
-            draw_overlay(*pairs.pixels(), found, shown.dice.to_dict(), title, folder / f"{path.parents[1].name}.png")
+            draw_overlay(*pairs.pixels(), found, dice, title, folder / f"{path.parents[1].name}.png")
