@@ -1,6 +1,7 @@
 """What the default profile and the submitting machine say of GPUs, and a finished run of its result."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,11 @@ def test_as_many_jobs_use_a_gpu_at_a_time_as_there_are(finished: Path, gpus: str
     assert f'Provided resources: gpu=Resource("gpu", {limit})' in run.stdout
     assert "PIG_GPUS is not set" not in run.stdout
     assert "The table and its reading: results/table2.md. `snakemake --cores all` adds" in run.stdout
+    lines = [line for line in run.stdout.splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)]
+    now, result, done = (line.partition(" ")[2] for line in lines)  # of one job
+    assert (now, done) == ("now table2", "all 1 done")
+    assert result.startswith("  Dice of Tiny: ") and result.endswith("The table: results/table2.csv")
+    assert "pig table2" not in run.stdout and "reason:" not in run.stdout  # they are in Snakemake's log
 
 
 @pytest.mark.parametrize(
