@@ -146,6 +146,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--first", type=int, required=True, help="index of the first pair")
     sub.add_argument("--last", type=int, required=True, help="index after the last pair")
     sub.add_argument("--batch", dest="batch_size", type=int, default=64, help="pairs drawn at once (64)")
+    sub.add_argument("--masks-of", type=Path, nargs="*", default=[], help="shards whose masks images are drawn for")
+    sub.add_argument("--jitter-masks", action="store_true", help="move each training mask that images are drawn for")
 
     sub = command(
         "export",

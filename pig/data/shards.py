@@ -93,7 +93,9 @@ class SyntheticPool:
         return with_channel_axis(to_unit(self.images[positions])), masks
 
 
-def read_shards(paths: Sequence[str | Path], count: int | None = None, image_size: int | None = None) -> Synthetic:
+def read_shards(
+    paths: Sequence[str | Path], count: int | None = None, image_size: int | None = None, first: int = 0
+) -> Synthetic:
     """Return the first ``count`` pairs of the shards ``paths``, in any order of paths.
 
     Memory is that of the pairs returned and of a few more. Of shards that lie beyond ``count`` only the provenance is
@@ -103,39 +105,41 @@ def read_shards(paths: Sequence[str | Path], count: int | None = None, image_siz
         paths: shards of one generator and fold.
         count: how many pairs, at least 1; None: all.
         image_size: height and width to which the pairs are resized as they are read; None: as they were drawn.
+        first: global index of the first of these pairs, with which a shard begins.
 
     Raises:
         UserError: a shard is missing or damaged, holds mask values other than 0 and 1, they are not of one generator
-            and fold, or they do not cover the indices 0 .. count - 1.
+            and fold, or they do not cover the indices first .. first + count - 1.
     """
     shards = sorted(((Path(path), read_provenance(path)) for path in paths), key=lambda shard: shard[1]["first"])
-    expected = 0
+    expected = first
     for path, provenance in shards:
         if provenance["first"] != expected:
             raise UserError(f"{path} does not follow the shards before it: index {expected} is missing.")
         if any(provenance[key] != shards[0][1][key] for key in ("generator", "fold", "seed", "model_files")):
             raise UserError(f"{path} is of another generator, fold, seed or training than the shards before it.")
         expected = provenance["last"]
-    wanted = expected if count is None else count
+    held = expected - first
+    wanted = held if count is None else count
     if wanted < 1:
         raise UserError(f"{wanted} synthetic pairs are asked for; ask for 1 or more, or give no count for all of them.")
-    if expected < wanted:
-        raise UserError(f"{wanted} pairs are asked for, and the shards hold {expected}; draw more of them.")
+    if held < wanted:
+        raise UserError(f"{wanted} pairs are asked for, and the shards hold {held}; draw more of them.")
 
-    used = [shard for shard in shards if shard[1]["first"] < wanted]
+    used = [shard for shard in shards if shard[1]["first"] - first < wanted]
     arrays: dict[str, NDArray[Any]] = {}  # masks as bits
     width = vanished = 0
     for path, provenance in used:
-        first, last = provenance["first"], provenance["last"]
+        begin, number = provenance["first"] - first, provenance["last"] - provenance["first"]
         with _opened(path) as archive:
             names = [name for name in KINDS if f"{name}.npy" in archive.namelist()]
             if "images" not in names:
                 raise ValueError("it holds no images")
-            if first and names != list(arrays):
+            if begin and names != list(arrays):
                 raise UserError(f"shard {path} holds {' and '.join(names)}, but others {' and '.join(arrays)}; {AGAIN}")
             for name in names:
-                for start, rows in _rows(path, archive, name, last - first):
-                    kept = rows[: max(wanted - first - start, 0)]  # the rest is read for the checksum alone
+                for start, rows in _rows(path, archive, name, number):
+                    kept = rows[: max(wanted - begin - start, 0)]  # the rest is read for the checksum alone
                     if image_size is not None and rows.shape[-2:] != (image_size, image_size):
                         resize = resize_images if name == "images" else resize_masks
                         drawn, kept = kept, resize(kept, image_size)
@@ -151,7 +155,7 @@ def read_shards(paths: Sequence[str | Path], count: int | None = None, image_siz
                     if name == "masks":
                         kept = packed(kept)
                         arrays.setdefault(name, np.empty((wanted, *kept.shape[1:]), kept.dtype))
-                    arrays[name][first + start : first + start + len(kept)] = kept
+                    arrays[name][begin + start : begin + start + len(kept)] = kept
     if image_size is not None:
         _warn_of_vanished(vanished, wanted, image_size)
     masks = BitMasks(arrays["masks"], width) if "masks" in arrays else None

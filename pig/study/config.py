@@ -178,6 +178,23 @@ def _misfits(config: Mapping[str, Any]) -> Iterator[str]:
     if cycle := _cycle({name: list(entry.get("needs", {}).values()) for name, entry in generators.items()}):
         yield f"generators need each other in a circle: {' -> '.join(cycle)}."
 
+    # For which masks a conditional one draws.
+    for name, generator in generators.items():
+        at, masks = f"generators.{name}.masks", generator.get("masks")
+        if masks is None:
+            continue
+        if len(masks) != 1:
+            yield f"{at} needs either from (a generator whose masks are taken) or jitter: true (moved training masks)."
+        if "sampling" not in generator:
+            yield f"{at} is of no use without a sampling section, since nothing is drawn from '{name}'."
+        if "from" in masks and masks["from"] not in generators:
+            yield unknown(f"{at}.from", masks["from"])
+        elif "from" in masks and "sampling" not in generators[masks["from"]]:
+            yield f"{at}.from names '{masks['from']}', which is a part; to draw from it, give it a sampling section."
+    sources = {name: [entry["masks"]["from"]] for name, entry in generators.items() if "from" in entry.get("masks", {})}
+    if cycle := _cycle(sources):
+        yield f"generators take each other's masks in a circle: {' -> '.join(cycle)}."
+
     # What is drawn from it.
     asked = [(f"table1.generators[{i}]", name) for i, name in enumerate(table1["generators"])]
     asked += [

@@ -50,16 +50,25 @@ def parts(config: Config, name: str) -> dict[str, str]:
     return dict(config["generators"][name].get("needs", {}))
 
 
+def mask_source(config: Config, name: str) -> str | None:
+    """Return the generator for whose masks a conditional one draws its images; None: they are training masks."""
+    source: str | None = config["generators"][name].get("masks", {}).get("from")
+    return source
+
+
 def counts_drawn(config: Config) -> dict[str, dict[int, int]]:
-    """Return how many pairs are drawn from each generator in each fold, for table 1, for table 2, or for both."""
-    table1, arms = config["table1"], arms_of(config)
+    """Return how many pairs are drawn from each generator in each fold: for a table, or for their masks."""
+    table1, arms, folds = config["table1"], arms_of(config), range(config["folds"]["count"])
+    asked = [(name, table1["count"], table1["folds"]) for name in table1["generators"]]
+    asked += [(arm.generator, arm.count, folds) for arm in arms if arm.generator]
     found: dict[str, dict[int, int]] = {}
-    for name in [*table1["generators"], *(arm.generator for arm in arms if arm.generator)]:
-        of_table2 = max((arm.count for arm in arms if arm.generator == name), default=0)
-        of_table1 = table1["count"] if name in table1["generators"] else 0
-        wanted = [max(of_table2, of_table1 * (fold in table1["folds"])) for fold in range(config["folds"]["count"])]
-        found[name] = {fold: count for fold, count in enumerate(wanted) if count}
-    return found
+    for name, count, of_folds in asked:
+        below: str | None = name
+        while below:
+            drawn = found.setdefault(below, {})
+            drawn |= {fold: max(count, drawn.get(fold, 0)) for fold in of_folds}
+            below = mask_source(config, below)
+    return {name: dict(sorted(drawn.items())) for name, drawn in found.items()}
 
 
 class _Plan:
@@ -71,10 +80,10 @@ class _Plan:
         self.new: dict[str, int] = {}  # the stores of new patients
         store, checked = self._add_data()
         self.data = [store, self._add("folds", "", store, *checked)]
-        self.shards = {
-            name: {fold: self._add_shards(name, fold, count) for fold, count in counts.items()}
-            for name, counts in counts_drawn(config).items()
-        }
+        self.counts = counts_drawn(config)
+        self.shards: dict[str, dict[int, list[int]]] = {}
+        for name in self.counts:
+            self._add_shards(name)
 
     def _add(self, rule: str, of: str, *needs: int) -> int:
         self.jobs.append(Job(rule, of, needs))
@@ -102,9 +111,17 @@ class _Plan:
             self.fits[name, fold] = self._add("fit", name, *self.data, *below)
         return self.fits[name, fold]
 
-    def _add_shards(self, name: str, fold: int, count: int) -> list[int]:
-        fit = self._fit(name, fold)
-        return [self._add("synthesise", name, *self.data, fit) for _ in range(self._shards_of(count))]
+    def _add_shards(self, name: str) -> None:
+        """Add what draws from a generator, after what draws the masks that it is given."""
+        if name in self.shards:
+            return
+        if source := mask_source(self.config, name):
+            self._add_shards(source)
+        self.shards[name] = {}
+        for fold, count in self.counts[name].items():
+            fit, number = self._fit(name, fold), self._shards_of(count)
+            masks = [[job] for job in self.shards[source][fold][:number]] if source else [[]] * number
+            self.shards[name][fold] = [self._add("synthesise", name, *self.data, fit, *given) for given in masks]
 
     def _shards_of(self, count: int) -> int:
         return -(-count // int(self.config["synthesis"]["shard_size"]))

@@ -15,7 +15,7 @@ from typing import Any
 from pig.data.phantom.settings import PhantomSettings
 from pig.data.settings import PreprocessSettings
 from pig.study.arms import studies_phantom
-from pig.study.jobs import owner, parts
+from pig.study.jobs import mask_source, owner, parts
 
 Config = Mapping[str, Any]
 
@@ -40,11 +40,12 @@ def fit(config: Config, name: str, gpu: bool) -> int:
 
 
 def synthesise(config: Config, name: str, gpu: bool) -> int:
-    """The pairs of a shard, twice when its batches are joined; resized real pairs, whose masks are given."""
-    batch, trained = config["synthesis"]["batch_size"], owner(config, name)
+    """The pairs of a shard, twice when its batches are joined; resized real pairs or a shard whose masks are given."""
+    batch, trained, shard = config["synthesis"]["batch_size"], owner(config, name), config["synthesis"]["shard_size"]
     size = _size(config, trained)
     activations = _network(config, trained, batch, SAMPLING) + _parts(config, trained, batch)
-    return _mib(2 * _pairs(config, config["synthesis"]["shard_size"], size) + _real(config, size), activations, gpu)
+    given = _pairs(config, shard, size) if mask_source(config, name) else 0
+    return _mib(2 * _pairs(config, shard, size) + given + _real(config, size), activations, gpu)
 
 
 def segment(config: Config, synthetic: int, gpu: bool) -> int:

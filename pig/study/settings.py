@@ -41,7 +41,7 @@ def _read(cls: type[Any], mapping: Config, where: str, errors: list[Error]) -> A
 
 
 def _class_errors(config: Config) -> Iterator[Error]:
-    """Yield import paths that lead nowhere, and arms of table 2 whose generator draws no masks."""
+    """Yield import paths that lead nowhere, and generators whose class gives or takes no masks where it is to."""
     for name, generator in config["generators"].items():
         try:
             attributes = class_attributes(generator["class"])
@@ -55,6 +55,12 @@ def _class_errors(config: Config) -> Iterator[Error]:
                 f"names '{name}', which draws images without masks, so that no segmentation can learn from them; it "
                 "may be in table1.",
             )
+        if attributes.get("makes_masks") is False:
+            for other, entry in config["generators"].items():
+                if entry.get("masks", {}).get("from") == name:
+                    yield f"generators.{other}.masks.from", f"names '{name}', which draws no masks of its own."
+        if "masks" in generator and attributes.get("takes_masks") is False:
+            yield f"generators.{name}.masks", "is of a class that is given no masks to draw from; take it away."
 
 
 def _is_class(path: str) -> bool:

@@ -147,6 +147,32 @@ def test_the_official_code_departs_from_the_paper_in_these_settings() -> None:
             "generators need each other in a circle: autoencoder -> controlnet -> ldm_base -> autoencoder.",
         ),
         (
+            put("generators", "ldm", "masks", value={}),
+            "generators.ldm.masks needs either from (a generator whose masks are taken) or jitter: true (moved",
+        ),
+        (
+            put("generators", "ldm", "masks", value={"from": "pig", "jitter": True}),
+            "generators.ldm.masks needs either from (a generator whose masks are taken) or jitter: true (moved",
+        ),
+        (put("generators", "ldm", "masks", value={"jitter": False}), "generators.ldm.masks.jitter must be one of true"),
+        (put("generators", "ldm", "masks", value={"form": "pig"}), "generators.ldm.masks.form is not a known key; did"),
+        (
+            put("generators", "ldm_base", "masks", value={"from": "pig"}),
+            "generators.ldm_base.masks is of no use without a sampling section, since nothing is drawn from",
+        ),
+        (
+            put("generators", "ldm", "masks", value={"from": "pgi"}),
+            "generators.ldm.masks.from names 'pgi', which is not among generators",
+        ),
+        (
+            put("generators", "ldm", "masks", value={"from": "ldm_base"}),
+            "generators.ldm.masks.from names 'ldm_base', which is a part; to draw from it, give it a sampling section.",
+        ),
+        (
+            put("generators", "ldm", "masks", value={"from": "ldm"}),
+            "generators take each other's masks in a circle: ldm -> ldm.",
+        ),
+        (
             put("generators", "ldm", "label", value="PIG"),
             "generators: 2 of them have the label 'PIG'; rows of a table need different ones.",
         ),

@@ -19,9 +19,16 @@ OTHER = {  # needs and shards of all kinds, and rows that only one of the tables
     "dataset": {"new_patients": {"oracle": 0, "test": 4}},
     "segmentation": {"seeds": [0, 5]},
     "synthesis": {"shard_size": 10},
+    "generators": {
+        "guided": {
+            "class": "baselines.segguided.SegGuidedDif", "model_of": "segguided", "masks": {"from": "drawer"},
+            "sampling": {"steps": 2},
+        },
+        "drawer": {"class": "pig.methods.pig.PIG", "model_of": "pig", "sampling": {"steps": 2}},  # in no table
+    },
     "table1": {"generators": ["ddim", "controlnet", "pig"], "count": 25, "folds": [2, 1]},
-    "table2": {"arms": [{"generator": "pig", "count": 9}, {"generator": "ldm", "count": 21}]},
-}
+    "table2": {"arms": [{"generator": name, "count": n} for name, n in (("guided", 14), ("pig", 9), ("ldm", 21))]},
+}  # fmt: skip
 ALL = {"all"}  # the rule that only names files
 
 
@@ -76,6 +83,16 @@ def test_whose_jobs_they_are_and_what_they_wait_for() -> None:
     arm = next(job for job in jobs if job.rule == "segment" and job.of == "pig_24")
     assert [jobs[need].rule for need in arm.needs].count("synthesise") == 2  # shards of 16
     assert counts_drawn(merged_config([TINY]))["pig"] == {0: 24, 1: 24}
+
+
+def test_pairs_whose_masks_are_given_are_drawn_first(tmp_path: Path) -> None:
+    config = merged_config([TINY, written(tmp_path, "other.yaml", OTHER)])
+    assert counts_drawn(config)["drawer"] == counts_drawn(config)["guided"] == dict.fromkeys(range(3), 14)
+    jobs = jobs_of(config)
+    drawn = [job for job in jobs if job.of == "guided" and job.rule == "synthesise"]
+    assert len(drawn) == 2 * 3  # shards of 10, three folds
+    below = [need for job in drawn for need in job.needs if jobs[need].of == "drawer"]
+    assert sorted(below) == [n for n, job in enumerate(jobs) if job.of == "drawer" and job.rule == "synthesise"]
 
 
 def test_threads_are_those_of_the_rules(tmp_path: Path) -> None:

@@ -315,6 +315,14 @@ REFUSALS: list[tuple[Change, str]] = [
         "table2.arms: names 'ddim', which draws images without masks, so that no segmentation can learn from them; it "
         "may be in table1.",
     ),
+    (
+        put("generators", "controlnet", "masks", value={"from": "segguided"}),
+        "generators.controlnet.masks.from: names 'segguided', which draws no masks of its own.",
+    ),
+    (
+        put("generators", "pig", "masks", value={"jitter": True}),
+        "generators.pig.masks: is of a class that is given no masks to draw from; take it away.",
+    ),
 ]
 
 

@@ -9,6 +9,7 @@ from pig.data.phantom.settings import PhantomSettings
 from pig.study import memory
 from pig.study.arms import REAL, Arm, arms_of, studies_phantom
 from pig.study.config import check_config
+from pig.study.jobs import counts_drawn, mask_source
 from pig.study.listed import state_of_folder, state_of_manifest
 from pig.study.merged import write_config
 from pig.study.plan import write_plan
@@ -34,7 +35,7 @@ FOLDS = range(config["folds"]["count"])
 SEEDS = config["segmentation"]["seeds"]
 TABLE1 = config["table1"]
 ARMS = {REAL: Arm()} | {arm.name: arm for arm in arms_of(config)}
-SAMPLED = [*dict.fromkeys(TABLE1["generators"] + [arm.generator for arm in ARMS.values() if arm.generator])]
+DRAWN = counts_drawn(config)  # how many pairs of each generator, in each fold
 FIGURE_FOLD = TABLE1["folds"][0]
 
 
@@ -182,6 +183,12 @@ def last(wildcards):
     return first(wildcards) + config["synthesis"]["shard_size"]
 
 
+def shard_of_masks(wildcards):
+    """The shard of the same indices whose masks a conditional generator draws its images for, if it is to."""
+    source = mask_source(config, wildcards.generator)
+    return [f"results/synthetic/{source}/fold{wildcards.fold}/shard{wildcards.shard}.npz"] if source else []
+
+
 def segmentation_settings(wildcards):
     """Those of an arm; real pairs alone do not depend on how real and other pairs are mixed."""
     arm = ARMS[wildcards.arm]
@@ -238,21 +245,13 @@ LABELS = {name: label(name) for name in GENERATORS}
 LABELS_OF_TABLE2 = [data_label(), *(arm.label(LABELS) for arm in arms_of(config))]
 
 
-def folds_drawn(name):
-    """The folds whose pairs of a generator are needed, and how many: for table 1, for table 2, or for both."""
-    of_table2 = max((arm.count for arm in ARMS.values() if arm.generator == name), default=0)
-    of_table1 = TABLE1["count"] if name in TABLE1["generators"] else 0
-    counts = {fold: max(of_table2, of_table1 if fold in TABLE1["folds"] else 0) for fold in FOLDS}
-    return {fold: count for fold, count in counts.items() if count}
-
-
 def all_models():
-    return [(label(name), model(name, fold)) for name in SAMPLED for fold in folds_drawn(name)]
+    return [(label(name), model(name, fold)) for name, folds in DRAWN.items() for fold in folds]
 
 
 def all_shards():
     """All that are drawn, with the label of their generator."""
-    drawn = [(name, fold, count) for name in SAMPLED for fold, count in folds_drawn(name).items()]
+    drawn = [(name, fold, count) for name, folds in DRAWN.items() for fold, count in folds.items()]
     return [(label(name), shard) for name, fold, count in drawn for shard in shards(name, fold, count)]
 
 
@@ -292,10 +291,10 @@ def fold_results(fold):
 
 
 def galleries():
-    return [f"results/figures/gallery_{name}.png" for name in SAMPLED]
+    return [f"results/figures/gallery_{name}.png" for name in DRAWN]
 
 
 def strips():
     """The progressive strips, which only PIG has."""
-    paired = [name for name in SAMPLED if GENERATORS[name]["class"] == "pig.methods.pig.PIG"]
+    paired = [name for name in DRAWN if GENERATORS[name]["class"] == "pig.methods.pig.PIG"]
     return [f"results/figures/strip_{name}.png" for name in paired]

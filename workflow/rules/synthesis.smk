@@ -6,6 +6,7 @@ rule synthesise:
         model=lambda wildcards: model(wildcards.generator, wildcards.fold),
         store=STORE,
         folds=rules.folds.output.table,
+        masks=shard_of_masks,
     output:
         "results/synthetic/{generator}/fold{fold}/shard{shard}.npz",
     log:
@@ -26,11 +27,14 @@ rule synthesise:
         first=first,
         last=last,
         batch=config["synthesis"]["batch_size"],
+        jitter=lambda wildcards: ["--jitter-masks"]
+        * GENERATORS[wildcards.generator].get("masks", {}).get("jitter", False),
         code=lambda wildcards: source_hash("pig.steps.synthesise", *code_of(wildcards.generator)),
         events="results/events/synthesise/{generator}/fold{fold}/shard{shard}",
     shell:
         "pig synthesise --model {input.model:q} --name {wildcards.generator} --class {params.path:q}"
         " --sampling {params.sampling:q} --seed {params.seed} --store {input.store:q} --folds {input.folds:q}"
-        " --first {params.first} --last {params.last} --batch {params.batch} --out {output:q}"
+        " --first {params.first} --last {params.last} --batch {params.batch} {params.jitter:q}"
+        " --masks-of {input.masks:q} --out {output:q}"
         " --threads {threads}"
         " --events {params.events:q} &> {log:q}"
