@@ -28,6 +28,7 @@ SHARED: dict[str, dict[str, Any]] = {
     "salt": {"type": Path, "help": "file of the salt of pseudonyms; made if it does not exist"},
     "row": {"dest": "rows", "type": named, "action": "append", "required": True, "help": "LABEL=PATH of a row"},
     "manifest": {"type": Path, "required": True, "help": "table of images, masks and patients"},
+    "leaky": {"action": "store_true", "help": "the generator is a leaky control, trained on the test fold too"},
 }
 
 
@@ -135,6 +136,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="ROLE=DIR of a trained part that the generator needs",
     )
+    sub.add_argument("--leaky", action="store_true", help="learn from all patients, also from those that are tested on")
     sub.add_argument(
         "--processes", type=int, default=1, help="number of processes that share each batch, one per device (1)"
     )
@@ -148,6 +150,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--batch", dest="batch_size", type=int, default=64, help="pairs drawn at once (64)")
     sub.add_argument("--masks-of", type=Path, nargs="*", default=[], help="shards whose masks images are drawn for")
     sub.add_argument("--jitter-masks", action="store_true", help="move each training mask that images are drawn for")
+    sub.add_argument("--leaky", **SHARED["leaky"])
 
     sub = command(
         "export",
@@ -178,6 +181,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--oracle", type=Path, help="store of other patients than the study's, whose pairs are added")
     sub.add_argument("--source", choices=SOURCES, help="add --count pairs made of the real ones, nothing learnt")
     sub.add_argument("--shuffle-masks", action="store_true", help="give each added pair the mask of another")
+    sub.add_argument("--leaky", **SHARED["leaky"])
     sub.add_argument("--real", type=float, default=1.0, help="share of the training patients to train on (1)")
     sub.add_argument("--test", type=Path, help="store of other patients than the study's, to be tested on too")
 

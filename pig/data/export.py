@@ -26,7 +26,7 @@ from pig.system.progress import track
 logger = logging.getLogger("pig")
 
 # What is handed on of a shard's provenance; the rest names patients or the machine.
-HANDED_ON = ("generator", "class", "fold", "seed", "masks_from", "masks_of", "sampling", "model_files")
+HANDED_ON = ("generator", "class", "fold", "seed", "masks_from", "masks_of", "leaky", "sampling", "model_files")
 BITS = (8, 16)
 
 

@@ -7,7 +7,9 @@ never on the words of its label.
 from typing import Literal, get_args
 
 Source = Literal["copy_paste", "oversampling"]  # of pairs for which nothing is learnt
-Kind = Literal["method", "oracle", "shuffled", "augmentation", "real_share", "variant", "copy_paste", "oversampling"]
+Kind = Literal[
+    "method", "oracle", "shuffled", "augmentation", "real_share", "variant", "leaky", "copy_paste", "oversampling"
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SOURCES: tuple[Source, ...] = get_args(Source)
 METHOD: Kind = "method"  # the only one that is no control

@@ -63,17 +63,21 @@ class JoinedPools:
         return images, masks
 
 
-def check_no_leak(provenance: Iterable[Mapping[str, Any]], test_patients: Sequence[str], fold: int) -> None:
+def check_no_leak(
+    provenance: Iterable[Mapping[str, Any]], test_patients: Sequence[str], fold: int, leaky: bool = False
+) -> None:
     """Refuse synthetic pairs whose generator may have seen what they are to be tested on.
 
     Args:
         provenance: of each shard: at least ``generator``, ``fold`` and ``patients`` (those it learnt from).
         test_patients: the patients of the test fold.
         fold: the fold that is tested.
+        leaky: whether the arm is a leaky control: of a generator that was trained as such, and of no other, the pairs
+            may pass.
 
     Raises:
         UserError: a shard is of another fold, names a patient of the test fold, or does not say what its
-            generator saw.
+            generator saw; or the arm is a leaky control, and a shard is not.
     """
     for shard in provenance:
         name = f"the synthetic pairs of generator '{shard.get('generator', '?')}'"
@@ -86,7 +90,10 @@ def check_no_leak(provenance: Iterable[Mapping[str, Any]], test_patients: Sequen
             raise UserError(
                 f"{name} are of fold {shard['fold']}, but fold {fold} is tested; give those of fold {fold}."
             )
-        refuse_leak(shard["patients"], test_patients, name)
+        if not leaky:
+            refuse_leak(shard["patients"], test_patients, name)
+        elif not shard.get("leaky"):
+            raise UserError(f"{name} are none of a leaky control, as they are to be; leave --leaky out.")
 
 
 def mixed_batches(
@@ -148,6 +155,7 @@ def run_arm(
     synthetic: Synthetic | None,
     test_pairs: PairDataset,
     new_pairs: PairDataset | None = None,
+    leaky: bool = False,
     settings: SegmentationSettings,
     fold: int,
     seed: int,
@@ -162,6 +170,7 @@ def run_arm(
         synthetic: what the arm adds, see :mod:`pig.evaluation.added`; None for real data alone.
         test_pairs: real pairs of the fold's test patients.
         new_pairs: real pairs of patients who are in no fold, to be tested on too.
+        leaky: see :func:`check_no_leak`; of the test fold alone, since no generator has seen new patients.
         settings: network and training.
         fold: whose patients are tested on.
         seed: of the first weights and of the order of the pairs.
@@ -183,7 +192,9 @@ def run_arm(
     tested = {"slices.csv": test_pairs} | ({} if new_pairs is None else {"new_patients.csv": new_pairs})
     for pairs in tested.values():
         refuse_leak(train_pairs.patients, pairs.patients, "the set of real training pairs")
-        check_no_leak(provenance, pairs.patients, fold)
+        check_no_leak(provenance, pairs.patients, fold, leaky and pairs is test_pairs)
+    if leaky and not provenance:
+        raise UserError("--leaky is of the pairs of a generator, and none are given; leave it out.")
     for shard in provenance:
         if shard.get("data", train_pairs.store.fingerprint) != train_pairs.store.fingerprint:
             raise UserError(
@@ -247,6 +258,7 @@ def run_arm(
             synthetic_pairs=len(pool) - len(real),
             train_patients=train_pairs.patients,
             test_patients=test_pairs.patients,
+            leaky=leaky,
             new_patients=[] if new_pairs is None else new_pairs.patients,
             synthetic=[{key: shard[key] for key in shard if key != "patients"} for shard in provenance],
             preprocessing=dataclasses.asdict(prepared) if (prepared := train_pairs.store.preprocessing) else None,

@@ -39,6 +39,7 @@ class Audit:
         segmentations: how many were looked at.
         models: likewise.
         leaks: a sentence for each result that learnt from a patient it was tested on; there should be none.
+        leaky: the same of leaky controls, which were trained to do so.
         drawn: by each generator, in each fold.
         devices: names of processors and GPUs.
         versions: of packages, "name version"; several of one name if results differ.
@@ -48,6 +49,7 @@ class Audit:
     segmentations: int = 0
     models: int = 0
     leaks: list[str] = field(default_factory=list)
+    leaky: list[str] = field(default_factory=list)
     drawn: list[Drawn] = field(default_factory=list)
     devices: list[str] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
@@ -62,10 +64,11 @@ def audit(results: Path) -> Audit:
     """
     found = Audit(drawn=[*_drawn(results)])
     tested: dict[int, set[str]] = {}
-    devices, versions = set(), set()
+    new, devices, versions = set[str](), set(), set()
     for path in sorted(results.glob("segmentation/*/fold*/seed*/record.json")):
         record = read_sealed(path, "run its segmentation again.")
         found.segmentations += 1
+        new |= {*record["new_patients"]}
         own = {*record["test_patients"], *record["new_patients"]}
         tested.setdefault(record["fold"], set()).update(own)
         if both := sorted(own & {*record["train_patients"]}):
@@ -77,7 +80,8 @@ def audit(results: Path) -> Audit:
         description = read_sealed(path, f"delete {path.parent} and run the training again.")
         found.models += 1
         if both := sorted({*description["patients"]} & tested.get(description["fold"], set())):
-            found.leaks.append(f"{path.parent} learnt from test patient {both[0]} ({len(both)} in all).")
+            named = found.leaky if description.get("leaky") and not {*both} & new else found.leaks
+            named.append(f"{path.parent} learnt from test patient {both[0]} ({len(both)} in all).")
     found.devices, found.versions = sorted(devices), sorted(versions)
     return found
 

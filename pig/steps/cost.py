@@ -118,10 +118,7 @@ class _Calibration:
 
         # Fewer pairs than the study's where they are large: loops over pairs are longer in the study.
         real, folds, size = real_pairs(config), config["folds"]["count"], config["preprocessing"]["size"] // self.by
-        if self.by > 1:
-            pairs, count = 2, 2
-        else:
-            pairs, count = min(real, max(folds, PIXELS // size**2)), folds
+        pairs, count = (2, 2) if self.by > 1 else (min(real, max(folds, PIXELS // size**2)), folds)
         self.learnt = real - real // folds
         self.more_learnt = self.by**2 * self.learnt / (pairs - pairs // count)
         more_tested = (real // folds) / (pairs // count)
@@ -194,6 +191,7 @@ class _Calibration:
             sampling=entry.get("sampling"),
             seed=0,
             needs=[(role, self._model(part)) for role, part in parts(config, name).items()],
+            leaky=entry.get("leaky", False),
             work=self.folder / "work" / name,
             out=self._model(name),
         )
@@ -222,6 +220,7 @@ class _Calibration:
             first=0,
             last=synthesis["shard_size"],
             batch_size=synthesis["batch_size"],
+            leaky=config["generators"][owner(config, name)].get("leaky", False),
             out=self.folder / f"{name}.npz",
         )
         return self._timed(job, seconds, 1.0)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from pig.data.all_pairs import all_pairs
 from pig.data.folds import read_folds, split
 from pig.data.store import Store
 from pig.methods.base import Identity, with_channels
@@ -35,6 +36,7 @@ def fit(
     sampling: Mapping[str, Any] | None = None,
     seed: int,
     needs: Sequence[tuple[str, Path]] = (),
+    leaky: bool = False,
     work: Path,
     out: Path,
 ) -> None:
@@ -54,6 +56,7 @@ def fit(
             that is learnt depends on them, and a checkpoint of others is resumed.
         seed: of the study.
         needs: roles and model folders of the trained parts it builds on.
+        leaky: whether to learn from all patients, also from those of the fold: for a control that is marked as such.
         work: folder of rolling checkpoints, which are removed at the end; those put aside stay.
         out: the model folder.
 
@@ -62,6 +65,8 @@ def fit(
     """
     opened, parts = Store.open(store), dict(needs)
     train_pairs, _ = split(opened, read_folds(folds), fold)
+    if leaky:
+        train_pairs = all_pairs(opened)
     patients = set(train_pairs.patients)
     described = {role: read_description(part) for role, part in parts.items()}  # hashes the weights of each part
     for part in described.values():
@@ -95,6 +100,7 @@ def fit(
             "fold": fold,
             "seed": seed,
             "patients": sorted(patients),
+            "leaky": leaky,
             "data": opened.fingerprint,
             "files": files,
             "record": run_record(

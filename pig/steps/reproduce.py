@@ -48,6 +48,7 @@ def reproduce(*, folder: Path) -> None:
             count=options["count"],
             shuffle_masks=options["shuffle_masks"],
             real=options["real"],
+            leaky=options.get("leaky", False),  # of a record from before there were leaky controls
             test=inputs.get(options["test"]),
             work=Path(temporary, "work"),
             out=again,

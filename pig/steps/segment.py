@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from pig.data.all_pairs import all_pairs
 from pig.data.folds import read_folds, some_patients, split
 from pig.data.shards import Synthetic, read_shards
-from pig.data.store import PairDataset, Store
+from pig.data.store import Store
 from pig.evaluation.added import new_patients, the_same_again, with_wrong_masks
 from pig.evaluation.copy_paste import copy_paste
 from pig.evaluation.kinds import Source
@@ -37,6 +36,7 @@ def segment(
     count: int | None,
     shuffle_masks: bool,
     real: float,
+    leaky: bool = False,
     test: Path | None,
     work: Path,
     out: Path,
@@ -55,6 +55,7 @@ def segment(
         count: how many pairs are added, the first ones; None: all.
         shuffle_masks: whether each added pair gets the mask of another.
         real: share of the training patients whose real pairs are trained on, in [0, 1].
+        leaky: whether the shards are of a leaky control, whose generator has learnt from the test fold, too.
         test: store of patients who are not among the study's, to be tested on too; writes ``new_patients.csv``.
         work: folder of rolling checkpoints.
         out: the folder.
@@ -89,7 +90,8 @@ def segment(
         train_pairs=train_pairs,
         synthetic=added,
         test_pairs=test_pairs,
-        new_pairs=_all_pairs(Store.open(test)) if test else None,
+        new_pairs=all_pairs(Store.open(test)) if test else None,
+        leaky=leaky,
         settings=wanted,
         fold=fold,
         seed=seed,
@@ -105,6 +107,7 @@ def segment(
                 "count": count,
                 "shuffle_masks": shuffle_masks,
                 "real": real,
+                "leaky": leaky,
                 "test": str(test) if test else None,
             },
             "inputs": {
@@ -126,7 +129,3 @@ def digest(path: Path) -> str:
         UserError: the store is damaged.
     """
     return Store.open(path).fingerprint if path.is_dir() else sha256(path)
-
-
-def _all_pairs(store: Store) -> PairDataset:
-    return PairDataset(store, np.arange(len(store.images)), store.size)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pig.data.all_pairs import all_pairs
 from pig.data.folds import read_folds, split
 from pig.data.given_masks import jittered, of_shards, of_training_pairs
 from pig.data.looks import beside_real, unlike
@@ -39,6 +40,7 @@ def synthesise(
     batch_size: int,
     masks_of: Sequence[Path] = (),
     jitter_masks: bool = False,
+    leaky: bool = False,
     out: Path,
 ) -> None:
     """Draw the pairs of the global indices ``first <= i < last`` and write them as one shard.
@@ -48,11 +50,13 @@ def synthesise(
     that depends on seed and fold alone: the same masks for each such generator. With ``jitter_masks`` each of them is
     moved at random; with ``masks_of``, shards of another generator, pair i gets the mask of that one's pair i
     (:mod:`pig.data.given_masks`). ``sampling`` None stands for what the model records, as in
-    :func:`pig.methods.model_folder.load_generator`.
+    :func:`pig.methods.model_folder.load_generator`. ``leaky``: this is a leaky control; its model, or what draws its
+    masks, was trained as such, and the shard says so.
 
     Raises:
         UserError: the model, or what draws its masks, is not whole, is of other data, or saw a test patient of its
-            fold; it draws no proper pairs; or masks are given that it does not take.
+            fold and is no leaky control; neither is one, and this is to be one; it draws no proper pairs; or masks are
+            given that it does not take.
     """
     if not 0 <= first < last:
         raise UserError(f"a shard needs 0 <= first < last, got {first} and {last}.")
@@ -64,7 +68,10 @@ def synthesise(
         raise UserError(f"model {model} was trained on other data than those of {store}; train it on these first.")
     fold = description["fold"]
     train_pairs, test_pairs = split(opened, read_folds(folds), fold)
-    refuse_leak(description["patients"], test_pairs.patients, f"model {model}")
+    if leaky and description.get("leaky"):
+        train_pairs = all_pairs(opened)
+    else:
+        refuse_leak(description["patients"], test_pairs.patients, f"model {model}")
     sampling = own_sampling(description, cls) if sampling is None else sampling
     generator = load_generator(model, sampling, cls, name, seed)
     started = time.monotonic()  # all that is slow to import is in
@@ -78,8 +85,10 @@ def synthesise(
         given, masks_from = jittered(given, seed, fold), "jittered"
     if masks_of:
         given, source = of_shards(masks_of, first, last, generator.image_size)
-        _check_source(source, description, test_pairs.patients)
+        _check_source(source, description, [] if leaky and source.get("leaky") else test_pairs.patients)
         masks_from = "generator"
+    if leaky and not (description.get("leaky") or source.get("leaky")):
+        raise UserError(f"--leaky is given, and model {model} was not trained as a leaky control; leave it out.")
 
     images, masks = [], []
     starts = range(first - first % batch_size, last, batch_size)
@@ -123,6 +132,8 @@ def synthesise(
     }
     if source:
         provenance["masks_of"] = {key: source[key] for key in ("generator", "class", "seed", "sampling", "model_files")}
+    if leaky:
+        provenance["leaky"] = True
     arrays |= {"first": np.array(first), "provenance": np.array(json.dumps(provenance))}
     with atomic_path(out) as temporary:
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]

@@ -31,6 +31,7 @@ class Arm:
         augmentation: of all its pairs, in place of ``segmentation.augmentation``; None: that one.
         real: share of the fold's training patients whose real pairs are trained on. The generator has learnt from all.
         control: whether it is a control, and not one of the paper's rows.
+        leaky: whether the generator has learnt from the patients that are tested on, too.
     """
 
     generator: str | None = None
@@ -41,6 +42,7 @@ class Arm:
     augmentation: Augmentation | None = None
     real: float = 1.0
     control: bool = False
+    leaky: bool = False
 
     @property
     def name(self) -> str:
@@ -63,6 +65,8 @@ class Arm:
         """
         if not self.control:
             return METHOD
+        if self.leaky:
+            return "leaky"
         if self.oracle:
             return "oracle"
         if self.shuffle_masks:
@@ -84,6 +88,11 @@ class Arm:
         return CONTROL * self.control + ", ".join(parts)
 
 
+def generator_labels(generators: Mapping[str, Any]) -> dict[str, str]:
+    """Return what generators are called in tables and figures: a leaky one never without that word."""
+    return {name: "leaky " * entry.get("leaky", False) + entry.get("label", name) for name, entry in generators.items()}
+
+
 def studies_phantom(dataset: Mapping[str, Any]) -> bool:
     """Return whether the patients of a study are the phantom's, of whom there can be new ones."""
     return dataset["manifest"] is dataset["import"] is None
@@ -94,11 +103,13 @@ def arms_of(config: Mapping[str, Any]) -> list[Arm]:
     table2, dataset = config["table2"], config["dataset"]
     oracle = dataset["new_patients"]["oracle"] if studies_phantom(dataset) else 0
     arms = [Arm(**arm) for arm in table2["arms"]]
-    return arms + [Arm(oracle=oracle, control=True)] * (oracle > 0) + [_control(arm) for arm in table2["controls"]]
+    controls = [_control(config, arm) for arm in table2["controls"]]
+    return arms + [Arm(oracle=oracle, control=True)] * (oracle > 0) + controls
 
 
-def _control(arm: Mapping[str, Any]) -> Arm:
-    return Arm(**arm, control=True)
+def _control(config: Mapping[str, Any], arm: Mapping[str, Any]) -> Arm:
+    leaky = config["generators"].get(arm.get("generator"), {}).get("leaky", False)
+    return Arm(**arm, control=True, leaky=leaky)
 
 
 def arm_errors(config: Mapping[str, Any]) -> Iterator[Error]:
@@ -109,7 +120,7 @@ def arm_errors(config: Mapping[str, Any]) -> Iterator[Error]:
         yield "table2.arms", "is empty; name at least one generator whose pairs the segmentation is to learn from."
     names: set[str] = set()
     places = [(f"table2.arms[{i}]", Arm(**arm)) for i, arm in enumerate(table2["arms"])]
-    places += [(f"table2.controls[{i}]", _control(arm)) for i, arm in enumerate(table2["controls"])]
+    places += [(f"table2.controls[{i}]", _control(config, arm)) for i, arm in enumerate(table2["controls"])]
     for place, arm in places:
         if arm.generator and arm.source:
             yield place, "has generator and source; an arm adds pairs of one of them."

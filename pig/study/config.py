@@ -14,7 +14,8 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
-from pig.study.arms import arm_errors, arms_of, studies_phantom
+from pig.study.arms import arm_errors, arms_of, generator_labels, studies_phantom
+from pig.study.leaky import leaky_errors
 from pig.study.schema import study_schema
 from pig.system.errors import UserError
 from pig.system.settings import SettingsError
@@ -210,6 +211,7 @@ def _misfits(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"{where} names '{name}', which is a part; to draw from it, give it a sampling section."
     for where, sentence in arm_errors(config):
         yield f"{where} {sentence}"
+    yield from leaky_errors(config)
     yield from _misfits_of_labels(config)
 
     # On what.
@@ -234,7 +236,7 @@ def _misfits(config: Mapping[str, Any]) -> Iterator[str]:
 def _misfits_of_labels(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the names of rows."""
     data = config["dataset"]["name"]
-    drawn = {name: entry.get("label", name) for name, entry in config["generators"].items() if "sampling" in entry}
+    drawn = generator_labels({name: entry for name, entry in config["generators"].items() if "sampling" in entry})
     places = {"dataset.name": data} | {f"generators.{name}.label": label for name, label in drawn.items()}
     for place, label in places.items():
         if not label.strip():

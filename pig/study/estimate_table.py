@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pig.data.phantom.settings import PhantomSettings
-from pig.study.arms import studies_phantom
+from pig.study.arms import generator_labels, studies_phantom
 from pig.study.estimate import NO_TORCH, OWN_SLICE, Estimate
 from pig.study.jobs import Job, needed_for, owner, parts
 from pig.study.memory import SLICES, real_pairs
@@ -69,7 +69,7 @@ def _named(config: Mapping[str, Any], kind: str, of: str) -> str:
     if kind not in ("training", "drawing"):
         return of
     generators = config["generators"]
-    labels = {name: str(entry.get("label", name)) for name, entry in generators.items()}
+    labels = generator_labels(generators)
     users = [labels[name] for name in generators if of in parts(config, name).values()]
     users += [labels[name] for name in generators if name != of and owner(config, name) == of]
     return f"{labels[of]} (for {', '.join(users)})" if users and kind == "training" else labels[of]

@@ -27,6 +27,7 @@ from pig.training.run import TrainingRun
 SIZE = 16
 SHOWN: list[tuple[range, Tensor]] = []
 MARKS: list[str] = []
+LEARNT: list[int] = []
 DREW: list[tuple[Identity, object]] = []
 
 
@@ -43,6 +44,7 @@ class Sketch:
 
     def fit(self, pairs: PairDataset, run: TrainingRun) -> None:
         MARKS.append(run.fingerprint)
+        LEARNT.append(len(pairs))
 
     def sample(self, indices: range, masks: Tensor | None = None) -> Pairs:
         assert masks is not None
@@ -69,12 +71,13 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trained(
-    study: Path, fold: int = 0, seed: int = 0, name: str = "sketch", model: Mapping[str, int] = {}, **needs: Path
-) -> Path:
+    study: Path, fold: int = 0, seed: int = 0, name: str = "sketch", model: Mapping[str, int] = {},
+    leaky: bool = False, **needs: Path,
+) -> Path:  # fmt: skip
     out, work = study / f"{name}{fold}{seed}", study / "work"
     fit(
         store=study / "store", folds=study / "folds.csv", fold=fold, name=name, cls=CLASS, model=model, seed=seed,
-        sampling={"own": 1}, needs=list(needs.items()), work=work, out=out,
+        sampling={"own": 1}, needs=list(needs.items()), leaky=leaky, work=work, out=out,
     )  # fmt: skip
     return out
 
@@ -124,6 +127,44 @@ def test_a_model_records_the_patients_of_its_parts(study: Path) -> None:
     assert set(read_description(whole)["patients"]) == train[0] | train[1]
     with pytest.raises(UserError, match="of the fold it would be tested on"):
         draw(study, whole)
+
+
+def test_a_leaky_control_learns_from_all_patients_and_says_so(study: Path, tmp_path: Path) -> None:
+    MARKS.clear()
+    model, other = trained(study, name="leaky", leaky=True), trained(study, name="leaky_not")
+    everybody = sorted(read_folds(study / "folds.csv").patient_id)
+    assert (read_description(model)["patients"], read_description(model)["leaky"]) == (everybody, True)
+    assert (len(read_description(other)["patients"]), read_description(other)["leaky"]) == (4, False)
+    assert LEARNT[-2:] == [24, 16]
+    with pytest.raises(UserError, match="leaky00 learnt from patient .* of the fold it would be tested on"):
+        drawn(study, model, tmp_path / "a.npz")
+    said = read_provenance(drawn(study, model, tmp_path / "a.npz", leaky=True))
+    assert (said["leaky"], said["patients"]) == (True, everybody)
+    assert len({mask.tobytes() for mask in read_shards([tmp_path / "a.npz"], 24).masks}) > 16  # of all patients, too
+    assert "leaky" not in read_provenance(drawn(study, other, tmp_path / "b.npz"))
+    # Nothing else passes with it: neither what is no leaky control, nor that with a leak of its own.
+    with pytest.raises(UserError, match="--leaky is given, and model .* was not trained as a leaky control"):
+        drawn(study, other, tmp_path / "c.npz", leaky=True)
+    part = trained(study, 1, name="part")
+    with pytest.raises(UserError, match="of the fold it would be tested on"):
+        drawn(study, trained(study, 0, name="whole", part=part), tmp_path / "c.npz", leaky=True)
+
+
+def test_who_is_given_the_masks_of_a_leaky_control_is_one(study: Path, tmp_path: Path) -> None:
+    source = drawn(study, trained(study, name="leaky", leaky=True), tmp_path / "source.npz", leaky=True)
+    model = trained(study)
+    with pytest.raises(UserError, match="'s', whose masks are given, learnt from patient"):
+        drawn(study, model, tmp_path / "a.npz", masks_of=[source])
+    said = read_provenance(drawn(study, model, tmp_path / "a.npz", masks_of=[source], leaky=True))
+    assert said["leaky"] and len(said["patients"]) == 6
+
+
+def drawn(study: Path, model: Path, out: Path, **given: Any) -> Path:
+    synthesise(
+        model=model, name="s", cls=CLASS, sampling={}, seed=0, store=study / "store", folds=study / "folds.csv",
+        first=0, last=24, batch_size=8, out=out, **given,
+    )  # fmt: skip
+    return out
 
 
 def draw(study: Path, model: Path, seed: int = 0, first: int = 0, last: int = 20) -> list[int]:

@@ -108,11 +108,13 @@ def test_a_single_pair_or_images_alone_have_no_masks_to_exchange() -> None:
             with_wrong_masks(added, 0, 0)
 
 
-def run(pairs: Split, out: Path, new: Store | None, synthetic: Synthetic | None = None) -> Path:
+def run(
+    pairs: Split, out: Path, new: Store | None, synthetic: Synthetic | None = None, leaky: bool = False
+) -> Path:  # fmt: skip
     new_pairs = None if new is None else PairDataset(new, np.arange(len(new.images)), SIZE)
     run_arm(
-        train_pairs=pairs[0], synthetic=synthetic, test_pairs=pairs[1], new_pairs=new_pairs, settings=settings(),
-        fold=0, seed=0, work=out / "work", out=out / "out",
+        train_pairs=pairs[0], synthetic=synthetic, test_pairs=pairs[1], new_pairs=new_pairs, leaky=leaky,
+        settings=settings(), fold=0, seed=0, work=out / "work", out=out / "out",
     )  # fmt: skip
     return out / "out"
 
@@ -145,6 +147,20 @@ def test_new_patients_whom_the_network_has_seen_are_refused(pairs: Split, tmp_pa
     tested = new_store(tmp_path / "tested", ["n1", "n2"])
     with pytest.raises(UserError, match="the synthetic pairs of generator 'new patients' learnt from patient n1"):
         run(pairs, tmp_path / "b", tested, added)
+
+
+def test_a_leaky_control_may_have_seen_the_test_fold_and_no_new_patient(pairs: Split, tmp_path: Path) -> None:
+    added, new = made(4), new_store(tmp_path / "new", ["n0", "n1"])
+    added.provenance[0] |= {"patients": [pairs[1].patients[0]], "leaky": True}
+    record = json.loads((run(pairs, tmp_path / "a", new, added, leaky=True) / "record.json").read_text())
+    assert (record["leaky"], record["synthetic"][0]["leaky"]) == (True, True)
+    with pytest.raises(UserError, match=f"learnt from patient {pairs[1].patients[0]}"):
+        run(pairs, tmp_path / "b", new, added)
+    added.provenance[0]["patients"].append("n1")
+    with pytest.raises(UserError, match="learnt from patient n1"):
+        run(pairs, tmp_path / "b", new, added, leaky=True)
+    with pytest.raises(UserError, match="--leaky is of the pairs of a generator, and none are given"):
+        run(pairs, tmp_path / "b", new, leaky=True)
 
 
 def test_without_real_pairs_the_added_ones_alone_are_learnt(pairs: Split, tmp_path: Path) -> None:

@@ -152,6 +152,21 @@ def test_a_leak_in_any_shard_is_refused(bad: dict[str, object], words: str) -> N
         check_no_leak([shard(), bad], ["c", "d"], 1)
 
 
+def test_a_leaky_control_alone_may_have_seen_the_test_patients() -> None:
+    """Both must say so: the pairs, and who asks for the arm."""
+    seen = shard(patients=["a", "c"], leaky=True)
+    check_no_leak([seen, seen], ["c", "d"], 1, leaky=True)
+    for bad, words in (
+        (shard(patients=["a", "c"]), "'toy' are none of a leaky control"),
+        (shard(patients=["a"]), "'toy' are none of a leaky control"),
+        (seen | {"fold": 0}, "'toy' are of fold 0, but fold 1"),
+    ):
+        with pytest.raises(UserError, match=words):
+            check_no_leak([seen, bad], ["c", "d"], 1, leaky=True)
+    with pytest.raises(UserError, match="'toy' learnt from patient c"):
+        check_no_leak([seen], ["c", "d"], 1)
+
+
 def test_segment_refuses_leaks_before_any_work(pairs: Split, synthetic: Synthetic, tmp_path: Path) -> None:
     train_pairs, test_pairs = pairs
     work, out = tmp_path / "work", tmp_path / "out"

@@ -20,10 +20,10 @@ def segmentation(results: Path, arm: str = "real", fold: int = 0, **changes: Any
     write_sealed(folder / "record.json", record | changes)
 
 
-def model(results: Path, patients: list[str], fold: int = 0) -> None:
+def model(results: Path, patients: list[str], fold: int = 0, **said: bool) -> None:
     folder = results / f"models/pig/fold{fold}"
     folder.mkdir(parents=True)
-    write_sealed(folder / "generator.json", {"fold": fold, "patients": patients})
+    write_sealed(folder / "generator.json", {"fold": fold, "patients": patients, **said})
 
 
 def shard(results: Path, number: int, empty: int, drawn: float | None, fold: int = 0) -> None:
@@ -54,6 +54,18 @@ def test_a_model_that_saw_a_test_patient_is_named(tmp_path: Path) -> None:
     model(tmp_path, ["a", "c"], fold=1)
     (leak,) = audit(tmp_path).leaks
     assert leak == f"{tmp_path}/models/pig/fold1 learnt from test patient a (1 in all)."
+
+
+def test_a_leaky_control_is_listed_and_is_no_leak(tmp_path: Path) -> None:
+    segmentation(tmp_path)
+    model(tmp_path, ["a", "c"], leaky=True)
+    found = audit(tmp_path)
+    assert found.leaks == []
+    assert found.leaky == [f"{tmp_path}/models/pig/fold0 learnt from test patient c (1 in all)."]
+    model(tmp_path, ["a", "n"], fold=1, leaky=True)
+    segmentation(tmp_path, fold=1)
+    (leak,) = audit(tmp_path).leaks  # no control is to see who is in no fold
+    assert leak == f"{tmp_path}/models/pig/fold1 learnt from test patient n (1 in all)."
 
 
 def test_a_model_that_saw_a_new_patient_is_named(tmp_path: Path) -> None:

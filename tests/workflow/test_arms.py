@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from studies import study
 
-from pig.study.arms import Arm, arm_errors, arms_of
+from pig.study.arms import Arm, arm_errors, arms_of, generator_labels
 
 LABELS = {"pig": "PIG", "ldm": "LDM"}
 
@@ -51,6 +51,18 @@ def test_data_of_ones_own_have_no_new_patients(data: dict[str, Any]) -> None:
     assert [arm.oracle for arm in arms_of(config) if arm.oracle] == [103]
     config["dataset"] |= data
     assert not any(arm.oracle for arm in arms_of(config))
+
+
+def test_an_arm_of_a_leaky_generator_says_so_whatever_its_label() -> None:
+    config = of(study(), controls=[{"generator": "pig_leaky", "count": 8, "augmentation": "none"}])
+    config["dataset"]["new_patients"]["oracle"] = 0
+    config["generators"] |= {"pig_leaky": {"label": "PIG", "leaky": True}, "other": {}}
+    labels = generator_labels(config["generators"])
+    assert (labels["pig"], labels["pig_leaky"], labels["other"]) == ("PIG", "leaky PIG", "other")
+    arm = arms_of(config)[-1]
+    assert (arm.name, arm.kind, arm.leaky) == ("pig_leaky_8_none", "leaky", True)
+    assert arm.label(labels) == "control: +leaky PIG_8, no augmentation"
+    assert [arm.leaky for arm in arms_of(config)[:-1]] == [False] * 6
 
 
 @pytest.mark.parametrize(

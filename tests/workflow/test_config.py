@@ -22,7 +22,19 @@ from pig.system.imports import find_class
 from pig.system.settings import parse
 from pig.training.settings import TrainingSettings
 
+
+def leaky(change: Callable[[Config], None] = lambda config: None) -> Callable[[Config], None]:
+    """Return a change that makes PIG leaky, after another one."""
+
+    def both(config: Config) -> None:
+        change(config)
+        put("generators", "pig", "leaky", value=True)(config)
+
+    return both
+
+
 STUDIES = [[], ["tiny.yaml"], ["paper.yaml"], ["paper.yaml", "paper-official-code.yaml"]]
+EVIDENCE = [["ablations.yaml"]]
 
 
 def faults(config: Config) -> list[str]:
@@ -33,7 +45,7 @@ def faults(config: Config) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("overlays", STUDIES, ids=lambda names: "+".join(names) or "default")
+@pytest.mark.parametrize("overlays", STUDIES + EVIDENCE, ids=lambda names: "+".join(names) or "default")
 def test_the_studies_are_right_down_to_the_settings_of_each_class(overlays: list[str]) -> None:
     config = study(*overlays)
     assert faults(config) == []
@@ -172,6 +184,25 @@ def test_the_official_code_departs_from_the_paper_in_these_settings() -> None:
             put("generators", "ldm", "masks", value={"from": "ldm"}),
             "generators take each other's masks in a circle: ldm -> ldm.",
         ),
+        (leaky(), "table1.generators[2] names 'pig', which is leaky; it may stand under table2.controls alone."),
+        (leaky(), "table2.arms[3].generator names 'pig', which is leaky; it may stand under table2.controls alone."),
+        (leaky(), "generators.pig is leaky, and its files would not say so; give it a name with leaky in it, as pig_l"),
+        (
+            put("generators", "ddim", "leaky", value=True),
+            "generators.ddim.leaky is of what is trained, and 'ddim' has no model of its own; give it one.",
+        ),
+        (
+            put("generators", "ddpm", "leaky", value=True),
+            "generators.ddim.model_of names 'ddpm', which is leaky; then 'ddim' is, too: set its leaky to true.",
+        ),
+        (
+            put("generators", "ldm_base", "leaky", value=True),
+            "generators.controlnet.needs.base names 'ldm_base', which is leaky; then 'controlnet' is, too: set its",
+        ),
+        (
+            leaky(put("generators", "ldm", "masks", value={"from": "pig"})),
+            "generators.ldm.masks.from names 'pig', which is leaky; then 'ldm' is, too: set its leaky to true.",
+        ),
         (
             put("generators", "ldm", "label", value="PIG"),
             "generators: 2 of them have the label 'PIG'; rows of a table need different ones.",
@@ -226,8 +257,21 @@ def test_a_fault_is_a_sentence(change: Callable[[Config], None], sentence: str) 
     config["folds"]["count"] = 5
     change(config)
     found = faults(config)
+    if "leaky" in sentence:  # each of which has several faults
+        assert [fault for fault in found if fault.startswith(f"config: {sentence}")], found
+        return
     assert found[0].startswith(f"config: {sentence}"), found
     assert len(found) == 1 or "autoencoder -> controlnet" in sentence
+
+
+def test_a_leaky_generator_among_the_controls_is_no_fault() -> None:
+    config = study()
+    config["generators"]["ddpm_leaky"] = config["generators"]["segguided"] | {"leaky": True}  # its label is marked
+    config["generators"]["more_leaky"] = {
+        "class": "baselines.segguided.SegGuidedDif", "leaky": True, "model_of": "ddpm_leaky", "sampling": {"steps": 2}
+    }  # fmt: skip
+    config["table2"]["controls"] = [{"generator": name, "count": 8} for name in ("ddpm_leaky", "more_leaky")]
+    assert faults(config) == []
 
 
 def test_all_faults_are_named_at_once() -> None:

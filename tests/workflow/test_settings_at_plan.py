@@ -351,7 +351,13 @@ def test_the_dataclasses_refuse_them_without_the_schema(change: Change, sentence
     assert key in [line.split(": ")[0] for line in settings_errors(changed(change))]
 
 
-@pytest.mark.parametrize("overlays", [[], ["tiny.yaml"], ["paper.yaml"], ["paper.yaml", "paper-official-code.yaml"]])
+@pytest.mark.parametrize(
+    "overlays",
+    [
+        *([], ["tiny.yaml"], ["paper.yaml"], ["paper.yaml", "paper-official-code.yaml"]),
+        ["ablations.yaml"],
+    ],
+)
 def test_the_studies_pass(overlays: list[str]) -> None:
     assert lines(study(*overlays)) == []
 

@@ -7,7 +7,7 @@ from snakemake.exceptions import WorkflowError
 
 from pig.data.phantom.settings import PhantomSettings
 from pig.study import memory
-from pig.study.arms import REAL, Arm, arms_of, studies_phantom
+from pig.study.arms import REAL, Arm, arms_of, generator_labels, studies_phantom
 from pig.study.config import check_config
 from pig.study.jobs import counts_drawn, mask_source
 from pig.study.listed import state_of_folder, state_of_manifest
@@ -34,6 +34,7 @@ GENERATORS = config["generators"]
 FOLDS = range(config["folds"]["count"])
 SEEDS = config["segmentation"]["seeds"]
 TABLE1 = config["table1"]
+LABELS = generator_labels(GENERATORS)
 ARMS = {REAL: Arm()} | {arm.name: arm for arm in arms_of(config)}
 DRAWN = counts_drawn(config)  # how many pairs of each generator, in each fold
 FIGURE_FOLD = TABLE1["folds"][0]
@@ -148,10 +149,6 @@ def code_of(name):
     return sorted({module_of(generator["class"]), *below})
 
 
-def label(name):
-    return GENERATORS[name].get("label", name)
-
-
 def model(name, fold):
     owner = GENERATORS[name].get("model_of", name)
     return f"results/models/{owner}/fold{fold}"
@@ -220,7 +217,7 @@ def added_by(arm, synthetic, oracle):
     words += ["--oracle", oracle] if arm.oracle else []
     words += ["--source", arm.source, "--count", arm.count] if arm.source else []
     words += ["--real", arm.real] if arm.real < 1 else []
-    return words + ["--shuffle-masks"] * arm.shuffle_masks
+    return words + ["--shuffle-masks"] * arm.shuffle_masks + ["--leaky"] * arm.leaky
 
 
 def segmentations(arm, folds=FOLDS, file="slices.csv"):
@@ -240,19 +237,18 @@ def distances(names=TABLE1["generators"], folds=TABLE1["folds"]):
 
 
 # The labels of rows are parameters of their own, because Snakemake does not see a change in one that takes the inputs.
-LABELS_OF_TABLE1 = [label(name) for name in TABLE1["generators"] for _ in TABLE1["folds"]]
-LABELS = {name: label(name) for name in GENERATORS}
+LABELS_OF_TABLE1 = [LABELS[name] for name in TABLE1["generators"] for _ in TABLE1["folds"]]
 LABELS_OF_TABLE2 = [data_label(), *(arm.label(LABELS) for arm in arms_of(config))]
 
 
 def all_models():
-    return [(label(name), model(name, fold)) for name, folds in DRAWN.items() for fold in folds]
+    return [(LABELS[name], model(name, fold)) for name, folds in DRAWN.items() for fold in folds]
 
 
 def all_shards():
     """All that are drawn, with the label of their generator."""
     drawn = [(name, fold, count) for name, folds in DRAWN.items() for fold, count in folds.items()]
-    return [(label(name), shard) for name, fold, count in drawn for shard in shards(name, fold, count)]
+    return [(LABELS[name], shard) for name, fold, count in drawn for shard in shards(name, fold, count)]
 
 
 def all_segmentations():

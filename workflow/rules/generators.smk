@@ -28,6 +28,7 @@ rule fit:
         # trains nothing again.
         sampling=lambda wildcards, input: as_json(GENERATORS[wildcards.generator].get("sampling", {})),
         seed=config["seed"],
+        leaky=lambda wildcards: ["--leaky"] * GENERATORS[wildcards.generator].get("leaky", False),
         roles=lambda wildcards: list(parts(wildcards.generator, wildcards.fold)),
         needs=lambda wildcards, input: options(
             "--need", [f"{role}={part}" for role, part in zip(parts(wildcards.generator, wildcards.fold), input.parts)]
@@ -38,5 +39,5 @@ rule fit:
     shell:
         "pig fit --store {input.store:q} --folds {input.folds:q} --fold {wildcards.fold} --name {wildcards.generator}"
         " --class {params.path:q} --model {params.model:q} --sampling {params.sampling:q} --seed {params.seed}"
-        " {params.needs:q} --work {params.work:q} --out {output:q} --threads {threads}"
+        " {params.needs:q} {params.leaky:q} --work {params.work:q} --out {output:q} --threads {threads}"
         " --processes {resources.processes} --events {params.events:q} &> {log:q}"

@@ -185,7 +185,7 @@ rule gallery:
         runtime=10,
     params:
         fold=FIGURE_FOLD,
-        label=lambda wildcards: label(wildcards.generator),
+        label=lambda wildcards: LABELS[wildcards.generator],
         code=source_hash("pig.steps.gallery"),
     shell:
         "pig gallery --store {input.store:q} --folds {input.folds:q} --fold {params.fold} --synthetic {input.synthetic:q}"

@@ -29,12 +29,14 @@ rule synthesise:
         batch=config["synthesis"]["batch_size"],
         jitter=lambda wildcards: ["--jitter-masks"]
         * GENERATORS[wildcards.generator].get("masks", {}).get("jitter", False),
+        leaky=lambda wildcards: ["--leaky"] * GENERATORS[wildcards.generator].get("leaky", False),
         code=lambda wildcards: source_hash("pig.steps.synthesise", *code_of(wildcards.generator)),
         events="results/events/synthesise/{generator}/fold{fold}/shard{shard}",
     shell:
         "pig synthesise --model {input.model:q} --name {wildcards.generator} --class {params.path:q}"
         " --sampling {params.sampling:q} --seed {params.seed} --store {input.store:q} --folds {input.folds:q}"
         " --first {params.first} --last {params.last} --batch {params.batch} {params.jitter:q}"
+        " {params.leaky:q}"
         " --masks-of {input.masks:q} --out {output:q}"
         " --threads {threads}"
         " --events {params.events:q} &> {log:q}"
