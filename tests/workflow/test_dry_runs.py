@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 from study_runs import ROOT, TINY, overlay, plan, snakemake
 
+from pig.study.arms import arms_of
+from pig.study.merged import merged_config
+
 CONFIGS = ROOT / "workflow" / "configs"
+SMALL = "phantom-small.yaml"
 
 
 def test_default_study_trains_once_a_fold_and_segments_each_arm(tmp_path: Path) -> None:
@@ -69,6 +73,22 @@ def test_the_papers_studies_dry_run(tmp_path: Path, files: list[str]) -> None:
     if files[0] == "paper.yaml":
         assert "--features inception" in result.text
         assert result.text.count('"epochs": 128') >= 5 * 5
+
+
+def test_the_evidence_study_has_all_arms_thrice_at_128_pixels(tmp_path: Path) -> None:
+    result = plan(tmp_path, "--configfile", CONFIGS / "ablations.yaml", CONFIGS / "phantom.yaml")
+    # Real data alone, 10 arms of generators, 11 controls. DDPM is trained for table 1 alone.
+    assert result.counts["segment"] == (1 + 10 + 11) * 5 * 3
+    assert result.counts["fit"] == 10 * 5 + 1
+    assert '"image_size": 128' in result.text and '"image_size": 48' not in result.text
+
+
+def test_the_small_evidence_study_has_the_same_design() -> None:
+    large, small = (merged_config([CONFIGS / "ablations.yaml", CONFIGS / name]) for name in ("phantom.yaml", SMALL))
+    assert [arm.name for arm in arms_of(small) if not arm.oracle] == [a.name for a in arms_of(large) if not a.oracle]
+    for key in ("table1", "table2"):
+        assert small[key] == large[key]
+    assert small["segmentation"]["seeds"] == large["segmentation"]["seeds"] == [0, 1, 2]
 
 
 def test_official_code_changes_pig_alone(tmp_path: Path) -> None:

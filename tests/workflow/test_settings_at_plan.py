@@ -355,7 +355,7 @@ def test_the_dataclasses_refuse_them_without_the_schema(change: Change, sentence
     "overlays",
     [
         *([], ["tiny.yaml"], ["paper.yaml"], ["paper.yaml", "paper-official-code.yaml"]),
-        ["ablations.yaml"],
+        *(["ablations.yaml"], ["ablations.yaml", "phantom.yaml"], ["ablations.yaml", "phantom-small.yaml"]),
     ],
 )
 def test_the_studies_pass(overlays: list[str]) -> None:
