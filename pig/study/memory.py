@@ -44,7 +44,7 @@ def synthesise(config: Config, name: str, gpu: bool) -> int:
     batch, trained, shard = config["synthesis"]["batch_size"], owner(config, name), config["synthesis"]["shard_size"]
     size = _size(config, trained)
     activations = _network(config, trained, batch, SAMPLING) + _parts(config, trained, batch)
-    given = _pairs(config, shard, size) if mask_source(config, name) else 0
+    given = _read(config, shard, size) if mask_source(config, name) else 0
     return _mib(2 * _pairs(config, shard, size) + given + _real(config, size), activations, gpu)
 
 
