@@ -22,6 +22,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/generators.smk"
 include: "workflow/rules/synthesis.smk"
 include: "workflow/rules/segmentation.smk"
+include: "workflow/rules/quality.smk"
 include: "workflow/rules/results.smk"
 
 
@@ -58,4 +59,5 @@ rule all:
     input:
         "results/table1.csv",
         "results/table2.csv",
+        "results/quality.csv",
         "results/report.html",

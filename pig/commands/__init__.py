@@ -25,11 +25,16 @@ SHARED: dict[str, dict[str, Any]] = {
     "work": {"type": Path, "required": True, "help": "folder of rolling checkpoints"},
     "count": {"type": positive, "help": "how many of the pairs to take, the first ones (all)"},
     "synthetic": {"type": Path, "nargs": "+", "required": True, "help": "shards of synthetic pairs"},
+    "features": {"choices": ["encoder", "inception"], "required": True, "help": "feature extractor"},
+    "weights": {"type": Path, "help": "weights of the features"},
+    "cache": {"type": Path, "required": True, "help": "folder of cached features"},
     "salt": {"type": Path, "help": "file of the salt of pseudonyms; made if it does not exist"},
     "row": {"dest": "rows", "type": named, "action": "append", "required": True, "help": "LABEL=PATH of a row"},
     "manifest": {"type": Path, "required": True, "help": "table of images, masks and patients"},
     "leaky": {"action": "store_true", "help": "the generator is a leaky control, trained on the test fold too"},
 }
+
+FEATURES = ("store", "folds", "fold", "count", "synthetic", "features", "weights", "cache")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -192,19 +197,12 @@ def parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--axis", type=int, choices=[0, 1, 2], default=2, help="what counts the slices of NIfTI (2)")
 
-    sub = command(
-        "fid",
-        "Measure the Frechet distance of synthetic images to a fold's training images.",
-        "store",
-        "folds",
-        "fold",
-        "count",
-        "synthetic",
-    )
-    sub.add_argument("--features", choices=["encoder", "inception"], required=True, help="feature extractor")
-    sub.add_argument("--weights", type=Path, help="weights of the features")
-    sub.add_argument("--cache", type=Path, required=True, help="folder of cached features")
+    command("fid", "Measure the Frechet distance of synthetic images to a fold's training images.", *FEATURES)
+    sub = command("quality", "Measure synthetic pairs beside real ones that their generator never saw.", *FEATURES)
+    sub.add_argument("--segmentation", type=Path, required=True, help="folder of the fold's real-data segmentation")
+    sub.add_argument("--figure", type=Path, required=True, help="figure of the pairs nearest to training images")
 
+    command("quality_table", "Assemble the table of the quality of the pairs.", "row")
     command("table1", "Assemble the table of image quality.", "row")
     sub = command("table2", "Assemble the table of segmentation.", "row")
     sub.add_argument("--fold-count", dest="folds", type=int, required=True, help="number of folds")

@@ -18,7 +18,6 @@ import hashlib
 import importlib.metadata
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -101,6 +100,71 @@ class RGB8(Dataset[Tensor]):
         return torch.from_numpy(values.astype(np.uint8)).expand(3, -1, -1)  # grey in each; colours are three already
 
 
+class Extractor:
+    """The features of images by one network, all at the size that it takes.
+
+    Args:
+        features: the extractor.
+        weights: as in :func:`frechet_distance`.
+
+    Raises:
+        UserError: the weights are missing, damaged or of the wrong kind.
+    """
+
+    def __init__(self, features: Features, weights: str | Path | None) -> None:
+        self.features: str = features
+        self.size: int | None = None
+        if features == "encoder":
+            file, self.digest, self.size = _encoder_weights(weights)
+        else:
+            file, self.digest = _inception_weights(weights)
+        name, self.layer = REGISTERED[features]
+        self.network = create_feature_extractor(
+            name, [self.layer], cuda=torch.cuda.is_available(), feature_extractor_weights_path=str(file), verbose=False
+        )
+
+    def __call__(self, images: NDArray[np.uint16], cache: str | Path | None = None) -> Tensor:
+        """Return the features, float32 [n, D], of images uint16 [n, H, W] or [n, 3, H, W].
+
+        Args:
+            images: as a shard or the store holds them.
+            cache: folder for the features, for images that are asked for again; None keeps nothing.
+
+        Raises:
+            UserError: the features in the cache are damaged.
+        """
+        if self.size is not None:  # Inception comes with a resize of its own
+            images = resize_images(images, self.size)
+        return self._extract(images) if cache is None else self._cached(images, Path(cache))
+
+    def _extract(self, images: NDArray[np.uint16]) -> Tensor:
+        found: Tensor = get_featuresdict_from_dataset(
+            RGB8(images), self.network, batch_size=64, cuda=torch.cuda.is_available(), save_cpu_ram=True,
+            verbose=sys.stderr.isatty(),
+        )[self.layer]  # fmt: skip
+        return found
+
+    def _cached(self, images: NDArray[np.uint16], cache: Path) -> Tensor:
+        """Return the features of ``images``, from the cache where the same images, weights and code made them."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file, save_file
+
+        key = hashlib.sha256(np.ascontiguousarray(images).data)
+        versions = [importlib.metadata.version(package) for package in PACKAGES]
+        key.update(
+            "\n".join([str(images.shape), self.digest, source_hash("pig.evaluation.frechet"), *versions]).encode()
+        )
+        path = cache / f"{self.features}-{key.hexdigest()[:32]}.safetensors"
+        if not path.exists():
+            with atomic_path(path) as temporary:
+                save_file({"features": self._extract(images).contiguous()}, temporary)
+        try:
+            features_of: Tensor = load_file(path)["features"]
+        except (SafetensorError, KeyError) as error:
+            raise UserError(f"{path} is damaged ({error}); delete it; the next run makes it again.") from None
+        return features_of
+
+
 def frechet_distance(
     generated: NDArray[np.uint16],
     real: NDArray[np.uint16],
@@ -127,26 +191,8 @@ def frechet_distance(
             raise ValueError(f"{name} images must be uint16 [n, H, W] or [n, 3, H, W], got {found}")
         if len(images) < 2:
             raise UserError(f"FID: needs at least 2 {name} images, got {len(images)}; draw or count more.")
-    if features == "encoder":
-        file, digest, size = _encoder_weights(weights)
-        generated, real = (resize_images(images, size) for images in (generated, real))
-    else:
-        file, digest = _inception_weights(weights)
-    name, layer = REGISTERED[features]
-    cuda = torch.cuda.is_available()
-
-    extractor = create_feature_extractor(
-        name, [layer], cuda=cuda, feature_extractor_weights_path=str(file), verbose=False
-    )
-
-    def extract(images: NDArray[np.uint16]) -> Tensor:
-        found = get_featuresdict_from_dataset(
-            RGB8(images), extractor, batch_size=64, cuda=cuda, save_cpu_ram=True, verbose=sys.stderr.isatty()
-        )
-        tensor: Tensor = found[layer]
-        return tensor
-
-    of_real = extract(real) if cache is None else _cached(extract, real, features, digest, Path(cache))
+    extract = Extractor(features, weights)
+    of_real = extract(real, cache)
     statistics = [fid_features_to_statistics(tensor) for tensor in (extract(generated), of_real)]
     distance = float(fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID])
     return 0.0 if distance < 0 else distance  # of equal sets: rounding in the trace of the root goes below 0
@@ -197,33 +243,6 @@ def write_fid(
     }
     write_sealed(path, result)
     return result
-
-
-def _cached(
-    extract: Callable[[NDArray[np.uint16]], Tensor],
-    images: NDArray[np.uint16],
-    features: str,
-    weights_digest: str,
-    cache: Path,
-) -> Tensor:
-    """Return the features of ``images``, from the cache where the same images, weights and code made them."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file, save_file
-
-    key = hashlib.sha256(np.ascontiguousarray(images).data)
-    versions = [importlib.metadata.version(package) for package in PACKAGES]
-    key.update(
-        "\n".join([str(images.shape), weights_digest, source_hash("pig.evaluation.frechet"), *versions]).encode()
-    )
-    path = cache / f"{features}-{key.hexdigest()[:32]}.safetensors"
-    if not path.exists():
-        with atomic_path(path) as temporary:
-            save_file({"features": extract(images).contiguous()}, temporary)
-    try:
-        features_of: Tensor = load_file(path)["features"]
-    except (SafetensorError, KeyError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it; the next run makes it again.") from None
-    return features_of
 
 
 def _encoder_weights(folder: str | Path | None) -> tuple[Path, str, int]:

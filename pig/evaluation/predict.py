@@ -110,15 +110,15 @@ def _segment(
     assert prepared.images is not None and prepared.geometry is not None  # without faults
     geometry = prepared.geometry._asdict()
     masks = [np.zeros(one.shape, np.uint8) for one in slices]
-    for (row, _), found in zip(given, _found(network, prepared.images, settings), strict=True):
+    for (row, _), found in zip(given, masks_found(network, prepared.images, settings), strict=True):
         masks[row] = to_source(found, geometry)
     return masks, []
 
 
-def _found(
+def masks_found(
     network: nn.Module, images: NDArray[np.uint16], settings: SegmentationSettings
 ) -> Iterator[NDArray[np.bool_]]:
-    """Yield the mask of each stored image at the network's size."""
+    """Yield the mask, bool [S, S], of each stored image uint16 [N, (3,) H, W] at the network's size S."""
     size, batch = settings.image_size, settings.training.batch_size
     at_size = images if images.shape[-1] == size else resize_images(images, size)
     for start in range(0, len(images), batch):

@@ -14,6 +14,7 @@ from pig.evaluation.kinds import METHOD, plain
 from pig.evaluation.statistics import FOLDS, NEW
 from pig.report.audit import Audit
 from pig.report.measures import in_brief
+from pig.report.quality import NOTES
 from pig.report.reading import answer, controls_of, of_dice, reading, verdict
 from pig.system.files import atomic_path
 from pig.system.pages import picture, render
@@ -86,6 +87,7 @@ def write_report(
         controls=controls_of(comparisons),
         measures=_cells(in_brief(measures)),
         more={name: _cells(table) for name, table in more.items()},
+        quality_notes=NOTES,
         figures=_pictures(figures),
         predictions=_pictures(predictions),
         audit=audit,
@@ -164,6 +166,7 @@ def _caption(file: Path) -> str:
     return {
         "gallery": f"Pairs drawn by {generator} beside real ones, with the outlines of their masks",
         "strip": f"How {generator} draws pairs out of noise, step by step",
+        "closest": f"Pairs drawn by {generator.replace('_fold', ', fold ')} that lie nearest to training images",
     }.get(kind, file.stem)
 
 

@@ -141,7 +141,7 @@ def write_table(table: pd.DataFrame, path: str | Path, notes: Iterable[str] = ()
     align = ("left", *("right" for _ in others))
     escaped = text.assign(**{first: text[first].str.replace("|", r"\|")})
     contents = {
-        ".md": escaped.to_markdown(index=False, disable_numparse=True, colalign=align) + "\n" + _listed(notes),
+        ".md": escaped.to_markdown(index=False, disable_numparse=True, colalign=align) + "\n" + listed(notes),
         ".tex": text.to_latex(index=False, escape=True, column_format="l" + "r" * len(others)),
         ".csv": text.to_csv(index=False),
     }
@@ -150,7 +150,8 @@ def write_table(table: pd.DataFrame, path: str | Path, notes: Iterable[str] = ()
             temporary.write_text(content, encoding="utf-8")
 
 
-def _listed(notes: Iterable[str]) -> str:
+def listed(notes: Iterable[str]) -> str:
+    """Return notes as a list in Markdown, with an empty line before it; nothing if there are none."""
     lines = [f"- {note}\n" for note in notes]
     return "".join(["\n", *lines]) if lines else ""
 

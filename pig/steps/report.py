@@ -8,6 +8,7 @@ import pandas as pd
 
 from pig.report.audit import audit
 from pig.report.page import figures_in, read_tables, write_report
+from pig.report.quality import in_brief
 from pig.system.errors import UserError
 
 
@@ -16,7 +17,7 @@ def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
 
     Args:
         results: the folder; its ``table2.csv``, ``comparisons.csv``, ``scores.csv`` and ``measures.csv`` must be there,
-            and what else there is is shown: ``table1.csv``, ``cost.csv``, figures, predictions.
+            and what else there is is shown: ``table1.csv``, ``quality.csv``, ``cost.csv``, figures, predictions.
         config: of the study, to be shown; {}: none.
         out: the HTML file.
 
@@ -34,13 +35,14 @@ def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
             f"{results / 'comparisons.csv'} lacks the column kind; it is of an earlier version. Make it again "
             "with `snakemake --cores all results/table2.csv`."
         )
+    more = read_tables(results, ("table1.csv", "quality.csv", "cost.csv"))
     write_report(
         out,
         table2=table2,
         comparisons=comparisons,
         scores=scores,
         measures=measures,
-        more=read_tables(results, ("table1.csv", "cost.csv")),
+        more={name: in_brief(table) if name == "quality.csv" else table for name, table in more.items()},
         figures=figures_in(results / "figures"),
         predictions=figures_in(results / "predictions"),
         audit=audit(results),

@@ -15,7 +15,7 @@ Config = Mapping[str, Any]
 # Seconds of one core for a slice of one's own data: of the phantom at 0.25 mm, read, cropped and resized
 # (benchmarks/results/preprocess.json). Large files, compressed ones, and slow disks take longer.
 OWN_SLICE = 0.05
-NO_TORCH = {"phantom", "import_data", "check", "verdict", "preprocess", "folds", "table1", "table2"}
+NO_TORCH = {"phantom", "import_data", "check", "verdict", "preprocess", "folds", "table1", "table2", "quality_table"}
 
 
 @dataclass

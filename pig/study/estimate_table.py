@@ -29,7 +29,7 @@ def _line(estimate: Estimate, job: Job) -> tuple[str, str]:
         return KINDS[job.rule], f"{estimate.augmentations[job.of]} augmentation"
     if job.rule in KINDS:
         return KINDS[job.rule], job.of
-    if job.rule in NO_TORCH - {"table1", "table2"}:
+    if job.rule in NO_TORCH - {"table1", "table2", "quality_table"}:
         return "data", "patients, stores, folds"
     return "the rest", "tables, image quality, figures, report"
 

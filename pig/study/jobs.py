@@ -144,13 +144,14 @@ class _Plan:
         all_segmented = [job for jobs in segmented.values() for job in jobs]
         tables = [self._add("table2", "", *all_segmented)]
 
-        distances = []
+        distances, qualities = [], []
         for name in table1["generators"]:
             for fold in table1["folds"]:
                 encoder = segmented[REAL, fold][:1] if table1["features"] == "encoder" else []
                 drawn = self._drawn(name, fold, table1["count"])
                 distances.append(self._add("fid", name, *self.data, *drawn, *encoder))
-        tables.append(self._add("table1", "", *distances))
+                qualities.append(self._add("quality", name, *self.data, *drawn, *segmented[REAL, fold][:1]))
+        tables += [self._add("table1", "", *distances), self._add("quality_table", "", *qualities)]
 
         all_drawn = [job for of_folds in self.shards.values() for jobs in of_folds.values() for job in jobs]
         tables.append(self._add("ledger", "", *all_segmented, *all_drawn))

@@ -63,6 +63,15 @@ def fid(config: Config, name: str, gpu: bool) -> int:
     return _mib(held, FID_BATCH * size**2 * FEATURES, gpu)
 
 
+def quality(config: Config, gpu: bool) -> int:
+    """All pairs at the size of the segmentation, their lesions and a copy of these, and distances between features."""
+    size, count, real = config["segmentation"]["image_size"], config["table1"]["count"], real_pairs(config)
+    held = _pairs(config, count + real, size) + 2 * _image(config) * (count + real) * size**2
+    looked_at = min(count, 2048), min(real, 2048)
+    distances = 8 * 4 * sum(looked_at) * max(looked_at)
+    return _mib(held + distances, FID_BATCH * size**2 * FEATURES, gpu)
+
+
 def gallery(config: Config, name: str) -> int:
     """All pairs of a shard, and 32 panels as matplotlib draws them."""
     size = _size(config, owner(config, name))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pig.study.jobs import Job
 
 THREADS = {"phantom": 8, "import_data": 8, "check": 8, "preprocess": 8}  # of a job; all others have one
-ON_GPU = {"fit", "synthesise", "segment", "fid", "strip", "overlay"}  # one each, where there are any
+ON_GPU = {"fit", "synthesise", "segment", "fid", "quality", "strip", "overlay"}  # one each, where there are any
 
 
 def makespan(jobs: Sequence[Job], seconds: Sequence[float], cores: int, gpus: int) -> float:

@@ -15,6 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from pig.report.audit import Audit, Drawn
 from pig.report.page import forest, write_report
+from pig.report.quality import in_brief
 from pig.steps.report import report
 from pig.system.errors import UserError
 
@@ -59,6 +60,11 @@ LOOKS = {
 TWICE = [Drawn("copier", fold, 8, None, {}, [f"of fold {fold}"]) for fold in (0, 2)]
 DRAWN = Drawn("pig", 0, 8, 2, LOOKS, ["the lesion covers 25.0 % (1.0 % to 4.0 %)"])
 
+QUALITY = pd.DataFrame(
+    {"generator": ["<PIG>", "LDM"], "fold": 0, "of": "image", "against": "held-out", "measure": "fid",
+     "value": [4.25, 9.5], "low": [4.0, 9.0], "high": [5.0, 10.0], "floor": 4.5, "n": 20}
+)  # fmt: skip
+
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
@@ -73,7 +79,10 @@ def page(tmp_path: Path) -> Path:
         comparisons=COMPARISONS,
         scores=SCORES,
         measures=MEASURES,
-        more={"table1.csv": pd.DataFrame({"Method": ["PIG"], "FID (encoder)": [3.456]})},
+        more={
+            "table1.csv": pd.DataFrame({"Method": ["PIG"], "FID (encoder)": [3.456]}),
+            "quality.csv": in_brief(QUALITY),
+        },
         figures=[figure],
         predictions=[overlay],
         audit=Audit(
@@ -129,6 +138,8 @@ def test_the_page_says_what_the_numbers_say(page: Path) -> None:
     assert text.count('<tr class="control">') == 2  # the control, in table 2 and in the other measures
     assert "<td>1.25 (0.12 to 8.50)</td><td>125.0 (12.5 to 850.0)</td>" in text
     assert '<td class="number">55.00</td>' in text and "3.46" in text and "nan" not in text
+    assert "<td>Images to held-out patients: FID</td><td>4.5</td><td>≈ 4.25</td><td>9.5</td>" in text
+    assert "≈: the floor lies within 95 %" in text and "&lt;PIG&gt;</th><th" in text
     assert "records of 6 segmentations and 2 models" in text
     drawn, found = text.partition("What the generators draw")[2].split("<h2>What the networks find</h2>")
     assert 'alt="Pairs drawn by pig beside real ones, with the outlines of their masks"' in drawn
@@ -154,7 +165,7 @@ def test_the_page_loads_nothing_and_links_to_the_tables_beside_it(page: Path) ->
             assert tag != "img" or given["alt"]
 
     Links().feed(page.read_text())
-    assert set(links) == {"table2.csv", "comparisons.csv", "scores.csv", "measures.csv", "table1.csv"}
+    assert set(links) == {"table2.csv", "comparisons.csv", "scores.csv", "measures.csv", "table1.csv", "quality.csv"}
     assert loads and all(value and value.startswith("data:image/png;base64,") for value in loads)
     assert "default-src 'none'" in page.read_text()
 

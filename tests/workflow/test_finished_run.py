@@ -10,6 +10,7 @@ from pig.methods.model_folder import classes_in
 from pig.report.slices import SLICE_COLUMNS
 
 ALWAYS = {"all": 1, "ledger": 1, "report": 1}
+TABLES = {"table1": 1, "quality_table": 1, "table2": 1}
 ARMS = ["real", "segguided_8", "pig_8", "pig_24", "oracle_3", "pig_8_shuffled", "real_strong"]
 TINY_ARMS = [{"generator": name, "count": count} for name, count in (("segguided", 8), ("pig", 8), ("pig", 24))]
 
@@ -30,6 +31,16 @@ def test_tables_have_the_papers_rows(finished: Path) -> None:
     for name in ("table1.md", "table1.tex", "table2.md", "table2.tex", "scores.csv", "figures/strip_pig.png",
                  "predictions/real.png", "predictions/pig_8_shuffled.png"):  # fmt: skip
         assert (finished / "results" / name).stat().st_size > 0
+
+
+def test_the_quality_of_each_generators_pairs_stands_beside_its_floor(finished: Path) -> None:
+    header, *lines = rows(finished / "results/quality.csv")
+    assert header == ["generator", "fold", "of", "against", "measure", "value", "low", "high", "floor", "n"]
+    assert {line[0] for line in lines} == {"DDPM", "DDIM", "PIG", "LDM", "SegGuidedDif", "ControlNet"}
+    assert all(line[8] for line in lines if line[4] in ("fid", "kid"))
+    assert {line[0] for line in lines if line[2] == "mask"} == {"PIG"}  # which alone draws its own
+    assert "quality.csv" in (finished / "results/report.html").read_text()
+    assert (finished / "results/figures/closest_pig_fold0.png").stat().st_size > 0
 
 
 def test_every_step_leaves_a_log_and_its_costs(finished: Path) -> None:
@@ -76,43 +87,40 @@ def test_all_models_and_segmentations_of_a_fold_rerun_the_fold(finished: Path) -
     [
         pytest.param({"dataset": {"name": "Other"}}, {"table2": 1, "overlay": 1}, id="name of the data"),
         pytest.param(
-            {"generators": {"segguided": {"label": "Guided"}}},
-            {"gallery": 1, "overlay": 1, "table1": 1, "table2": 1},
-            id="label",
+            {"generators": {"segguided": {"label": "Guided"}}}, {"gallery": 1, "overlay": 1} | TABLES, id="label"
         ),
         pytest.param(
             {"generators": {"pig": {"sampling": {"steps": 5}}}},
-            {"synthesise": 4, "segment": 6, "fid": 1, "gallery": 1, "strip": 1, "overlay": 1}
-            | {"table1": 1, "table2": 1},
+            {"synthesise": 4, "segment": 6, "fid": 1, "quality": 1, "gallery": 1, "strip": 1, "overlay": 1} | TABLES,
             id="sampling steps of PIG",
         ),
         pytest.param(
             {"generators": {"ddim": {"sampling": {"steps": 5}}}},
-            {"synthesise": 1, "fid": 1, "gallery": 1, "table1": 1},
+            {"synthesise": 1, "fid": 1, "quality": 1, "gallery": 1, "table1": 1, "quality_table": 1},
             id="sampling steps of DDIM, whose model is DDPM's",
         ),
         pytest.param(
             {"generators": {"ldm_base": {"model": {"training": {"steps": 9}}}}},
             # ControlNet stands on this base.
-            {"fit": 2, "synthesise": 1, "fid": 1, "gallery": 1, "table1": 1},
+            {"fit": 2, "synthesise": 1, "fid": 1, "quality": 1, "gallery": 1, "table1": 1, "quality_table": 1},
             id="training of a part",
         ),
         pytest.param(
             {"generators": {"pig": {"model": {"training": {"steps": 9}}}}},
-            {"fit": 2, "synthesise": 4, "segment": 6, "fid": 1, "gallery": 1, "strip": 1, "overlay": 1}
-            | {"table1": 1, "table2": 1},
+            {"fit": 2, "synthesise": 4, "segment": 6, "fid": 1, "quality": 1, "gallery": 1, "strip": 1, "overlay": 1}
+            | TABLES,
             id="training of PIG",
         ),
         pytest.param(
             {"segmentation": {"training": {"steps": 9}}},
             # FID measures with the encoder of the real arm.
-            {"segment": 14, "overlay": 1, "fid": 6, "table1": 1, "table2": 1},
+            {"segment": 14, "overlay": 1, "fid": 6, "quality": 6} | TABLES,
             id="training of the segmentation",
         ),
         pytest.param(
             {"folds": {"seed": 1}},
-            {"folds": 1, "fit": 9, "synthesise": 10, "segment": 14, "fid": 6, "gallery": 6, "strip": 1}
-            | {"overlay": 1, "table1": 1, "table2": 1},
+            {"folds": 1, "fit": 9, "synthesise": 10, "segment": 14, "fid": 6, "quality": 6, "gallery": 6, "strip": 1}
+            | {"overlay": 1} | TABLES,
             id="deal of the folds",
         ),
         pytest.param({"segmentation": {"seeds": [0, 1]}}, {"segment": 14, "table2": 1}, id="one more seed"),
@@ -130,7 +138,7 @@ def test_all_models_and_segmentations_of_a_fold_rerun_the_fold(finished: Path) -
         pytest.param(
             {"dataset": {"new_patients": {"oracle": 4}}},
             # Who is tested comes after them, and so is someone else.
-            {"phantom": 2, "preprocess": 2, "segment": 14, "overlay": 1, "fid": 6, "table1": 1, "table2": 1},
+            {"phantom": 2, "preprocess": 2, "segment": 14, "overlay": 1, "fid": 6, "quality": 6} | TABLES,
             id="more new patients",
         ),
         pytest.param(

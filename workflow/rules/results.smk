@@ -30,14 +30,7 @@ rule fid:
     params:
         pairs=TABLE1["count"],
         features=TABLE1["features"],
-        weights=lambda wildcards, input: (
-            []
-            if not input.weights
-            else [
-                "--weights",
-                Path(input.weights[0]).parent if TABLE1["features"] == "encoder" else input.weights,
-            ]
-        ),
+        weights=lambda wildcards, input: words_of_weights(input.weights),
         cache="results/work/fid",
         code=source_hash("pig.steps.fid"),
     shell:
@@ -141,8 +134,9 @@ rule report:
         table2="results/table2.csv",
         of_table2=["results/comparisons.csv", "results/scores.csv", "results/measures.csv"],
         table1="results/table1.csv",
+        quality="results/quality.csv",
         cost="results/cost.csv",
-        figures=galleries() + strips(),
+        figures=galleries() + strips() + closest(),
         predictions="results/predictions",
         audited=[*paths(all_segmentations()), *paths(all_models()), *paths(all_shards())],
     output:
