@@ -25,8 +25,8 @@ EXAMPLES = {
     "fid": f"pig fid {_FOLD} --synthetic {_SHARD} --features encoder"
     " --weights results/segmentation/real/fold0/seed0 --cache cache --out fid.json",
     "quality": f"pig quality {_FOLD} --synthetic {_SHARD} --features encoder"
-    " --weights results/segmentation/real/fold0/seed0 --cache cache --segmentation results/segmentation/real/fold0/seed0"
-    " --figure closest.png --out quality.json",
+    " --weights results/segmentation/real/fold0/seed0 --segmentation results/segmentation/real/fold0/seed0"
+    " --cache cache --figure closest.png --out quality.json",
     "quality_table": "pig quality_table --row PIG=results/quality/pig/fold0.json --out quality.csv",
     "table1": "pig table1 --row PIG=results/fid/pig/fold0.json --out table1.csv",
     "table2": "pig table2 --row Real=results/segmentation/real --row +PIG_1024=results/segmentation/pig_1024"

@@ -64,12 +64,13 @@ def fid(config: Config, name: str, gpu: bool) -> int:
 
 
 def quality(config: Config, gpu: bool) -> int:
-    """All pairs at the size of the segmentation, their lesions and a copy of these, and distances between features."""
+    """All pairs at the size of the segmentation, their lesions, masks of the larger set, and distances of features."""
     size, count, real = config["segmentation"]["image_size"], config["table1"]["count"], real_pairs(config)
-    held = _pairs(config, count + real, size) + 2 * _image(config) * (count + real) * size**2
-    looked_at = min(count, 2048), min(real, 2048)
-    distances = 8 * 4 * sum(looked_at) * max(looked_at)
-    return _mib(held + distances, FID_BATCH * size**2 * FEATURES, gpu)
+    held = _pairs(config, count + real, size) + (_image(config) * (count + real) + 7 * max(count, real)) * size**2
+    most = min(max(count, real), 2048)
+    batch = config["segmentation"]["training"]["batch_size"]
+    activations = max(FID_BATCH * FEATURES, batch * SEGMENTATION) * size**2
+    return _mib(held + 8 * (5 * most**2 + 3 * 512 * real), activations, gpu)
 
 
 def gallery(config: Config, name: str) -> int:

@@ -68,8 +68,9 @@ QUALITY = pd.DataFrame(
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    figure = tmp_path / "gallery_pig.png"
-    Image.new("RGB", (40, 30)).save(figure)
+    figures = [tmp_path / "gallery_pig.png", tmp_path / "closest_pig_fold2.png"]
+    for figure in figures:
+        Image.new("RGB", (40, 30)).save(figure)
     overlay, said = tmp_path / "pig_8.png", PngInfo()
     said.add_text("Description", "Test slices of <PIG>_8: best: Dice 62 %")
     Image.new("RGB", (40, 20)).save(overlay, pnginfo=said)
@@ -83,7 +84,7 @@ def page(tmp_path: Path) -> Path:
             "table1.csv": pd.DataFrame({"Method": ["PIG"], "FID (encoder)": [3.456]}),
             "quality.csv": in_brief(QUALITY),
         },
-        figures=[figure],
+        figures=figures,
         predictions=[overlay],
         audit=Audit(
             segmentations=6, models=2, drawn=[DRAWN, *TWICE], devices=["a processor"],
@@ -139,6 +140,7 @@ def test_the_page_says_what_the_numbers_say(page: Path) -> None:
     assert "<td>1.25 (0.12 to 8.50)</td><td>125.0 (12.5 to 850.0)</td>" in text
     assert '<td class="number">55.00</td>' in text and "3.46" in text and "nan" not in text
     assert "<td>Images to held-out patients: FID</td><td>4.5</td><td>≈ 4.25</td><td>9.5</td>" in text
+    assert "Pairs drawn by pig, fold 2 that lie nearest to training images" in text
     assert "≈: the floor lies within 95 %" in text and "&lt;PIG&gt;</th><th" in text
     assert "records of 6 segmentations and 2 models" in text
     drawn, found = text.partition("What the generators draw")[2].split("<h2>What the networks find</h2>")

@@ -144,6 +144,8 @@ def test_what_the_terms_are() -> None:
     assert memory.gallery(study, "sampled") == memory.BASE + 17  # 12 MiB of pairs, 5 of panels
     assert memory.synthesise(study, "sampled", True) == int(memory.BASE_WITH_GPU + 24 + REAL * 64**2 * 3 / 2**20)
     assert memory.preprocess(study, 2000, 8) == 2000 + 8 * 2 * 75
+    # Of 512 px, 1/4 MiB a byte: 5 of 124 pairs (3 of them, 2 of their lesions), 7 of 100; 0.7 MiB of distances.
+    assert memory.quality(study, True) == memory.BASE_WITH_GPU + (5 * 124 + 7 * 100) // 4
     study["preprocessing"]["colour"] = "keep"  # 7 bytes a pixel
     assert memory.fit(study, "g", True) == memory.BASE_WITH_GPU + REAL * 64**2 * 7 // 2**20
     assert memory.preprocess(study, 2000, 8) == 2000 + 8 * 2 * 175
