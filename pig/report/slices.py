@@ -69,8 +69,8 @@ def examples(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the slices of greatest, median and least Dice, of those with a lesion (of all, if none has one).
 
     Args:
-        rows: as of :func:`read_slices`, of one network. Of an even number the lower one of the middle is the median;
-            of slices with the same Dice the first comes first.
+        rows: as of :func:`read_slices`, of one network. Of an even number the lower one of the middle is the median; of
+            slices with the same Dice the first is the worst, and the last the best.
 
     Returns:
         Three rows, by ``best``, ``median``, ``worst``, with the column ``dice``, in [0, 1].
