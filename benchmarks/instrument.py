@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from pig.evaluation.statistics import NEW, compare
 from pig.report.slices import read_arms
@@ -24,11 +23,12 @@ from pig.steps.folds import folds
 from pig.steps.phantom import phantom
 from pig.steps.preprocess import preprocess
 from pig.steps.segment import segment
+from pig.study.merged import merged_config
 from pig.system.files import write_json
 from pig.system.run_record import processor
 
 TUNING_SEED = 101
-CONFIG: dict[str, Any] = yaml.safe_load(Path("config.yaml").read_text(encoding="utf-8"))
+CONFIG = merged_config([])
 ARMS: dict[str, dict[str, Any]] = {
     "real": {},
     "strong augmentation": {"augmentation": "strong"},

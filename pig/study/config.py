@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
 from pig.study.arms import arm_errors, arms_of, generator_labels, studies_phantom
+from pig.study.image_size import give_image_size, named_once
 from pig.study.leaky import leaky_errors
 from pig.study.schema import study_schema
 from pig.system.errors import UserError
@@ -42,7 +43,8 @@ Validator: Any = extend(Draft202012Validator, type_checker=STRICT)  # type: igno
 def check_config(config: Mapping[str, Any], frame: str | Path, *checks: Check) -> None:
     """Check a configuration against a schema, then whether its parts fit each other.
 
-    Where the schema wants an integer, a float without a fraction (``1.0e+3``) becomes one, in ``config`` itself.
+    Where the schema wants an integer, a float without a fraction (``1.0e+3``) becomes one, in ``config`` itself. What
+    works at the study's ``image_size`` is given it there, too.
 
     Args:
         config: what ``config.yaml`` holds, after any overlays.
@@ -62,7 +64,8 @@ def check_config(config: Mapping[str, Any], frame: str | Path, *checks: Check) -
     errors.sort(key=lambda error: [str(part) for part in error.absolute_path])
     sentences = [sentence for error in errors for sentence in _sentences(error)]
     if not sentences:
-        sentences = [sentence for check in (_misfits, *checks) for sentence in check(config)]
+        given = give_image_size(config)
+        sentences = [named_once(sentence, given) for check in (_misfits, *checks) for sentence in check(config)]
     if sentences:
         raise UserError("\n".join(f"config: {sentence}" for sentence in dict.fromkeys(sentences)))
 

@@ -121,3 +121,18 @@ def settings_class(path: str, section: str) -> str | None:
         if any(isinstance(line, ast.FunctionDef) and line.name == "__init__" for line in found.node.body):
             return None
     return None
+
+
+def has_setting(path: str, section: str, name: str) -> bool:
+    """Return whether the dataclass that describes a class's section has a field; False where there is no dataclass.
+
+    Raises:
+        UserError: there is no such class.
+    """
+    settings = settings_class(path, section)
+    of_fields = [found.node.body for found in lineage(settings) if found] if settings else []
+    return any(
+        isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.target.id == name
+        for body in of_fields
+        for line in body
+    )

@@ -34,7 +34,7 @@ def study_schema(frame: str | Path, config: Mapping[str, Any]) -> Schema:
     sections = schema["properties"]
     sections["dataset"]["properties"]["phantom"] = described(PhantomSettings)
     sections["preprocessing"] = described(PreprocessSettings)
-    seeds, segmentation = sections["segmentation"], described(SegmentationSettings)
+    seeds, segmentation = sections["segmentation"], _section(SegmentationSettings)
     segmentation["properties"] |= seeds["properties"]
     segmentation["required"] += seeds["required"]
     sections["segmentation"] = segmentation
@@ -65,6 +65,12 @@ def described(hint: Any) -> Schema:
     return {"type": names[hint]}
 
 
+def _section(cls: type[Any]) -> Schema:
+    """Return the schema of a section, which need not say its ``image_size``: there is that of the study."""
+    schema = described(cls)
+    return schema | {"required": [key for key in schema["required"] if key != "image_size"]}
+
+
 def _classes(generators: Any) -> Iterable[str]:
     """Return the import paths of this project's classes among the generators of a configuration."""
     entries = generators.values() if isinstance(generators, Mapping) else ()
@@ -81,5 +87,5 @@ def _case(path: str) -> Schema:
         except UserError:  # there is no such class, which is said elsewhere
             settings = None
         if settings:
-            sections[section] = described(find_class(settings))
+            sections[section] = _section(find_class(settings))
     return {"if": {"required": ["class"], "properties": {"class": {"const": path}}}, "then": {"properties": sections}}

@@ -7,6 +7,8 @@ import yaml
 from snakemake.utils import update_config
 from study_runs import ROOT
 
+from pig.study.image_size import give_image_size
+
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 CONFIGS = ROOT / "workflow/configs"
 
@@ -15,11 +17,12 @@ Change = Callable[[Config], None]
 
 
 def study(*overlays: str) -> Config:
-    """Return the default study with others laid over it."""
+    """Return the default study with others laid over it, each section with its image_size."""
     config: Config = {}
     update_config(config, yaml.safe_load((ROOT / "config.yaml").read_text()))  # without anchors: nothing is shared
     for name in overlays:
         update_config(config, yaml.safe_load((CONFIGS / name).read_text()))
+    give_image_size(config)
     return config
 
 

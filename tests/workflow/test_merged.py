@@ -11,6 +11,7 @@ from small_study import TABLES
 from snakemake.utils import update_config
 from study_runs import ROOT, TINY, plan
 
+from pig.study.image_size import give_image_size
 from pig.study.merged import MERGED, commit_of, write_config
 
 
@@ -18,6 +19,7 @@ def merged() -> dict[str, object]:
     config: dict[str, object] = {}
     for file in (ROOT / "config.yaml", TINY, ROOT / "tests/small.yaml"):
         update_config(config, yaml.safe_load(file.read_text()))
+    give_image_size(config)
     return config
 
 
