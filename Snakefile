@@ -43,6 +43,8 @@ onstart:
         keep_records()
         write_plan(workflow, Path(".snakemake/locks"))
         write_config(config, Path(workflow.basedir))
+        if sentence := planless(config):
+            logger.info(sentence)
         if not workflow.output_settings.verbose:
             print_briefly(logger)
     if sentence := gpu_warning(workflow.non_local_exec):

@@ -35,9 +35,7 @@ def network_of(study: str) -> NetworkSettings:
 def measure(work: Work, rounds: int) -> list[dict[str, object]]:
     """Return a row for each peer and precision."""
     names = [(peer, dtype) for dtype in DTYPES for peer in PEERS]
-    built = {
-        f"{peer} {dtype}": PEERS[peer](Work(**{**vars(work), "dtype": DTYPES[dtype]})) for peer, dtype in names
-    }
+    built = {f"{peer} {dtype}": PEERS[peer](Work(**{**vars(work), "dtype": DTYPES[dtype]})) for peer, dtype in names}
     check_parameters({peer: built[f"{peer} float32"] for peer in PEERS})
     train = medians({name: peer.train for name, peer in built.items()}, rounds, work.device)
     sample = medians({name: peer.sample for name, peer in built.items()}, rounds, work.device)
@@ -72,9 +70,7 @@ def main() -> None:
     for size in a.sizes:
         if errors := [sentence for _, sentence in network.size_errors(size, "--sizes")]:
             parser.error(f"--sizes: {errors[0]}")
-    rows = [
-        row for size in a.sizes for row in measure(Work(network, size, a.batch, a.steps, device), a.rounds)
-    ]
+    rows = [row for size in a.sizes for row in measure(Work(network, size, a.batch, a.steps, device), a.rounds)]
     sizes = " ".join(map(str, a.sizes))
     command = f"python -m benchmarks.steps --network {a.network} --sizes {sizes} --batch {a.batch} --steps {a.steps}"
     command += f" --rounds {a.rounds} --threads {a.threads} --out {a.out}"

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(100_000)  # of 700: searching for garbage takes a fifth of the time that imports take
     for library in ("OMP", "OPENBLAS", "MKL"):  # read when torch and numpy are imported, which is later
         os.environ[f"{library}_NUM_THREADS"] = str(a.threads)
-    if a.command not in ("status", "cost"):  # which are no jobs
+    if a.command not in ("status", "cost", "plan"):  # which are no jobs
         announce(a.command)
     try:
         if a.command != "fit" and processes() > 1:

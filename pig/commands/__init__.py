@@ -35,6 +35,13 @@ SHARED: dict[str, dict[str, Any]] = {
 }
 
 FEATURES = ("store", "folds", "fold", "count", "synthetic", "features", "weights", "cache")
+CONFIGFILES: dict[str, Any] = {
+    "dest": "configfiles",
+    "type": Path,
+    "nargs": "+",
+    "action": "extend",
+    "help": "laid over the default study, as Snakemake does; several in turn",
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -255,15 +262,20 @@ def parser() -> argparse.ArgumentParser:
 
     sub = bare("cost", "Tell what a study will take on this machine before it is run, from trials; about a minute.")
     sub.set_defaults(threads=1, events=None, out=None)  # as many threads as a job has
+    sub.add_argument("--configfile", default=[], **CONFIGFILES)
+
+    sub = bare("plan", "Plan a study of one's own data: derive its settings from the data, this machine and a budget.")
+    sub.set_defaults(threads=1, events=None)  # as many threads as a job has, which is tried out
+    sub.add_argument("--configfile", required=True, **CONFIGFILES)
     sub.add_argument(
-        "--configfile",
-        dest="configfiles",
-        type=Path,
-        nargs="+",
-        action="extend",
-        default=[],
-        help="laid over the default study, as Snakemake does; several in turn",
+        "--budget",
+        choices=["quick", "normal", "paper"],
+        default="quick",
+        help="an hour on this machine (quick), ten hours (normal), or the paper's settings, of which none is derived",
     )
+    sub.add_argument("--out", type=Path, help="file of the plan (mine.yaml: mine.plan.yaml)")
+    sub.add_argument("--force", action="store_true", help="replace a plan that is there and says something else")
+    sub.add_argument("--threads", dest="readers", type=positive, default=1, help="processes that read the data (1)")
 
     sub = bare("status", "Show which jobs of a study are done, running, failed and waiting, and the time left.")
     sub.set_defaults(threads=1, events=None)

@@ -1,6 +1,6 @@
 """An example of each command, and which of them a user of a finished or running study takes."""
 
-OF_A_STUDY = ("cost", "status", "reproduce", "predict", "export", "invert", "report")
+OF_A_STUDY = ("plan", "cost", "status", "reproduce", "predict", "export", "invert", "report")
 
 _FOLD = "--store results/data/store --folds results/data/folds.csv --fold 0"
 _PIG = "--name pig --class pig.methods.pig.PIG"
@@ -37,6 +37,7 @@ EXAMPLES = {
     "overlay": f"pig overlay --store results/data/store --segmentation +PIG_1024={_SEGMENTATION} --out overlays",
     "strip": "pig strip --model results/models/pig/fold0 --pairs 3 --out strip.png",
     "reproduce": f"pig reproduce {_SEGMENTATION}",
+    "plan": "pig plan --configfile mine.yaml --budget quick",
     "cost": "pig cost --configfile mine.yaml",
     "status": "pig status --watch",
 }

@@ -117,9 +117,7 @@ def _all_measured(
 def joined(parts: Sequence[Looks], counts: Sequence[int]) -> Looks:
     """Return the looks of several shards of one generator and fold, with so many pairs each, as of one."""
     first = parts[0]
-    means = {
-        name: [(part[name]["drawn"], count) for part, count in zip(parts, counts, strict=True)] for name in first
-    }
+    means = {name: [(part[name]["drawn"], count) for part, count in zip(parts, counts, strict=True)] for name in first}
     known = {name: [(mean, n) for mean, n in found if mean is not None] for name, found in means.items()}
     return {
         name: first[name] | {"drawn": sum(m * n for m, n in of) / sum(n for _, n in of) if of else None}

@@ -65,9 +65,7 @@ def to_uint16(images: "torch.Tensor") -> NDArray[np.uint16]:
     return steps.cpu().numpy().astype(np.uint16)
 
 
-def allocate(
-    folder: Path, count: int, size: int, channels: int = 1
-) -> tuple[np.memmap[Any, Any], np.memmap[Any, Any]]:
+def allocate(folder: Path, count: int, size: int, channels: int = 1) -> tuple[np.memmap[Any, Any], np.memmap[Any, Any]]:
     """Make the arrays of a store in ``folder`` and return (images, masks) for writing; all zeros."""
     shape = images_shape(count, size, channels)
     images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.dtype(np.uint16), shape)

@@ -5,10 +5,7 @@ trial (:mod:`pig.system.trial`): its loops are cut after a second or two, and a 
 """
 
 import functools
-import json
 import logging
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +21,7 @@ from pig.study.memory import real_pairs
 from pig.study.merged import merged_config
 from pig.study.random_pairs import write_random_folds, write_random_store
 from pig.study.reduced import FEW, batch_of, divisor, is_own, reduced
-from pig.system.errors import UserError
+from pig.study.startup import startup_seconds
 from pig.system.gpus import gpu_count, own_gpus
 from pig.system.progress import bar
 from pig.system.run_record import processor, processor_seconds
@@ -41,13 +38,6 @@ QUICK, CAREFUL = 0.3, 1.0  # seconds of a loop: to see how large a batch can be 
 STEP = 1.0  # seconds that a step may take in a trial
 PATIENTS = 2  # of the phantom that are grown
 
-# Jobs with next to nothing to do: what they take is start-up.
-TRAINING = {"batch_size": FEW, "learning_rate": 1.0e-3, "steps": 1}
-NETWORK = {"channels": [8], "attention": [False], "res_blocks": 1, "head_channels": 8, "norm_groups": 8}
-GENERATOR = "pig.methods.pig.PIG"
-MODEL = {"image_size": 32, "network": NETWORK, "training": TRAINING}
-SEGMENTATION = {"image_size": 32, "encoder": "resnet18", "encoder_depth": 3, "training": TRAINING}
-
 
 def cost(*, configfiles: Sequence[Path]) -> None:
     """Print what a study takes: seconds of each kind of job, their sum, and when all is done on this machine.
@@ -61,40 +51,23 @@ def cost(*, configfiles: Sequence[Path]) -> None:
     from snakemake.utils import available_cpu_count
 
     config = merged_config(configfiles)
-    gpus = gpu_count()
+    measured, device = tried_out(config)
+    print(as_text(Estimate(config, measured), available_cpu_count(), gpu_count(), device))
+
+
+def tried_out(config: Config) -> tuple[Measured, str]:
+    """Return what one job of each kind takes on this machine, and what on; about a minute.
+
+    Args:
+        config: of a study, checked.
+    """
     logger.info("trying out the jobs of the study; this takes about a minute")
     with tempfile.TemporaryDirectory(prefix="pig-cost-") as name:
-        measured = Measured(startup=_startup(Path(name) / "startup", time.perf_counter if gpus else processor_seconds))
+        clock = time.perf_counter if gpu_count() else processor_seconds
+        measured = Measured(startup=startup_seconds(Path(name) / "startup", clock))
         with own_gpus(1):  # after the jobs above, which take one each
             device = _Calibration(config, Path(name, "trial"), measured).run()
-    print(as_text(Estimate(config, measured), available_cpu_count(), gpus, device))
-
-
-def _startup(folder: Path, clock: Callable[[], float]) -> dict[str, float]:
-    """Return what jobs with next to nothing to do take by a clock, by rule, each a process as in the workflow."""
-    store, folds, model = folder / "store", folder / "folds.csv", folder / "model"
-    write_random_store(store, 4, 32)
-    data = ["--store", store, "--folds", folds]
-    seeds = ["--name", "pig", "--class", GENERATOR, "--sampling", '{"steps": 1}']
-    jobs: dict[str, list[object]] = {
-        "folds": ["--store", store, "--count", 2, "--out", folds],
-        "fit": [*data, *seeds, "--fold", 0, "--model", json.dumps(MODEL), "--work", folder / "fit", "--out", model],
-        "synthesise": [*data, *seeds, "--model", model, "--first", 0, "--last", 1, "--out", folder / "shard.npz"],
-        "segment": [
-            *[*data, "--fold", 0, "--settings", json.dumps(SEGMENTATION)],
-            *["--work", folder / "segment", "--out", folder / "segmentation"],
-        ],
-    }
-    took = {}
-    for command, words in jobs.items():
-        began = clock()
-        run = subprocess.run(
-            [sys.executable, "-m", "pig", command, *map(str, words)], capture_output=True, text=True, check=False
-        )
-        took[command] = clock() - began
-        if run.returncode:
-            raise UserError(f"'pig {command}' does not run on this machine: {run.stderr.strip()}")
-    return took
+    return measured, device
 
 
 class _Calibration:

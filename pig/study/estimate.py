@@ -1,7 +1,7 @@
 """What the jobs of a study will take, from what one of each kind takes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pig.data.phantom.settings import PhantomSettings
@@ -39,6 +39,14 @@ class Measured:
     patient: dict[str, float] = field(default_factory=dict)
     slice: float = 0.0
     scaled: list[str] = field(default_factory=list)
+
+    def longer(self, fit: float, segment: float) -> "Measured":
+        """Return the same with so many times the steps of the trainings of generators, and of segmentations."""
+        return replace(
+            self,
+            fit={name: fit * seconds for name, seconds in self.fit.items()},
+            segment={kind: segment * seconds for kind, seconds in self.segment.items()},
+        )
 
 
 def populations(config: Config) -> dict[str, tuple[int, int]]:

@@ -5,6 +5,7 @@ import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -18,27 +19,43 @@ from pig.system.source import ROOT
 MERGED = Path("results/config.yaml")
 
 
-def merged_config(files: Sequence[Path], root: Path = ROOT) -> dict[str, Any]:
+def merged_config(
+    files: Sequence[Path], root: Path = ROOT, over: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
     """Return the default study with the files of ``--configfile`` laid over it.
 
     Args:
         files: the later ones go over the earlier ones.
         root: folder of the workflow, with ``config.yaml``.
+        over: laid over all of them.
 
     Raises:
         UserError: a file is missing or is no YAML, or the configuration cannot work; all errors are named.
+    """
+    from snakemake.utils import update_config
+
+    config = read_configs([root / "config.yaml", *files])
+    update_config(config, over)
+    check_config(config, root / "workflow/schemas/config.schema.yaml", settings_errors)
+    return config
+
+
+def read_configs(files: Sequence[Path]) -> dict[str, Any]:
+    """Return what the files of ``--configfile`` say, the later ones laid over the earlier ones, unchecked.
+
+    Raises:
+        UserError: a file is missing or is no YAML.
     """
     from snakemake.common.configfile import load_configfile
     from snakemake.exceptions import WorkflowError
     from snakemake.utils import update_config
 
     config: dict[str, Any] = {}
-    for file in [root / "config.yaml", *files]:
+    for file in files:
         try:
             update_config(config, load_configfile(str(file)))
         except (WorkflowError, OSError, ValueError) as error:
             raise UserError(f"--configfile {file} cannot be read ({error}); correct the path or the file.") from None
-    check_config(config, root / "workflow/schemas/config.schema.yaml", settings_errors)
     return config
 
 

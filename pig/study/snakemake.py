@@ -1,10 +1,16 @@
-"""What Snakemake does not do by itself: find this project's commands, warn of GPUs, see new folders on S3."""
+"""What Snakemake does not do by itself: find this project's commands, warn and advise, see new folders on S3."""
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from pig.study.arms import studies_phantom
+from pig.study.image_size import give_image_size
+from pig.study.merged import read_configs
 from pig.system.gpus import gpu_count
+from pig.system.source import ROOT
 
 
 def fill_gaps() -> None:
@@ -29,6 +35,16 @@ def gpu_warning(remote: bool) -> str | None:
         f"PIG_GPUS is not set, and this machine has {gpu_count()} GPUs, so the jobs ask for {asks}, whatever the "
         "machines that run them have. Set PIG_GPUS=1 where those have GPUs, PIG_GPUS=0 where they have none."
     )
+
+
+def planless(config: Mapping[str, Any], root: Path = ROOT) -> str:
+    """Return a sentence if data of one's own are studied with the sizes and trainings of the phantom; else ""."""
+    phantoms = read_configs([root / "config.yaml"])
+    give_image_size(phantoms)
+    same = all(config[key] == phantoms[key] for key in ("image_size", "generators", "segmentation"))
+    if studies_phantom(config["dataset"]) or not same:
+        return ""
+    return "image_size, networks and trainings are those for the phantom; `pig plan` derives them from your data."
 
 
 def _see_new_folders() -> None:

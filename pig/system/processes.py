@@ -1,4 +1,4 @@
-"""Processes that share the work of one job, and end with it."""
+"""Processes that share the work of one job, and end with it; and the memory that all have."""
 
 import multiprocessing
 import os
@@ -16,6 +16,11 @@ def process_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_end_with_parent) as pool:
         yield pool
+
+
+def memory_mib() -> int:
+    """Return the MiB of this machine's memory, whatever else is in it."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
 
 
 def _end_with_parent() -> None:

@@ -31,6 +31,18 @@ def lesion(height: int = 24, width: int = 16, value: int = 255) -> np.ndarray:
     return mask
 
 
+def picture(number: int, height: int = 128, width: int = 128) -> np.ndarray:
+    """Grey values of 8 bits, nowhere blank, so that nothing is cut off."""
+    return np.random.default_rng(number).integers(1, 256, (height, width), np.uint8)
+
+
+def square(side: int, height: int = 128, width: int = 128) -> np.ndarray:
+    """A uint8 mask of 0 and 255: a square from (32, 32) on."""
+    mask = np.zeros((height, width), np.uint8)
+    mask[32 : 32 + side, 32 : 32 + side] = 255
+    return mask
+
+
 def write_study(folder: Path, patients: Sequence[str] = ("007", "008"), **columns: Sequence[object]) -> Path:
     """Write one 16-bit image and one mask per entry of ``patients``, and return the manifest."""
     for number in range(len(patients)):

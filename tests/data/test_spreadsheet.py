@@ -14,7 +14,7 @@ from pig.system.errors import UserError
 
 NAMES = ["image_path", "mask_path", "patient_id"]
 # Letters of several alphabets, and what has a meaning in CSV; a cell is not blank, and has no spaces around it.
-CELLS = st.text(st.sampled_from('aZ0;,\t"\'é中 .\n'), min_size=1).map(str.strip).filter(bool)
+CELLS = st.text(st.sampled_from("aZ0;,\t\"'é中 .\n"), min_size=1).map(str.strip).filter(bool)
 
 
 def written(rows: list[list[str]], delimiter: str, line_end: str) -> str:

@@ -15,7 +15,7 @@ from pig.study.merged import write_config
 from pig.study.plan import write_plan
 from pig.study.records import find_records, keep_records, refuse_unknown
 from pig.study.settings import settings_errors
-from pig.study.snakemake import fill_gaps, gpu_warning, what_next
+from pig.study.snakemake import fill_gaps, gpu_warning, planless, what_next
 from pig.system.errors import UserError
 from pig.system.gpus import gpu_count
 from pig.system.source import module_of, source_hash

@@ -141,9 +141,7 @@ class Incomplete(UserError):
         super().__init__(listed(root, self.faults, FIX_OR_SKIP))
 
 
-def gather(
-    root: Path, faults: list[str], volumes: list[Volume], what: str, single: Sequence[str] = ()
-) -> list[Volume]:
+def gather(root: Path, faults: list[str], volumes: list[Volume], what: str, single: Sequence[str] = ()) -> list[Volume]:
     """Return ``volumes``, or raise what stands against them: all ``faults`` at once, or that there is nothing.
 
     Args:
