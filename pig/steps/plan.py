@@ -14,7 +14,7 @@ from pig.data.survey import SIDES, Survey, survey
 from pig.steps.cost import tried_out
 from pig.study import memory
 from pig.study.arms import studies_phantom
-from pig.study.derived import BATCH, BUDGETS, FACTORS, SEGMENTATION_FACTOR, Budget, Derived, derive, image_size
+from pig.study.derived import BATCH, BUDGETS, SEGMENTATION_FACTOR, Budget, Derived, derive, factors, image_size
 from pig.study.estimate import Estimate, Measured
 from pig.study.jobs import needed_for
 from pig.study.merged import merged_config, read_configs
@@ -154,7 +154,8 @@ class _Planner:
             if affordable < image_size(self.data)[0]:
                 shortest = self._config(self._derived(affordable, 1.0, batch))
                 measured, device = tried_out(shortest)
-        fitting = [by for by in FACTORS if self._hours(shortest, _longer(measured, by)) <= self.budget.hours]
+        allowed = factors(self.data, shortest["folds"]["count"], batch)
+        fitting = [by for by in allowed if self._hours(shortest, _longer(measured, by)) <= self.budget.hours]
         factor = max(fitting, default=1.0)
         derived = self._derived(affordable, factor, batch)
         return derived, self._notes(self._config(derived), _longer(measured, factor), device, bool(fitting))

@@ -22,6 +22,7 @@ ATTENDS = 16  # pixels of a side to which a network attends at most
 # (docs/few-steps.md); of fewer nothing is known.
 SEGMENTATION_STEPS, STEPS, ADVERSARIAL_STEPS = 320, 800, 160
 FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)  # of those, as the budget allows
+EPOCHS = 128  # the paper's; a generator that sees its pairs more often is the likelier to repeat them
 SEGMENTATION_FACTOR = 4.0  # at most; of more steps for so few pairs nothing is known
 BATCH = 8
 PIXELS = 64 * 64**2  # that are drawn at once
@@ -129,10 +130,20 @@ def encoder_depth(size: int) -> int:
     return next((depth for depth in (5, 4) if size % 2**depth == 0 and size >> depth >= 6), 3)
 
 
+def learnt_pairs(data: Survey, count: int) -> int:
+    """Return about how many pairs are learnt from when one of so many folds is tested."""
+    return data.pairs * (count - 1) // count
+
+
 def added_pairs(data: Survey, count: int) -> int:
     """Return how many pairs an arm adds: as many as a fold has real ones to learn from, as a power of two."""
-    learnt = data.pairs * (count - 1) // count
-    return int(min(max(2 ** round(math.log2(max(learnt, 1))), 16), 2048))
+    return int(min(max(2 ** round(math.log2(max(learnt_pairs(data, count), 1))), 16), 2048))
+
+
+def factors(data: Survey, count: int, batch: int) -> list[float]:
+    """Return by how much trainings of generators may be longer than the shortest ones: by 1, and within ``EPOCHS``."""
+    most = EPOCHS * learnt_pairs(data, count) / (STEPS * batch)
+    return [1.0, *(factor for factor in FACTORS if 1 < factor <= most)]
 
 
 def drawn_at_once(size: int) -> int:
@@ -176,7 +187,7 @@ def derive(
     """
     size, why_size = (own["image_size"], "") if "image_size" in own else image_size(data, affordable)
     count, why_folds = (own["folds"]["count"], "") if "count" in own.get("folds", {}) else folds(data)
-    steps, more = round(STEPS * factor), f"{factor:g} times the {STEPS} of the default study, as the budget allows"
+    steps, more = round(STEPS * factor), f"{factor:g} times the {STEPS} of the default study, as budget and pairs allow"
     most = min(factor, SEGMENTATION_FACTOR)
     pairs = added_pairs(data, count)
 
@@ -221,7 +232,7 @@ def derive(
     longer = f"{most:g} times the {SEGMENTATION_STEPS} of the default study"
     yield Derived("segmentation.training.steps", round(SEGMENTATION_STEPS * most), shortest if most == 1 else longer)
     yield Derived("table1.count", pairs, "as many as an arm of table 2 adds")
-    learnt = data.pairs * (count - 1) // count
+    learnt = learnt_pairs(data, count)
     arms = [{"generator": name, "count": pairs} for name in COMPARED]
     arms += [{"generator": "pig", "count": many} for many in (pairs // 2, pairs, 2 * pairs)]
     yield Derived(

@@ -22,6 +22,7 @@ from pig.study.derived import (
     derive,
     drawn_at_once,
     encoder_depth,
+    factors,
     folds,
     image_size,
     network,
@@ -113,6 +114,13 @@ def test_counts_grow_with_the_pairs_and_batches_shrink_with_the_pixels() -> None
     counts = [(arm["generator"], arm["count"]) for arm in found["table2.arms"]]
     assert counts == [("ldm", 256), ("segguided", 256), ("controlnet", 256), ("pig", 128), ("pig", 256), ("pig", 512)]
     assert found["synthesis.shard_size"] == found["table1.count"] == 256
+
+
+def test_a_generator_sees_its_pairs_as_often_as_the_papers_at_most() -> None:
+    # 320 pairs, 128 times, are 5120 batches of 8: 6.4 times 800.
+    assert factors(DATA, 5, 8) == [1.0, 1.5, 2.0, 3.0, 4.0, 6.0]
+    assert factors(DATA, 5, 2) == list(FACTORS)
+    assert factors(replace(DATA, pairs=60), 5, 8) == [1.0]
 
 
 def test_the_budget_lengthens_trainings_and_what_depends_on_a_users_value_follows_it() -> None:

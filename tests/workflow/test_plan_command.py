@@ -66,8 +66,8 @@ def test_a_plan_is_a_study_that_any_folder_can_run(
     assert made["dataset"]["name"] == "data data" and made["dataset"]["import"]["root"] == str(tmp_path / "data")
     assert made["folds"] == {"count": 4}  # three patients each
     assert made["image_size"] == 48 and tried == [48]  # 0.14 of a side: 6.8 pixels
-    assert made["generators"]["pig"]["model"]["training"]["steps"] == 3200  # 24 trainings of 30 s, 4 times: 48 minutes
-    assert "12 patients, 12 pairs" in said and "48 min" in said and "on 1 core" in said
+    assert made["generators"]["pig"]["model"]["training"]["steps"] == 800  # of 9 pairs each is seen often enough
+    assert "12 patients, 12 pairs" in said and "12 min" in said and "on 1 core" in said
     assert said.endswith("--configfile mine.plan.yaml --directory studies/mine -- results/table2.csv\n")
 
     # Another folder than that of the data, as the printed command has it.
@@ -116,7 +116,17 @@ def test_a_study_that_cannot_fit_is_planned_as_short_as_makes_sense_and_says_so(
     assert main(["plan", "--configfile", "mine.yaml", "--budget", "normal", "--out", "n.yaml"]) == 0
     normal = yaml.safe_load((tmp_path / "n.yaml").read_text())
     assert normal["image_size"] == 96 and normal["generators"]["pig"]["sampling"] == {"steps": 8}
-    assert normal["generators"]["pig"]["model"]["training"]["steps"] == 3200  # 4 times 2 h of 10 h
+
+
+def test_the_longest_trainings_within_the_budget_are_planned(
+    tried: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pig.study.derived.EPOCHS", 10_000)
+    assert main(["plan", "--configfile", "mine.yaml"]) == 0
+    made = yaml.safe_load((tmp_path / "mine.plan.yaml").read_text())
+    # 24 trainings of 30 s are 12 minutes, 4 times that 48, 6 times 72.
+    assert made["generators"]["pig"]["model"]["training"]["steps"] == 3200
+    assert made["segmentation"]["training"]["steps"] == 1280
 
 
 def test_without_data_there_is_nothing_to_plan_and_the_paper_is_planned(
