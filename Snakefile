@@ -18,6 +18,7 @@ if "PIG_GPUS" in os.environ:  # on Kubernetes, too, jobs know what they were pro
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/measured.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/generators.smk"
 include: "workflow/rules/synthesis.smk"

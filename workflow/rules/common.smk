@@ -224,18 +224,6 @@ def segmentations(arm, folds=FOLDS, file="slices.csv"):
     return [f"results/segmentation/{arm}/fold{k}/seed{s}/{file}" for k in folds for s in SEEDS]
 
 
-def feature_weights(wildcards):
-    """The weights of FID's feature extractor: of the fold's real-data segmentation, or Inception's, if in a file."""
-    if TABLE1["features"] == "encoder":
-        folder = f"results/segmentation/{REAL}/fold{wildcards.fold}/seed{SEEDS[0]}"
-        return [f"{folder}/model.safetensors", f"{folder}/record.json"]
-    return TABLE1["inception_weights"] or []
-
-
-def distances(names=TABLE1["generators"], folds=TABLE1["folds"]):
-    return [f"results/fid/{name}/fold{k}.json" for name in names for k in folds]
-
-
 # The labels of rows are parameters of their own, because Snakemake does not see a change in one that takes the inputs.
 LABELS_OF_TABLE1 = [LABELS[name] for name in TABLE1["generators"] for _ in TABLE1["folds"]]
 LABELS_OF_TABLE2 = [data_label(), *(arm.label(LABELS) for arm in arms_of(config))]

@@ -5,30 +5,6 @@ localrules:
     quality_table,
 
 
-def qualities():
-    return [f"results/quality/{name}/fold{k}.json" for name in TABLE1["generators"] for k in TABLE1["folds"]]
-
-
-def closest():
-    return [f"results/figures/closest_{name}_fold{k}.png" for name in TABLE1["generators"] for k in TABLE1["folds"]]
-
-
-def real_segmentation(wildcards):
-    """The network of the fold that learnt from real pairs alone."""
-    folder = f"results/segmentation/{REAL}/fold{wildcards.fold}/seed{SEEDS[0]}"
-    return [f"{folder}/model.safetensors", f"{folder}/record.json"]
-
-
-def words_of_weights(files):
-    """The words that name the weights of the features; Inception's are downloaded where there are none."""
-    if not files:
-        return []
-    return [
-        "--weights",
-        Path(files[0]).parent if TABLE1["features"] == "encoder" else files,
-    ]
-
-
 rule quality:
     input:
         store=STORE,
