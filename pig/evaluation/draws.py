@@ -34,14 +34,16 @@ def over_draws(measure: Measure, total: int, n: int, seed: int) -> dict[str, Mea
     """Return each of the numbers that ``measure`` gives, over draws of ``n`` out of ``total`` positions.
 
     Args:
-        measure: takes positions, int64 [n], all different; returns the same names each time. A NaN is left out.
+        measure: takes positions, int64 [n], all different; returns the same names each time. A NaN is left out, and
+            so is a name that has nothing else.
         total: n or more.
         n: of a draw; if it is ``total``, there is one draw.
         seed: of the draws.
     """
     rng = np.random.default_rng(seed)
     draws = DRAWS if n < total else 1
-    table = pd.DataFrame([measure(np.sort(rng.choice(total, n, replace=False))) for _ in range(draws)])
+    found = [measure(np.sort(rng.choice(total, n, replace=False))) for _ in range(draws)]
+    table = pd.DataFrame(found).dropna(axis=1, how="all")
     if draws == 1:
         return {str(name): Measured(float(values.iloc[0])) for name, values in table.items()}
     return {str(name): Measured(float(values.mean()), *_bounds(values)) for name, values in table.items()}

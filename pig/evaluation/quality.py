@@ -141,5 +141,4 @@ def _rows(
     of: str, against: str, found: Mapping[str, Measured], floor: Mapping[str, float] | pd.Series, n: int
 ) -> Iterator[tuple[object, ...]]:
     for measure, own in found.items():
-        if not np.isnan(own.value):  # there were too few images
-            yield of, against, measure, *own, floor.get(measure, np.nan), n
+        yield of, against, measure, *own, floor.get(measure, np.nan), n

@@ -19,7 +19,7 @@ from pig.study.estimate import Estimate, Measured
 from pig.study.jobs import needed_for
 from pig.study.merged import merged_config, read_configs
 from pig.study.planned import as_table, as_yaml, differences, plain, tree_of
-from pig.study.status import duration
+from pig.study.status_text import duration
 from pig.system.errors import UserError
 from pig.system.files import atomic_path
 from pig.system.gpus import gpu_count

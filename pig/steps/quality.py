@@ -84,7 +84,8 @@ def quality(
 
     first = drawn.provenance[0]
     own = first.get("masks_from") == "model"
-    pairs = Pairs(drawn.images, drawn.masks, np.arange(len(drawn.images)))
+    masks = None if drawn.masks is None else drawn.masks[:]
+    pairs = Pairs(drawn.images, masks, np.arange(len(drawn.images)))
     found = measure_quality(
         pairs, training, held_out, features_of, found_in,
         own_masks=own, seed=seed_of(first["seed"], fold, "quality"),

@@ -1,5 +1,7 @@
 """Known answers for each measure of generated pairs: worked out by hand, by torch-fidelity, or of planted copies."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -114,6 +116,9 @@ def test_a_draw_has_no_pair_twice_and_all_are_one_draw() -> None:
         return {"twice": len(rows) - len(set(rows.tolist())), "n": len(rows)}
 
     assert [of[0] for of in over_draws(twice, 9, 8, 0).values()] == [0, 8]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert set(over_draws(lambda _: {"known": 1.0, "unknown": np.nan}, 9, 8, 0)) == {"known"}
     found = over_draws(twice, 8, 8, 0)["n"]
     assert found.value == 8 and np.isnan([found.low, found.high]).all()
 
