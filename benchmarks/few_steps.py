@@ -3,9 +3,10 @@
     python benchmarks/few_steps.py results --fold 0 --pairs 512 --out benchmarks/results/few-steps.json
 
 For each: the Frechet distance to the fold's training images and to the held-out patients' (encoder of the fold's
-real-data segmentation), the share of empty masks, the mean area of the others, and seconds a pair. The floor is the
-distance of the held-out patients' images to the training images. One seed and one fold: differences of a few tenths
-mean nothing.
+real-data segmentation), the share of empty masks, the mean area of the others, the grain of the pictures (the mean
+difference of neighbouring pixels) beside the least and the greatest of a training patient, and seconds a pair. The
+floor is the distance of the held-out patients' images to the training images. One seed and one fold: differences of a
+few tenths mean nothing.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 
 from pig.data.folds import read_folds, split
+from pig.data.looks import beside_real
 from pig.data.store import PairDataset, Store, to_uint16
 from pig.evaluation.frechet import frechet_distance
 from pig.methods.model_folder import load_generator
@@ -86,6 +88,7 @@ def main() -> None:
             images, masks = draw(generator, a.pairs, train)
             seconds = (time.perf_counter() - started) / a.pairs
             filled = masks[masks.any((1, 2))]
+            grain = beside_real(images, None, train)["grain"]
             row = {
                 "generator": name,
                 "solver": solver,
@@ -95,6 +98,7 @@ def main() -> None:
                 "fid_held_out": round(frechet_distance(images, real["held out"], "encoder", encoder), 2),
                 "empty": round(1 - len(filled) / len(masks), 4) if generator.makes_masks else None,
                 "area": round(float(filled.mean()), 4) if generator.makes_masks else None,
+                "grain": [round(value, 4) for value in grain.values() if value is not None],  # drawn, least, greatest
                 "seconds_a_pair": round(seconds, 4),
             }
             rows.append(row)
