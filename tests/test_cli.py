@@ -55,7 +55,7 @@ def test_each_command_has_an_example_and_takes_it(capsys):
         parser().parse_args(["--help"])
     of_a_study, by_hand = capsys.readouterr().out.partition("a study:\n")[2].split("\nsteps, by hand:\n")
     listed = [[line.split()[0] for line in lines.splitlines() if line] for lines in (of_a_study, by_hand)]
-    assert listed[0][:2] == ["cost", "status"] and "fit" in listed[1]
+    assert listed[0][:3] == ["plan", "cost", "status"] and "fit" in listed[1]
     assert sorted(listed[0] + listed[1]) == sorted(EXAMPLES)
     for name, line in EXAMPLES.items():
         program, *words = shlex.split(line)

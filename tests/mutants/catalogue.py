@@ -172,7 +172,7 @@ MUTANTS = [
            "tests/downstream/test_measures.py"),
     # What an arm adds, and how its pairs are changed
     Mutant("the negative control keeps its masks", ADDED,
-           "masks[order] = added.masks[np.roll(order, 1)]", "masks[order] = added.masks[order]", ADDS),
+           "bits[order] = added.masks.bits[np.roll(order, 1)]", "bits[order] = added.masks.bits[order]", ADDS),
     Mutant("the oracle's patients are not recorded", ADDED,
            '"patients": pairs.patients, "store"', '"patients": ["new"], "store"', ADDS),
     Mutant("a lesion is pasted into its own patient's pictures", COPIES,

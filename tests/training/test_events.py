@@ -74,13 +74,15 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_lines_of_the_log_do_not_run_into_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_of_the_log_do_not_run_into_the_bar(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     handler = logging.StreamHandler(terminal)
     monkeypatch.setattr(logging.root, "handlers", [handler])
     logger = logging.getLogger("pig")
-    monkeypatch.setattr(logger, "level", logging.INFO)
+    caplog.set_level(logging.INFO, "pig")  # which forgets what the logger remembers of its level, too
     for step in bar(range(3), "guider", 3):
         logger.info("step %d of 3", step + 1)
     shown = [line.rpartition("\r")[2].rstrip() for line in terminal.getvalue().split("\n")]  # what is not overwritten
