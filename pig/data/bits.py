@@ -21,7 +21,15 @@ class BitMasks:
     @classmethod
     def of(cls, masks: NDArray[Any]) -> "BitMasks":
         """Return masks {0, 1} [n, H, W], of any dtype, as bits."""
-        return cls(packed(masks), masks.shape[-1])
+        held = cls.empty(masks.shape)
+        held[:] = masks
+        return held
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...]) -> "BitMasks":
+        """Return masks [n, H, W] to be filled."""
+        count, height, width = shape
+        return cls(np.empty((count, height, -(-width // 8)), np.uint8), width)
 
     def __len__(self) -> int:
         return len(self.bits)
@@ -30,13 +38,11 @@ class BitMasks:
         """Return the masks of these rows, uint8 {0, 1}; all of them are ``masks[:]``."""
         return np.unpackbits(self.bits[rows], axis=-1, count=self.width)
 
+    def __setitem__(self, rows: Any, masks: NDArray[Any]) -> None:
+        self.bits[rows] = np.packbits(masks.astype(bool), axis=-1)
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Return [n, H, W]."""
         count, height, _ = self.bits.shape
         return count, height, self.width
-
-
-def packed(masks: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return masks {0, 1} [n, H, W] as :attr:`BitMasks.bits`."""
-    return np.packbits(masks.astype(bool), axis=-1)

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pig.data.checks.likeness import ALIKE, difference_hash, nearest_stranger
+from pig.data.checks.likeness import ALIKE, bits_to_nearest, difference_hash, nearest_stranger
 from pig.data.store import PairDataset
 
 MEASURES = {  # of a pair; all but the pieces are shares: of the picture, of its side, of the range of grey values
@@ -91,8 +91,7 @@ def beside_real(images: NDArray[np.uint16], masks: NDArray[np.uint8] | None, pai
         for name in MEASURES if name in drawn
     }  # fmt: skip
     codes = pd.factorize(patients)[0]
-    both, n = np.concatenate([hashes_of_drawn, hashes_of_real]), len(images)
-    of_drawn = nearest_stranger(both, np.repeat([0, 1], [n, len(rows)]))[1][:n]
+    of_drawn = bits_to_nearest(hashes_of_drawn, hashes_of_real)
     among_real = pd.Series(nearest_stranger(hashes_of_real, codes)[1] <= ALIKE).groupby(patients).mean()
     greatest = max(FEW_COPIES, float(among_real.max()))
     return looks | {"copies": {"drawn": float((of_drawn <= ALIKE).mean()), "least": 0.0, "greatest": greatest}}

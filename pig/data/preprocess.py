@@ -5,7 +5,6 @@ slices are cut by one box and windowed alike, so that they still lie on each oth
 """
 
 import logging
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,10 @@ from pig.data.manifest import read_manifest, refuse, row_number
 from pig.data.pseudonyms import pseudonymise
 from pig.data.settings import PreprocessSettings
 from pig.data.store import Store, allocate, complete
-from pig.data.volume import Prepared, Slice, prepare_volume
+from pig.data.volume import Slice, prepare_volume
 from pig.system.errors import UserError
 from pig.system.files import atomic_directory
-from pig.system.processes import process_pool
+from pig.system.processes import mapped
 from pig.system.progress import track
 
 logger = logging.getLogger("pig")
@@ -65,7 +64,7 @@ def _fill(
     volumes = group_volumes(manifest)
     geometries: dict[int, Geometry | None] = {}
     faults = []
-    prepared = _map(volumes, settings, jobs)
+    prepared = mapped(partial(prepare_volume, settings=settings), volumes, jobs=jobs)
     for volume, result in zip(volumes, track(prepared, "preprocessing volumes", len(volumes)), strict=True):
         faults += result.faults
         for row, warning in result.warnings:
@@ -81,16 +80,6 @@ def _fill(
     table = pd.concat([manifest, geometry], axis=1)
     named = table if salt is None else pseudonymise(table, salt)
     complete(folder, images, masks, named, settings.aspect, settings)
-
-
-def _map(volumes: list[list[Slice]], settings: PreprocessSettings, jobs: int) -> Iterator[Prepared]:
-    """Prepare the volumes, in their order."""
-    prepare = partial(prepare_volume, settings=settings)
-    if jobs <= 1:
-        yield from map(prepare, volumes)
-        return
-    with process_pool(jobs) as pool:
-        yield from pool.map(prepare, volumes)
 
 
 def group_volumes(manifest: pd.DataFrame) -> list[list[Slice]]:

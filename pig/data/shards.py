@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pig.data.bits import BitMasks, packed
+from pig.data.bits import BitMasks
 from pig.data.layout import with_channel_axis
 from pig.data.resize import resize_images, resize_masks, resize_pairs
 from pig.data.store import to_unit
@@ -127,8 +127,8 @@ def read_shards(
         raise UserError(f"{wanted} pairs are asked for, and the shards hold {held}; draw more of them.")
 
     used = [shard for shard in shards if shard[1]["first"] - first < wanted]
-    arrays: dict[str, NDArray[Any]] = {}  # masks as bits
-    width = vanished = 0
+    arrays: dict[str, Any] = {}
+    vanished = 0
     for path, provenance in used:
         begin, number = provenance["first"] - first, provenance["last"] - provenance["first"]
         with _opened(path) as archive:
@@ -144,22 +144,18 @@ def read_shards(
                         resize = resize_images if name == "images" else resize_masks
                         drawn, kept = kept, resize(kept, image_size)
                         vanished += _vanished(drawn, kept) if name == "masks" else 0
-                    if name == "images" and name not in arrays:
-                        arrays[name] = np.empty((wanted, *kept.shape[1:]), KINDS[name])
-                        width = kept.shape[-1]
+                    if name not in arrays:
+                        shape = (wanted, *kept.shape[1:])
+                        arrays[name] = np.empty(shape, KINDS[name]) if name == "images" else BitMasks.empty(shape)
                     like = arrays["images"].shape
                     like = like[1:] if name == "images" else like[-2:]
                     if kept.shape[1:] != like:
                         sizes = f"{list(kept.shape[1:])} pixels, not of {list(like)}"
                         raise UserError(f"shard {path} holds {name} of {sizes} as the images before them; {AGAIN}")
-                    if name == "masks":
-                        kept = packed(kept)
-                        arrays.setdefault(name, np.empty((wanted, *kept.shape[1:]), kept.dtype))
                     arrays[name][begin + start : begin + start + len(kept)] = kept
     if image_size is not None:
         _warn_of_vanished(vanished, wanted, image_size)
-    masks = BitMasks(arrays["masks"], width) if "masks" in arrays else None
-    return Synthetic(arrays["images"], masks, [provenance for _, provenance in used])
+    return Synthetic(arrays["images"], arrays.get("masks"), [provenance for _, provenance in used])
 
 
 def _vanished(drawn: NDArray[Any], resized: NDArray[Any]) -> int:

@@ -1,7 +1,6 @@
 """What a plan needs to know of a data set: how many patients and pairs, how large pictures and lesions are."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from pig.data.preprocess import group_volumes
 from pig.data.resize import resize_mask
 from pig.data.settings import PreprocessSettings
 from pig.data.volume import Prepared, Slice, prepare_volume
-from pig.system.processes import process_pool
+from pig.system.processes import mapped
 from pig.system.progress import track
 
 SIDE = 512  # pixels at which masks are measured
@@ -87,7 +86,7 @@ def survey(manifest_path: Path, settings: PreprocessSettings, seed: int, jobs: i
     look = partial(_look, settings=replace(settings, size=SIDE, empty_masks="keep"))
     seen: list[_Seen] = []
     faults: list[tuple[int, str]] = []
-    for of_volume, wrong in track(_map(look, volumes, jobs), "looking at volumes", len(volumes)):
+    for of_volume, wrong in track(mapped(look, volumes, jobs=jobs, chunksize=4), "looking at volumes", len(volumes)):
         seen += of_volume
         faults += wrong
     refuse(name, [f"row {row_number(row)}: {fault}" for row, fault in sorted(faults)])
@@ -107,14 +106,6 @@ def survey(manifest_path: Path, settings: PreprocessSettings, seed: int, jobs: i
         visible=int(visible) if math.isfinite(visible) else None,
         tested=_tested(manifest, {manifest["patient_id"].iloc[pair.row] for pair in lesions}, seed),
     )
-
-
-def _map(look: Any, volumes: list[list[Slice]], jobs: int) -> Iterator[tuple[list[_Seen], list[tuple[int, str]]]]:
-    if jobs <= 1:
-        yield from map(look, volumes)
-        return
-    with process_pool(jobs) as pool:
-        yield from pool.map(look, volumes, chunksize=4)
 
 
 def _look(volume: list[Slice], settings: PreprocessSettings) -> tuple[list[_Seen], list[tuple[int, str]]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial.distance import cdist
 
-from pig.data.checks.likeness import ALIKE, difference_hash, nearest_stranger
+from pig.data.checks.likeness import ALIKE, bits_to_nearest, difference_hash
 from pig.data.resize import resize_images
 
 SIDE = 32  # pixels, at most: a copy is one at any size, and grain averages out
@@ -92,18 +92,12 @@ def memorised(
     hashes = [np.stack([*map(difference_hash, images)]) for images in (drawn, held_out, training)]
     tables = [
         pd.DataFrame(
-            {"nearest": of.distance, "ratio": of.ratio, "copies": _copied(own, hashes[2])}
+            {"nearest": of.distance, "ratio": of.ratio, "copies": 1.0 * (bits_to_nearest(own, hashes[2]) <= ALIKE)}
             | ({"flagged": (of.ratio < limit).astype(float)} if np.isfinite(limit) else {})
         )
         for of, own in zip(found, hashes[:2], strict=True)
     ]
     return tables[0], tables[1], found[0]
-
-
-def _copied(hashes: NDArray[np.uint64], training: NDArray[np.uint64]) -> NDArray[np.float64]:
-    sides = np.repeat([0, 1], [len(hashes), len(training)])
-    bits = nearest_stranger(np.concatenate([hashes, training]), sides)[1][: len(hashes)]
-    return (bits <= ALIKE).astype(np.float64)
 
 
 def nearest_masks(masks: NDArray[np.uint8], training: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pig.study.status import job_name
+from pig.study.status import job_name, last_line
 
 RESULTS = ("segment", "fid", "table2")  # rules whose log ends with what came out
 UNSAID = ("shellcmd", "job_started")  # kinds of messages
@@ -45,7 +45,7 @@ class OneLineAJob(logging.Handler):
             if said["log"] and said["rule_name"] in RESULTS:
                 self._results[said["jobid"]] = Path(said["log"][0])
         elif event == "job_finished":
-            if result := _last_line(self._results.pop(said["job_id"], None)):
+            if result := _result(self._results.pop(said["job_id"], None)):
                 self._print(f"  {result}")
         else:
             self.whole.handle(record)
@@ -55,14 +55,12 @@ class OneLineAJob(logging.Handler):
         self.whole.flush()
 
 
-def _last_line(log: Path | None) -> str:
+def _result(log: Path | None) -> str:
     """Return the last line of a log, without its time; "" if there is none, or it lies elsewhere."""
     if log is None:
         return ""
     with contextlib.suppress(OSError):
-        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-        last = next((line for line in reversed(lines) if line.strip()), "")
-        return last.partition(" ")[2]
+        return last_line(log).partition(" ")[2]
     return ""
 
 

@@ -28,6 +28,7 @@ SAMPLING = 24  # the same without gradients, however many blocks
 SEGMENTATION = 2500  # bytes a pixel: a U-Net in training
 FEATURES = 250  # bytes a pixel: an encoder without gradients
 FID_BATCH = 64
+LOOKED_AT, AT_ONCE = 2048, 512  # images whose distances `pig quality` holds, and of those to all real ones, at most
 PANEL = 40  # bytes a pixel of a panel of a figure
 
 
@@ -67,10 +68,10 @@ def quality(config: Config, gpu: bool) -> int:
     """All pairs at the size of the segmentation, their lesions, masks of the larger set, and distances of features."""
     size, count, real = config["segmentation"]["image_size"], config["table1"]["count"], real_pairs(config)
     held = _pairs(config, count + real, size) + (_image(config) * (count + real) + 7 * max(count, real)) * size**2
-    most = min(max(count, real), 2048)
+    most = min(max(count, real), LOOKED_AT)
     batch = config["segmentation"]["training"]["batch_size"]
     activations = max(FID_BATCH * FEATURES, batch * SEGMENTATION) * size**2
-    return _mib(held + 8 * (5 * most**2 + 3 * 512 * real), activations, gpu)
+    return _mib(held + 8 * (5 * most**2 + 3 * AT_ONCE * real), activations, gpu)
 
 
 def gallery(config: Config, name: str) -> int:

@@ -39,10 +39,11 @@ def gpu_warning(remote: bool) -> str | None:
 
 def planless(config: Mapping[str, Any], root: Path = ROOT) -> str:
     """Return a sentence if data of one's own are studied with the sizes and trainings of the phantom; else ""."""
+    if studies_phantom(config["dataset"]):
+        return ""
     phantoms = read_configs([root / "config.yaml"])
     give_image_size(phantoms)
-    same = all(config[key] == phantoms[key] for key in ("image_size", "generators", "segmentation"))
-    if studies_phantom(config["dataset"]) or not same:
+    if any(config[key] != phantoms[key] for key in ("image_size", "generators", "segmentation")):
         return ""
     return "image_size, networks and trainings are those for the phantom; `pig plan` derives them from your data."
 

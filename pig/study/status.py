@@ -145,6 +145,12 @@ def job_name(rule: str, wildcards: Mapping[str, str]) -> str:
     return " ".join([rule, *owner, *(f"{key}{value}" for key, value in wildcards.items() if key not in TELLING)])
 
 
+def last_line(log: Path) -> str:
+    """Return the last line of a log that is not blank; "" if there is none."""
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
 def _job(directory: Path, entry: Mapping[str, Any], started: float) -> Job:
     benchmark, log = directory / entry["benchmark"], directory / entry["log"]
     wildcards = entry["wildcards"]
@@ -164,8 +170,7 @@ def _job(directory: Path, entry: Mapping[str, Any], started: float) -> Job:
         job.state, job.seconds = "running", _running_for(log)
     elif _written(log) >= started:
         job.state = "failed"
-        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-        job.message = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        job.message = last_line(log)
     return job
 
 

@@ -3,9 +3,12 @@
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -16,6 +19,22 @@ def process_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_end_with_parent) as pool:
         yield pool
+
+
+def mapped(work: Callable[..., T], *items: Sequence[Any], jobs: int, chunksize: int = 1) -> Iterator[T]:
+    """Yield what ``work`` returns of each of ``items``, in their order.
+
+    Args:
+        work: called with one of each of ``items``.
+        items: of equal lengths.
+        jobs: processes; 1 or less: this one.
+        chunksize: how many a process is handed at once.
+    """
+    if jobs <= 1:
+        yield from map(work, *items)
+        return
+    with process_pool(jobs) as pool:
+        yield from pool.map(work, *items, chunksize=chunksize)
 
 
 def memory_mib() -> int:

@@ -35,8 +35,5 @@ rule synthesise:
     shell:
         "pig synthesise --model {input.model:q} --name {wildcards.generator} --class {params.path:q}"
         " --sampling {params.sampling:q} --seed {params.seed} --store {input.store:q} --folds {input.folds:q}"
-        " --first {params.first} --last {params.last} --batch {params.batch} {params.jitter:q}"
-        " {params.leaky:q}"
-        " --masks-of {input.masks:q} --out {output:q}"
-        " --threads {threads}"
-        " --events {params.events:q} &> {log:q}"
+        " --first {params.first} --last {params.last} --batch {params.batch} {params.jitter:q} {params.leaky:q}"
+        " --masks-of {input.masks:q} --out {output:q} --threads {threads} --events {params.events:q} &> {log:q}"

@@ -6,7 +6,6 @@ patients, which would be a leak between folds. Warnings are what may be as it sh
 
 import logging
 import re
-from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -21,10 +20,9 @@ from pig.data.folds import make_folds, refuse_without_lesion
 from pig.data.manifest import read_manifest, read_table, refuse, row_number
 from pig.data.preprocess import group_volumes
 from pig.data.settings import PreprocessSettings
-from pig.data.volume import Slice
 from pig.system.errors import UserError
 from pig.system.files import atomic_path, read_json, write_json
-from pig.system.processes import process_pool
+from pig.system.processes import mapped
 from pig.system.progress import track
 
 logger = logging.getLogger("pig")
@@ -63,7 +61,7 @@ def check(
     manifest, facts = _rows(manifest_path)
     sound = manifest.loc[[not fact.faults for fact in facts]]
     volumes = [[item._replace(row=sound.index[item.row]) for item in volume] for volume in group_volumes(sound)]
-    results = _map(volumes, settings, jobs)
+    results = mapped(partial(look_at_volume, settings=settings), volumes, jobs=jobs, chunksize=4)
     for found in track(results, "looking at volumes", len(volumes)):
         for fact in found:
             facts[fact.row] = fact
@@ -130,15 +128,6 @@ def _rows(path: str | Path) -> tuple[pd.DataFrame, list[Facts]]:
     for name in ("image_path", "mask_path"):
         manifest[name] = [str(Path(path).absolute().parent / cell) for cell in manifest[name].fillna("")]
     return manifest, facts
-
-
-def _map(volumes: list[list[Slice]], settings: PreprocessSettings, jobs: int) -> Iterator[list[Facts]]:
-    look = partial(look_at_volume, settings=settings)
-    if jobs <= 1:
-        yield from map(look, volumes)
-        return
-    with process_pool(jobs) as pool:
-        yield from pool.map(look, volumes, chunksize=4)
 
 
 def _folds(manifest: pd.DataFrame, facts: list[Facts], count: int, seed: int) -> tuple[dict[str, int], list[str]]:

@@ -25,6 +25,17 @@ def difference_hash(image: NDArray[np.generic]) -> NDArray[np.uint64]:
     return np.packbits(coarse[:, 1:] > coarse[:, :-1]).view(np.uint64)
 
 
+def bits_to_nearest(hashes: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return for each image, int64 [n], in how many bits it differs from the most similar of other images.
+
+    Args:
+        hashes: uint64 [n, 4].
+        others: uint64 [m, 4].
+    """
+    sides = np.repeat([0, 1], [len(hashes), len(others)])
+    return nearest_stranger(np.concatenate([hashes, others]), sides)[1][: len(hashes)]
+
+
 def nearest_stranger(
     hashes: NDArray[np.uint64], patients: NDArray[np.integer]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -19,7 +19,7 @@ from pig.data.readers import bcs_dbt, cbis_ddsm, coco, folders, inbreast, nnunet
 from pig.data.readers.volume import FIX_OR_SKIP, Incomplete, Pair, Volume, listed
 from pig.system.errors import UserError
 from pig.system.files import atomic_directory, write_json
-from pig.system.processes import process_pool
+from pig.system.processes import mapped
 from pig.system.progress import track
 from pig.system.settings import Error, SettingsError, parse, refuse
 
@@ -155,11 +155,7 @@ def _write(volumes: list[Volume], folder: Path, common: Import, jobs: int, copy:
         (folder / name).mkdir()
     keep, skip = common.without_lesion == "keep", common.faults == "skip"
     write = partial(write_volume, folder=folder, keep=keep, copy=copy, decode=copy or skip)
-    if jobs <= 1:
-        yield from map(write, range(len(volumes)), volumes)
-        return
-    with process_pool(jobs) as pool:
-        yield from pool.map(write, range(len(volumes)), volumes)
+    return mapped(write, range(len(volumes)), volumes, jobs=jobs)
 
 
 def write_volume(number: int, volume: Volume, folder: Path, keep: bool, copy: bool, decode: bool) -> Written:
