@@ -77,7 +77,7 @@ def test_the_tab_key_of_bash_completes_commands_and_options(typed, offered, caps
 
 def test_a_mistake_of_the_user_is_one_sentence_and_status_2(tmp_path):
     program = Path(sys.executable).with_name("pig")
-    arguments = ["folds", "--store", tmp_path / "no store", "--count", "5", "--out", tmp_path / "folds.csv"]
+    arguments = ["folds", "--store", tmp_path / "no store", "--fold-count", "5", "--out", tmp_path / "folds.csv"]
     done = subprocess.run([program, *arguments], capture_output=True, text=True)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

@@ -364,5 +364,5 @@ def test_a_command_that_computes_on_no_gpu_is_promised_none(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PIG_GPUS", "1")
-    assert main(["folds", "--store", "absent", "--count", "2", "--out", "absent"]) == 2
+    assert main(["folds", "--store", "absent", "--fold-count", "2", "--out", "absent"]) == 2
     assert "The store absent does not exist" in capsys.readouterr().err

@@ -125,7 +125,7 @@ def parser() -> argparse.ArgumentParser:
     )
 
     sub = command("folds", "Split the patients into folds.", "store", "seed")
-    sub.add_argument("--count", type=int, required=True, help="number of folds")
+    sub.add_argument("--fold-count", dest="count", type=int, required=True, help="number of folds")
 
     sub = command(
         "fit",
@@ -139,7 +139,7 @@ def parser() -> argparse.ArgumentParser:
         "work",
         "sampling",
     )
-    sub.add_argument("--model", type=settings, required=True, help="settings of the model")
+    sub.add_argument("--settings", dest="model", type=settings, required=True, help="settings of the model")
     sub.add_argument(
         "--need",
         dest="needs",

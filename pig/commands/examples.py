@@ -14,8 +14,8 @@ EXAMPLES = {
     "verdict": "pig verdict --found checked/errors.json --out checked/ok",
     "preprocess": "pig preprocess --manifest imported/manifest.csv --settings '{size: 128}' --out store --threads 2",
     "invert": "pig invert --store results/data/store --masks predicted --out masks",
-    "folds": "pig folds --store results/data/store --count 5 --seed 0 --out folds.csv",
-    "fit": f"pig fit {_FOLD} {_PIG} --model '{{image_size: 48}}' --work work --out model",
+    "folds": "pig folds --store results/data/store --fold-count 5 --seed 0 --out folds.csv",
+    "fit": f"pig fit {_FOLD} {_PIG} --settings '{{image_size: 48}}' --work work --out model",
     "synthesise": f"pig synthesise --store results/data/store --folds results/data/folds.csv {_PIG}"
     " --model results/models/pig/fold0 --first 0 --last 64 --out pairs.npz",
     "export": f"pig export --format png --synthetic {_SHARD} --count 100 --out pairs",

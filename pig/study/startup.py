@@ -25,8 +25,8 @@ def startup_seconds(folder: Path, clock: Callable[[], float]) -> dict[str, float
     data = ["--store", store, "--folds", folds]
     seeds = ["--name", "pig", "--class", GENERATOR, "--sampling", '{"steps": 1}']
     jobs: dict[str, list[object]] = {
-        "folds": ["--store", store, "--count", 2, "--out", folds],
-        "fit": [*data, *seeds, "--fold", 0, "--model", json.dumps(MODEL), "--work", folder / "fit", "--out", model],
+        "folds": ["--store", store, "--fold-count", 2, "--out", folds],
+        "fit": [*data, *seeds, "--fold", 0, "--settings", json.dumps(MODEL), "--work", folder / "fit", "--out", model],
         "synthesise": [*data, *seeds, "--model", model, "--first", 0, "--last", 1, "--out", folder / "shard.npz"],
         "segment": [
             *[*data, "--fold", 0, "--settings", json.dumps(SEGMENTATION)],

@@ -121,7 +121,7 @@ def test_fewer_patients_than_folds(tmp_path: Path) -> None:
     """By the command line, on a store that was made from files."""
     manifest = write_study(tmp_path, ["a", "b", "b"])
     store = build_store(manifest, PreprocessSettings(8), tmp_path / "store").path
-    words = ["folds", "--store", str(store), "--count", "3", "--out", str(tmp_path / "folds.csv")]
+    words = ["folds", "--store", str(store), "--fold-count", "3", "--out", str(tmp_path / "folds.csv")]
     assert main(words) == 2
     assert not (tmp_path / "folds.csv").exists()
     words[4] = "2"

@@ -152,7 +152,7 @@ def test_a_fold_without_a_lesion_is_refused(tmp_path: Path, with_lesion: str, sa
 def test_no_folds_without_a_lesion_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bare_store(tmp_path / "store", "a")
     words = ["--store", str(tmp_path / "store"), "--out", str(tmp_path / "folds.csv")]
-    assert main(["folds", *words, "--count", "2"]) == 2
+    assert main(["folds", *words, "--fold-count", "2"]) == 2
     assert "The other fold has all lesions" in capsys.readouterr().err
     assert not (tmp_path / "folds.csv").exists()
 

@@ -84,7 +84,7 @@ def disc_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with contextlib.chdir(folder):
         for words in (
             ["preprocess", "--manifest", "manifest.csv", "--settings", '{"size": 32}', "--out", "store"],
-            ["folds", "--store", "store", "--count", "2", "--out", "folds.csv"],
+            ["folds", "--store", "store", "--fold-count", "2", "--out", "folds.csv"],
             ["segment", "--store", "store", "--folds", "folds.csv", *learning],
         ):
             assert main(words) == 0

@@ -93,7 +93,8 @@ def recorded(study, tmp_path):
     def fit(name, cls, sampling):
         model = MODELS[cls]
         words = ["fit", "--store", study / "store", "--folds", study / "folds.csv", "--fold", 1, "--name", name]
-        words += ["--class", cls, "--model", json.dumps(model), "--work", tmp_path / "work", "--out", tmp_path / name]
+        words += ["--class", cls, "--settings", json.dumps(model)]
+        words += ["--work", tmp_path / "work", "--out", tmp_path / name]
         words += ["--sampling", json.dumps(sampling)] if sampling is not None else []
         return main([str(word) for word in words]), tmp_path / name
 

@@ -60,7 +60,7 @@ def fit(directory: Path, study: Path, model: dict[str, object]) -> tuple[int, st
     """Run ``pig fit`` with the project in ``directory``; return its exit status and what it said."""
     words = [
         "fit", "--store", str(study / "store"), "--folds", str(study / "folds.csv"), "--fold", "1", "--name", "mine",
-        "--class", "mine.Mine", "--model", json.dumps(model), "--work", "work", "--out", "out",
+        "--class", "mine.Mine", "--settings", json.dumps(model), "--work", "work", "--out", "out",
     ]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(directory), "CUDA_VISIBLE_DEVICES": ""}
     run = subprocess.run(

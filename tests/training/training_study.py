@@ -28,7 +28,7 @@ def fit_words(study: Path, model: dict[str, object], run: Path, cls: str = PIG, 
     """The words of ``pig fit`` that trains on fold 1 into ``run``/out, with work and events beside it."""
     return [
         "fit", "--store", str(study / "store"), "--folds", str(study / "folds.csv"), "--fold", "1", "--name", "pig",
-        "--class", cls, "--model", json.dumps(model), "--work", str(run / "work"), "--out", str(run / "out"),
+        "--class", cls, "--settings", json.dumps(model), "--work", str(run / "work"), "--out", str(run / "out"),
         "--events", str(run / "events"), *more,
     ]  # fmt: skip
 

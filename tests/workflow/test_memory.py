@@ -95,7 +95,7 @@ def peaks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]:
         named = ["--name", "g", "--class", CLASS]
         work = ["--work", folder / "work"]
         commands: dict[str, list[object]] = {
-            "fit": [*fold, *named, *work, "--model", json.dumps(model), "--out", folder / "model"],
+            "fit": [*fold, *named, *work, "--settings", json.dumps(model), "--out", folder / "model"],
             "synthesise": [*named, "--model", folder / "model", "--sampling", '{"steps": 1, "clip": true}',
                            "--first", 0, "--last", 8, "--batch", 4, "--out", folder / "o.npz"],
             "real": [*fold, *work, "--settings", json.dumps(settings), "--out", folder / "real"],  # FID's features

@@ -175,5 +175,5 @@ rule folds:
         seed=config["folds"]["seed"],
         code=source_hash("pig.data.folds"),
     shell:
-        "pig folds --store {input.store:q} --count {params.folds} --seed {params.seed} --out {output.table:q}"
+        "pig folds --store {input.store:q} --fold-count {params.folds} --seed {params.seed} --out {output.table:q}"
         " --threads {threads} &> {log:q}"

@@ -38,6 +38,6 @@ rule fit:
         events="results/events/fit/{generator}/fold{fold}",
     shell:
         "pig fit --store {input.store:q} --folds {input.folds:q} --fold {wildcards.fold} --name {wildcards.generator}"
-        " --class {params.path:q} --model {params.model:q} --sampling {params.sampling:q} --seed {params.seed}"
+        " --class {params.path:q} --settings {params.model:q} --sampling {params.sampling:q} --seed {params.seed}"
         " {params.needs:q} {params.leaky:q} --work {params.work:q} --out {output:q} --threads {threads}"
         " --processes {resources.processes} --events {params.events:q} &> {log:q}"
