@@ -256,9 +256,11 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--model", type=Path, required=True, help="model folder")
     sub.add_argument("--pairs", type=int, default=3, help="how many pairs to show (3)")
 
-    sub = bare("reproduce", "Make a segmentation again from its record, and say whether it comes out the same.")
+    sub = bare("reproduce", "Make a segmentation, model or shard again from its record; say whether it is the same.")
     sub.set_defaults(threads=1, events=None, out=None)
-    sub.add_argument("folder", type=Path, help="folder that `pig segment` has written")
+    sub.add_argument(
+        "path", type=Path, help="folder that `pig segment` or `pig fit` has written, or a shard of `pig synthesise`"
+    )
 
     sub = bare("cost", "Tell what a study will take on this machine before it is run, from trials; about a minute.")
     sub.set_defaults(threads=1, events=None, out=None)  # as many threads as a job has

@@ -1,15 +1,19 @@
-"""A segmentation beside the same one made again: are they the same, and what else is not?"""
+"""A segmentation, a model or a shard beside the same one made again: are they the same, and what else is not?"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from pig.data.shards import read_provenance, read_shards
 from pig.evaluation.overlap import COUNTS, overlap_scores
 from pig.evaluation.segmentation import TESTED
+from pig.methods.model_folder import DESCRIPTION
 from pig.report.slices import read_slices
 
 
-def compare(before: Path, again: Path) -> tuple[bool, str]:
+def compare_segmentations(before: Path, again: Path) -> tuple[bool, str]:
     """Compare the counts of pixels and the weights of two segmentations of one fold and seed.
 
     Args:
@@ -47,6 +51,55 @@ def compare(before: Path, again: Path) -> tuple[bool, str]:
     return True, f"the same scores, from the same counts of {counts}; {of_weights}"
 
 
+def compare_models(before: Path, again: Path) -> tuple[bool, str]:
+    """Compare the files of two model folders, but for ``generator.json``, which holds the time.
+
+    Returns:
+        Whether all files are the same; and a sentence that says so, or how far weights are apart.
+    """
+    names = {
+        str(file.relative_to(folder))
+        for folder in (before, again)
+        for file in folder.rglob("*")
+        if file.is_file() and file.name != DESCRIPTION
+    }
+    far = []
+    for name in sorted(names):
+        one, other = before / name, again / name
+        if not (one.exists() and other.exists()):
+            far.append(f"{name} is in one of them alone")
+        elif one.read_bytes() != other.read_bytes():
+            by = f" in a weight by up to {_farthest(one, other):.3g}" if one.suffix == ".safetensors" else ""
+            far.append(f"{name} differs{by}")
+    if far:
+        return False, "not the same: " + "; ".join(far)
+    return True, f"the same, bit for bit: {', '.join(sorted(names))}"
+
+
+def compare_shards(before: Path, again: Path) -> tuple[bool, str]:
+    """Compare the pairs of two shards.
+
+    Returns:
+        Whether all pixels are the same; and a sentence that says so, or how many images and masks differ, and by what.
+
+    Raises:
+        UserError: a shard is damaged.
+    """
+    first = read_provenance(before)["first"]
+    (one, other), far = [read_shards([path], first=first) for path in (before, again)], []
+    count = len(one.images)
+    apart = np.abs(one.images.astype(np.int32) - other.images).reshape(count, -1).max(axis=1)
+    if apart.any():
+        far.append(f"{(apart > 0).sum()} of {count} images differ, by up to {apart.max()} of 65535 grey values")
+    if one.masks is not None and other.masks is not None:
+        pixels = (one.masks[:] != other.masks[:]).reshape(count, -1).sum(axis=1)
+        if pixels.any():
+            far.append(f"{(pixels > 0).sum()} of {count} masks differ, by up to {pixels.max()} pixels")
+    if far:
+        return False, "not the same: " + "; ".join(far)
+    return True, f"the same, bit for bit: {count} {'images' if one.masks is None else 'pairs'}"
+
+
 def _farthest(one: Path, other: Path) -> float:
     """Return the largest difference of a weight, in the unit of the weights."""
     from safetensors.torch import load_file
@@ -56,7 +109,7 @@ def _farthest(one: Path, other: Path) -> float:
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is not as in a record: machine, threads, precision, versions, code.
+    """Yield what is not as in a record: machine, threads, processes, precision, versions, code.
 
     Args:
         then: the record.
@@ -65,9 +118,11 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str
     for key, name in (("device", "the device"), ("threads", "threads"), ("precision", "the precision of training")):
         if then[key] != now[key]:
             yield f"{name}: {then[key]} in the record, {now[key]} here"
+    if (processes := then.get("processes", 1)) != 1:  # what is made again is made in one
+        yield f"processes: {processes} in the record, 1 here"
     for package in sorted({*then["versions"], *now["versions"]}):
         versions = [of["versions"].get(package, "unknown") for of in (then, now)]
         if versions[0] != versions[1]:
             yield f"{package}: {versions[0]} in the record, {versions[1]} here"
     if then["code"] != now["code"]:
-        yield "the code of the segmentation is another one"
+        yield "the code is another one"

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from pig.data.all_pairs import all_pairs
+from pig.data.digests import digests
 from pig.data.folds import read_folds, split
 from pig.data.store import Store
 from pig.methods.base import Identity, with_channels
@@ -17,7 +18,7 @@ from pig.system.files import atomic_directory, sha256, write_sealed
 from pig.system.imports import find_class
 from pig.system.run_record import run_record
 from pig.system.seeds import seed_of
-from pig.system.source import module_of
+from pig.system.source import module_of, source_hash
 from pig.training.checkpoint import remove_checkpoints
 from pig.training.run import TrainingRun, fingerprint
 from pig.training.team import team
@@ -75,8 +76,10 @@ def fit(
     generator = find_class(cls)(with_channels(model, opened.channels), sampling or {})
     generator.identity = Identity(name, fold, seed)
     started = time.monotonic()  # all that is slow to import is in
+    classes = [cls, *(path for part in parts.values() for path in classes_in(part))]
+    code = ["pig.steps.fit", *map(module_of, classes)]
     mark = fingerprint(
-        ["pig.steps.fit", *map(module_of, [cls, *(path for part in parts.values() for path in classes_in(part))])],
+        code,
         data=opened.fingerprint,
         patients=train_pairs.patients,
         cls=cls,
@@ -103,8 +106,22 @@ def fit(
             "leaky": leaky,
             "data": opened.fingerprint,
             "files": files,
+            "step": {
+                "options": {
+                    "store": str(store),
+                    "folds": str(folds),
+                    "needs": {role: str(part / DESCRIPTION) for role, part in parts.items()},
+                },
+                "inputs": digests(store, folds, *(part / DESCRIPTION for part in parts.values())),
+                "classes": classes,
+            },
             "record": run_record(
-                started, pairs=len(train_pairs), images=run.images, earlier_s=run.earlier_s, processes=team().size
+                started,
+                code=source_hash(*code),
+                pairs=len(train_pairs),
+                images=run.images,
+                earlier_s=run.earlier_s,
+                processes=team().size,
             ),
         }
         write_sealed(folder / DESCRIPTION, description)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pig.data.all_pairs import all_pairs
+from pig.data.digests import digests
 from pig.data.folds import read_folds, some_patients, split
 from pig.data.shards import Synthetic, read_shards
 from pig.data.store import Store
@@ -16,7 +17,6 @@ from pig.evaluation.overlap import overlap_scores
 from pig.evaluation.segmentation import TESTED, run_arm
 from pig.evaluation.settings import SegmentationSettings
 from pig.system.errors import UserError
-from pig.system.files import sha256
 from pig.system.seeds import seed_of
 from pig.system.settings import parse
 
@@ -110,9 +110,7 @@ def segment(
                 "leaky": leaky,
                 "test": str(test) if test else None,
             },
-            "inputs": {
-                str(path): digest(path) for path in (store, folds, *(synthetic or ()), oracle, test) if path is not None
-            },
+            "inputs": digests(store, folds, *(synthetic or ()), *(path for path in (oracle, test) if path)),
         },
     )
     found = [
@@ -120,12 +118,3 @@ def segment(
         for name, rows in counts.items()
     ]
     logger.info("fold %d, seed %d: %s: %s", fold, seed, ", ".join(found), out)
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, or the fingerprint of a store, which is verified.
-
-    Raises:
-        UserError: the store is damaged.
-    """
-    return Store.open(path).fingerprint if path.is_dir() else sha256(path)

@@ -11,17 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pig.data.all_pairs import all_pairs
+from pig.data.digests import digests
 from pig.data.folds import read_folds, split
 from pig.data.given_masks import jittered, of_shards, of_training_pairs
 from pig.data.looks import beside_real, unlike
 from pig.data.shards import refuse_leak
 from pig.data.store import Store, to_uint16
 from pig.methods.base import check_pairs
-from pig.methods.model_folder import load_generator, own_sampling, read_description
+from pig.methods.model_folder import DESCRIPTION, classes_in, load_generator, own_sampling, read_description
 from pig.system.errors import UserError
 from pig.system.files import atomic_path
 from pig.system.progress import track
 from pig.system.run_record import run_record
+from pig.system.source import module_of, source_hash
 
 logger = logging.getLogger("pig")
 
@@ -114,6 +116,7 @@ def synthesise(
             "gallery, and train it for longer or at another rate.",
             name, "; ".join(odd.values()),
         )  # fmt: skip
+    classes = [cls, *classes_in(model)]
     provenance = {
         "generator": name,
         "class": cls,
@@ -128,7 +131,21 @@ def synthesise(
         "looks": looks,
         "sampling": dict(sampling),
         "model_files": description["files"],
-        "record": run_record(started, images=last - first),
+        "step": {
+            "options": {
+                "model": str(model / DESCRIPTION),
+                "store": str(store),
+                "folds": str(folds),
+                "batch_size": batch_size,
+                "masks_of": [str(path) for path in masks_of],
+                "jitter_masks": jitter_masks,
+            },
+            "inputs": digests(store, folds, model / DESCRIPTION, *masks_of),
+            "classes": classes,
+        },
+        "record": run_record(
+            started, code=source_hash("pig.steps.synthesise", *map(module_of, classes)), images=last - first
+        ),
     }
     if source:
         provenance["masks_of"] = {key: source[key] for key in ("generator", "class", "seed", "sampling", "model_files")}

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from pig.cli import main
 from pig.evaluation import segmentation
-from pig.report.reproduced import compare, differences
+from pig.report.reproduced import compare_segmentations, differences
 from pig.system.files import read_sealed, write_sealed
 
 
@@ -48,7 +48,7 @@ def test_another_training_is_told_with_what_differs(
     assert f"({mean:.2f} in the record, 0.00 now)" in said  # it has learnt that there are no lesions
     for difference in (
         "the device: Abacus in the record, ", "torch: 1.0 in the record, ", "the precision of training: float8 in",
-        "the code of the segmentation is another one",
+        "the code is another one",
     ):  # fmt: skip
         assert difference in said
     assert "threads:" not in said and "numpy:" not in said
@@ -96,7 +96,7 @@ def test_differences_by_hand(study: Path) -> None:
     save_file(weights, other / "model.safetensors")
     for folder in (run, other):
         (folder / "record.json").unlink()  # which has the checksums of what is changed here
-    same, sentence = compare(run, other)
+    same, sentence = compare_segmentations(run, other)
     assert same and sentence == (
         "the same scores, from the same counts of 20 slices of the test fold; a weight differs by up to 0.25"
     )
@@ -106,7 +106,7 @@ def test_differences_by_hand(study: Path) -> None:
     row = 7
     table.loc[row, ["tp", "fp", "fn", "tn"]] = [30, 0, 20, 974]  # Dice 60 / 80
     table.to_csv(other / "slices.csv", index=False)
-    same, sentence = compare(run, other)
+    same, sentence = compare_segmentations(run, other)
     assert not same and sentence == (
         f"not the same: the Dice of a slice of the test fold differs by up to 25 points (slice {table.slice[row]}), "
         "their mean by 1.25 points (100.00 in the record, 98.75 now); a weight differs by up to 0.25"
@@ -116,6 +116,8 @@ def test_differences_by_hand(study: Path) -> None:
 def test_the_same_surroundings_differ_in_nothing() -> None:
     now = {"device": "a", "threads": 2, "precision": "float32", "versions": {"torch": "1"}, "code": "x"}
     assert [*differences(now, now)] == []
+    assert [*differences(now | {"processes": 1}, now)] == []
+    assert [*differences(now | {"processes": 2}, now)] == ["processes: 2 in the record, 1 here"]
     assert [*differences(now, now | {"threads": 3, "versions": {"numpy": "2"}})] == [
         "threads: 2 in the record, 3 here", "numpy: unknown in the record, 2 here",
         "torch: 1 in the record, unknown here",
