@@ -116,7 +116,7 @@ def synthesise(
             "gallery, and train it for longer or at another rate.",
             name, "; ".join(odd.values()),
         )  # fmt: skip
-    classes = [cls, *classes_in(model)]
+    classes = sorted({cls, *classes_in(model)})
     provenance = {
         "generator": name,
         "class": cls,

@@ -13,6 +13,7 @@ from discs import make_study
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from pig.data.digests import digests
 from pig.data.folds import read_folds, split
 from pig.data.shards import read_provenance, read_shards
 from pig.data.store import PairDataset, Store, allocate, complete
@@ -218,6 +219,11 @@ def test_a_shard_says_how_it_was_drawn(study: Path, tmp_path: Path, caplog: pyte
     record = provenance.pop("record")
     assert record["wall_s"] >= 0
     assert {"area", "grain", "copies"} < set(provenance.pop("looks"))
+    step = provenance.pop("step")
+    asked = {"store": str(common["store"]), "folds": str(common["folds"]), "model": str(model / "generator.json")}
+    assert step["options"] == asked | {"batch_size": 4, "masks_of": [], "jitter_masks": False}
+    assert step["inputs"] == digests(study / "store", study / "folds.csv", model / "generator.json")
+    assert step["classes"] == [CLASS]
     assert provenance == {
         "generator": "other", "class": CLASS, "fold": 1, "seed": 4, "first": 5, "last": 12,
         "patients": description["patients"], "data": description["data"], "masks_from": "training",
