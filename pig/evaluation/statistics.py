@@ -28,7 +28,7 @@ RESAMPLES = 9_999
 LEVEL, POWER = 0.95, 0.8
 FOLDS, NEW = "folds", "new patients"  # who was tested on
 COLUMNS = (
-    "tested", "metric", "arm", "kind", "against", "patients", "folds", "difference", "low", "high", "interval",
+    "tested", "metric", "arm", "kind", "against", "patients", "folds", "seeds", "difference", "low", "high", "interval",
     "low_folds", "high_folds", "p", "p_holm", "false_claim", "best", "smallest_visible",
 )  # fmt: skip
 
@@ -209,16 +209,17 @@ def compare(
         seed: of the resamplings.
 
     Returns:
-        One row for each metric, arm and arm that it is held against: the kind of the arm; patients and folds; the mean
-        difference over patients, in [-1, 1]; low and high given the trained networks, and how they were found; low and
-        high over folds (of new patients: over folds and patients); p (of patients exchanged between the arms; of new
-        patients: Student's, over folds and patients), and p adjusted over the arms, or the controls, that are held
-        against the same; the risk that the order is the other one; the probability that the arm is the best of all;
-        the smallest difference that the design can show.
+        One row for each metric, arm and arm that it is held against: the kind of the arm; patients, folds, and seeds,
+        over which the scores of a patient are averaged; the mean difference over patients, in [-1, 1]; low and high
+        given the trained networks, and how they were found; low and high over folds (of new patients: over folds and
+        patients); p (of patients exchanged between the arms; of new patients: Student's, over folds and patients), and
+        p adjusted over the arms, or the controls, that are held against the same; the risk that the order is the other
+        one; the probability that the arm is the best of all; the smallest difference that the design can show.
     """
     scores = {label: patient_scores(rows) for label, rows in arms.items()}
     controls = controls or {}
     first, *others = arms
+    seeds = arms[first].seed.nunique()
     methods = [label for label in others if label not in controls]
     lines = []
     for metric in METRICS:
@@ -234,7 +235,7 @@ def compare(
                 for (arm, rival), one, p_holm in zip(own.items(), found, adjusted, strict=True):
                     names = {"tested": tested, "metric": metric, "arm": arm, "against": rival}
                     names["kind"] = controls.get(arm, METHOD)
-                    lines.append(names | one | {"p_holm": p_holm, "best": best[arm]})
+                    lines.append(names | one | {"seeds": seeds, "p_holm": p_holm, "best": best[arm]})
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 

@@ -41,7 +41,8 @@ class Audit:
         leaks: a sentence for each result that learnt from a patient it was tested on; there should be none.
         leaky: the same of leaky controls, which were trained to do so.
         drawn: by each generator, in each fold.
-        devices: names of processors and GPUs.
+        devices: names of processors and GPUs, each with the instruction set and the precision of its trainings.
+        commits: of the project; "-dirty" says that files differed from it.
         versions: of packages, "name version"; several of one name if results differ.
         finished: when the last result was, ISO 8601.
     """
@@ -52,6 +53,7 @@ class Audit:
     leaky: list[str] = field(default_factory=list)
     drawn: list[Drawn] = field(default_factory=list)
     devices: list[str] = field(default_factory=list)
+    commits: list[str] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
     finished: str = ""
 
@@ -64,7 +66,7 @@ def audit(results: Path) -> Audit:
     """
     found = Audit(drawn=[*_drawn(results)])
     tested: dict[int, set[str]] = {}
-    new, devices, versions = set[str](), set(), set()
+    new, devices, commits, versions = set[str](), set[str](), set[str](), set[str]()
     for path in sorted(results.glob("segmentation/*/fold*/seed*/record.json")):
         record = read_sealed(path, "run its segmentation again.")
         found.segmentations += 1
@@ -73,7 +75,9 @@ def audit(results: Path) -> Audit:
         tested.setdefault(record["fold"], set()).update(own)
         if both := sorted(own & {*record["train_patients"]}):
             found.leaks.append(f"{path.parent} was trained and tested on patient {both[0]} ({len(both)} in all).")
-        devices.add(record["device"])
+        how = ", ".join(record[key] for key in ("instruction_set", "precision") if key in record)
+        devices.add(record["device"] + f" ({how})" * bool(how))
+        commits |= {record["commit"]} if record.get("commit") else set()
         versions |= {f"{name} {version}" for name, version in record["versions"].items()}
         found.finished = max(found.finished, record["finished"])
     for path in sorted(results.glob(f"models/*/fold*/{DESCRIPTION}")):
@@ -82,7 +86,7 @@ def audit(results: Path) -> Audit:
         if both := sorted({*description["patients"]} & tested.get(description["fold"], set())):
             named = found.leaky if description.get("leaky") and not {*both} & new else found.leaks
             named.append(f"{path.parent} learnt from test patient {both[0]} ({len(both)} in all).")
-    found.devices, found.versions = sorted(devices), sorted(versions)
+    found.devices, found.commits, found.versions = sorted(devices), sorted(commits), sorted(versions)
     return found
 
 

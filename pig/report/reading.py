@@ -15,11 +15,11 @@ BETTER = "shown to be better than"
 
 
 def reading(comparisons: pd.DataFrame) -> Iterator[str]:
-    """Yield who was tested and what the design can show, then a sentence for each control, then for each other arm.
+    """Yield who was tested, what the design can show and with how many seeds, then a sentence for each arm.
 
-    They are of new patients where there are any, else of those of the folds. An arm is said to be better or worse if
-    the interval over folds does not hold 0: that one knows that the networks of a fold share their training patients.
-    If p, adjusted for the number of arms, is not below 5 %, that is said.
+    Controls come first. All of it is of new patients where there are any, else of those of the folds. An arm is said
+    to be better or worse if the interval over folds does not hold 0: that one knows that the networks of a fold share
+    their training patients. If p, adjusted for the number of arms, is not below 5 %, that is said.
 
     Args:
         comparisons: of :func:`pig.evaluation.statistics.compare`.
@@ -39,6 +39,12 @@ def reading(comparisons: pd.DataFrame) -> Iterator[str]:
     yield (
         f"The smallest difference in Dice to {real} that this design can show (80 % power, 5 %) is "
         f"{visible.min():.1f} to {visible.max():.1f} points."
+    )
+    seeds = int(against_real.seeds.iloc[0])
+    yield (
+        "Each arm was trained with one seed a fold; what another seed would change is not in these numbers."
+        if seeds == 1
+        else f"Scores are means over {seeds} seeds of each segmentation; table 2 says how far these are apart."
     )
     controls = controls_of(comparisons)
     for row in sorted(against_real.itertuples(), key=lambda row: row.kind == METHOD):

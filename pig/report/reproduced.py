@@ -12,6 +12,13 @@ from pig.evaluation.segmentation import TESTED
 from pig.methods.model_folder import DESCRIPTION
 from pig.report.slices import read_slices
 
+SURROUNDINGS = {
+    "device": "the device",
+    "instruction_set": "the instruction set",
+    "threads": "threads",
+    "precision": "the precision of training",
+}
+
 
 def compare_segmentations(before: Path, again: Path) -> tuple[bool, str]:
     """Compare the counts of pixels and the weights of two segmentations of one fold and seed.
@@ -109,20 +116,22 @@ def _farthest(one: Path, other: Path) -> float:
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is not as in a record: machine, threads, processes, precision, versions, code.
+    """Yield what is not as in a record: machine, instruction set, threads, processes, precision, versions, code.
 
     Args:
         then: the record.
         now: ``code`` and :func:`pig.system.run_record.surroundings` of the present.
     """
-    for key, name in (("device", "the device"), ("threads", "threads"), ("precision", "the precision of training")):
-        if then[key] != now[key]:
-            yield f"{name}: {then[key]} in the record, {now[key]} here"
+    for key, name in SURROUNDINGS.items():
+        if (before := then.get(key, "unknown")) != now[key]:
+            yield f"{name}: {before} in the record, {now[key]} here"
     if (processes := then.get("processes", 1)) != 1:  # what is made again is made in one
         yield f"processes: {processes} in the record, 1 here"
     for package in sorted({*then["versions"], *now["versions"]}):
         versions = [of["versions"].get(package, "unknown") for of in (then, now)]
         if versions[0] != versions[1]:
             yield f"{package}: {versions[0]} in the record, {versions[1]} here"
-    if then["code"] != now["code"]:
-        yield "the code is another one"
+    if then["code"] != now["code"]:  # another commit may have the same code, and "-dirty" says little
+        commits = [of.get("commit") or "unknown" for of in (then, now)]
+        named = f": commit {commits[0]} in the record, {commits[1]} here"
+        yield "the code is another one" + named * (commits[0] != commits[1])

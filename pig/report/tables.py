@@ -42,21 +42,36 @@ def table2(arms: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return the paper's Table 2, in percent.
 
     Scores are averaged over slices within each fold and seed, then over seeds, then over folds. The standard
-    deviation is that of a sample (n - 1) over folds; with one fold it is NaN, written as an empty cell.
+    deviation is that of a sample (n - 1) over folds; with one fold it is NaN, written as an empty cell. With several
+    seeds a further column has that of Dice over seeds, :func:`of_seeds`.
 
     Args:
         arms: label -> rows, in the order of the table, from :func:`pig.report.slices.read_arms`.
     """
     lines = []
     for label, rows in arms.items():
-        folds = 100 * score_runs(rows, "per slice").groupby("fold").mean()
+        runs = 100 * score_runs(rows, "per slice")
+        folds = runs.groupby("fold").mean()
         mean, deviation = folds.mean(), folds.std(ddof=1)
         lines.append(
             {"Dataset": label}
             | {f"{TITLES[m]} (%)": mean[m] for m in METRICS}
             | {f"{TITLES[m]} SD": deviation[m] for m in METRICS}
+            | of_seeds("Dice", runs.dice)
         )
     return pd.DataFrame(lines)
+
+
+def of_seeds(name: str, runs: pd.Series) -> dict[str, float]:
+    """Return a column that says how far the seeds of a fold are apart; with one seed, none.
+
+    Args:
+        name: of the score.
+        runs: the score of each run, index fold, seed. The deviation is the root of the mean over folds of the variance
+            of a sample (n - 1) over seeds.
+    """
+    folds = runs.groupby("fold")
+    return {f"{name} SD of seeds": float(np.sqrt(folds.var(ddof=1).mean()))} if folds.size().max() > 1 else {}
 
 
 def scores(arms: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -199,8 +214,9 @@ def write_table2(
     measured = measures(arms, FOLDS)
     if new:
         on_new = read_arms(new)
-        dice = [100 * score_runs(rows, "per patient").dice.mean() for rows in on_new.values()]
-        table["Dice of new patients (%)"] = dice
+        name, runs = "Dice of new patients", [100 * score_runs(rows, "per patient").dice for rows in on_new.values()]
+        columns = [{f"{name} (%)": dice.mean()} | of_seeds(name, dice) for dice in runs]
+        table = table.join(pd.DataFrame(columns))
         all_scores = pd.concat([all_scores, scores(on_new).assign(tested=NEW)])
         comparisons = pd.concat([compare(on_new, controls, NEW), comparisons])
         measured = pd.concat([measures(on_new, NEW), measured])

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import json
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +11,7 @@ import yaml
 
 from pig.study.config import check_config
 from pig.study.settings import settings_errors
+from pig.system.commit import commit_of
 from pig.system.errors import UserError
 from pig.system.files import atomic_path
 from pig.system.source import ROOT
@@ -79,14 +79,3 @@ def write_config(config: Mapping[str, Any], code: Path) -> None:
     text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
     with atomic_path(MERGED) as temporary:
         temporary.write_text(header + text, encoding="utf-8")
-
-
-def commit_of(folder: Path) -> str:
-    """Return the commit of the git repository ``folder``, with "-dirty" if files differ from it; "" if it is none."""
-    if not (folder / ".git").exists():  # a folder within somebody else's repository has another commit
-        return ""
-    words = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):  # git is not installed, or does not trust the folder's owner
-        return ""

@@ -8,6 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pig.system.commit import commit_of
+from pig.system.source import ROOT
+
 PACKAGES = (
     "pig-benchmark",
     "torch",
@@ -47,7 +50,11 @@ def processor_seconds() -> float:
 
 
 def surroundings() -> dict[str, Any]:
-    """Return on what this process computes: device, threads, precision of training, versions."""
+    """Return on what this process computes, and with which code.
+
+    That is device, instruction set that PyTorch uses of the processor, threads, precision of training, the commit of
+    the project ("" outside a git repository), and versions.
+    """
     import torch
 
     from pig.system.device import has_bf16, pick_device
@@ -60,8 +67,10 @@ def surroundings() -> dict[str, Any]:
             versions[package] = "not installed"
     return {
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else processor(),
+        "instruction_set": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "precision": "bfloat16" if has_bf16(pick_device()) else "float32",
+        "commit": commit_of(ROOT),
         "versions": versions,
     }
 

@@ -13,14 +13,14 @@ def seed_of(*parts: int | str) -> int:
 
 
 class NoiseStreams:
-    """Gaussian noise for a batch of which each item has its own stream, so that it is the same in any batch.
+    """Random numbers for a batch of which each item has its own stream, so that they are the same in any batch.
 
-    The numbers are drawn on the CPU, so that every device begins from the same noise.
+    They are drawn on the CPU, so that every device begins from the same.
 
     Args:
         seeds: one for each item.
         shape: of one item.
-        device: where the noise goes.
+        device: where the numbers go.
     """
 
     def __init__(self, seeds: list[int], shape: tuple[int, ...], device: torch.device) -> None:
@@ -30,3 +30,12 @@ class NoiseStreams:
     def draw(self) -> Tensor:
         """Return the next draw of N(0, I), float32 [N, *shape]."""
         return torch.stack([torch.randn(self.shape, generator=g) for g in self.generators]).to(self.device)
+
+    def uniform(self) -> Tensor:
+        """Return the next numbers, uniform in [0, 1), float32 [N, *shape]."""
+        return torch.stack([torch.rand(self.shape, generator=g) for g in self.generators]).to(self.device)
+
+    def integers(self, low: int, high: int) -> Tensor:
+        """Return the next integers, uniform in low..high - 1, long [N, *shape]."""
+        drawn = [torch.randint(low, high, self.shape, generator=g) for g in self.generators]
+        return torch.stack(drawn).to(self.device)

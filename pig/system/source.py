@@ -21,6 +21,7 @@ OWN = ("pig", "baselines")  # this project's packages; they may be installed bes
 
 # Modules that tell what happens, and change no result.
 PLUMBING = {
+    "pig.system.commit",
     "pig.system.errors",
     "pig.system.events",
     "pig.system.files",

@@ -314,3 +314,13 @@ def test_a_pairs_noise_is_its_own(tmp_path: Path) -> None:
     assert torch.equal(drawn[0][1], drawn[1][0])
     others = [row for i, both in enumerate(drawn) for row in (both if i != 1 else both[1:])]
     assert len({tuple(row.tolist()) for row in others}) == len(others)
+
+
+def test_uniform_numbers_and_integers_are_a_pairs_own_too() -> None:
+    one, other = (Identity("a").noise("place", range(first, first + 2000), (3,), CPU) for first in (0, 1))
+    numbers, integers, again = one.uniform(), one.integers(-1, 2), one.integers(-1, 2)
+    assert torch.equal(numbers[1:], other.uniform()[:-1]) and torch.equal(integers[1:], other.integers(-1, 2)[:-1])
+    assert 0 <= numbers.min() < 0.01 and 0.99 < numbers.max() < 1
+    assert abs(numbers.mean() - 0.5) < 0.02 and abs(numbers.var() - 1 / 12) < 0.005
+    assert integers.dtype == torch.long and not torch.equal(integers, again)
+    assert all(abs((integers == value).float().mean() - 1 / 3) < 0.03 for value in (-1, 0, 1))

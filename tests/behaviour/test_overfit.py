@@ -1,5 +1,8 @@
 """Trained on four pairs for long enough, a method must draw these pairs: everything from loss to sampler is right."""
 
+import importlib.util
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +49,28 @@ def is_nearest(image: Tensor, pairs: Discs, which: int) -> bool:
     return differences.index(min(differences)) == which and differences[which] < 0.2
 
 
-@pytest.mark.parametrize("method", [PIG, Joint])
-def test_a_paired_method_draws_the_pairs_it_has_learnt(method: type[PIG | Joint], tmp_path: Path) -> None:
+def flow_of_the_page(folder: Path) -> Any:
+    """Return the class that docs/extending.md has as its second example."""
+    page = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()
+    (folder / "my_flow.py").write_text(re.findall(r"```python\n(.*?)```", page, re.S)[1])
+    spec = importlib.util.spec_from_file_location("my_flow", folder / "my_flow.py")
+    assert spec and spec.loader
+    module = sys.modules["my_flow"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Flow
+
+
+@pytest.mark.parametrize("method", [PIG, Joint, flow_of_the_page])
+def test_a_paired_method_draws_the_pairs_it_has_learnt(method: Any, tmp_path: Path) -> None:
     torch.manual_seed(0)
     pairs = Discs()
-    steps = 400 if method is PIG else 800  # of each network: as many updates in all
-    generator = method({**MODEL, "training": {**TRAINING, "steps": steps}}, {"steps": 16, "clip": True})
+    steps = 800 if method is Joint else 400  # of PIG's each network: as many updates in all
+    model = {**MODEL, "training": {**TRAINING, "steps": steps}}
+    if method is flow_of_the_page:
+        of_flow = {key: model[key] for key in ("image_size", "network", "training")}
+        generator = flow_of_the_page(tmp_path)(of_flow, {"steps": 16})
+    else:
+        generator = method(model, {"steps": 16, "clip": True})
     generator.fit(pairs, TrainingRun(tmp_path, 0, 0))
     generator.identity = Identity("paired", 0, 0)
     drawn = generator.sample(range(16))

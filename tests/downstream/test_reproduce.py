@@ -38,6 +38,7 @@ def test_another_training_is_told_with_what_differs(
     record = read_sealed(study / RUN / "record.json", "")
     versions = record["versions"] | {"torch": "1.0"}
     older = {"device": "Abacus", "versions": versions, "precision": "float8", "code": "0", "threads": 1}
+    older |= {"instruction_set": "4004", "commit": "abc"}
     write_sealed(study / RUN / "record.json", record | older)
     monkeypatch.setattr(segmentation, "augment", lambda images, masks, *_: (images, 0 * masks))
     assert main(["reproduce", str(study / RUN)]) == 2
@@ -48,7 +49,7 @@ def test_another_training_is_told_with_what_differs(
     assert f"({mean:.2f} in the record, 0.00 now)" in said  # it has learnt that there are no lesions
     for difference in (
         "the device: Abacus in the record, ", "torch: 1.0 in the record, ", "the precision of training: float8 in",
-        "the code is another one",
+        "the code is another one: commit abc in the record, ", "the instruction set: 4004 in the record, ",
     ):  # fmt: skip
         assert difference in said
     assert "threads:" not in said and "numpy:" not in said
@@ -115,9 +116,15 @@ def test_differences_by_hand(study: Path) -> None:
 
 def test_the_same_surroundings_differ_in_nothing() -> None:
     now = {"device": "a", "threads": 2, "precision": "float32", "versions": {"torch": "1"}, "code": "x"}
+    now |= {"instruction_set": "b", "commit": "c"}
     assert [*differences(now, now)] == []
     assert [*differences(now | {"processes": 1}, now)] == []
     assert [*differences(now | {"processes": 2}, now)] == ["processes: 2 in the record, 1 here"]
+    assert [*differences(now | {"commit": "d"}, now)] == []  # the same code
+    assert [*differences(now | {"commit": "d", "code": "y"}, now)] == [
+        "the code is another one: commit d in the record, c here"
+    ]
+    assert [*differences(now | {"code": "y"}, now)] == ["the code is another one"]
     assert [*differences(now, now | {"threads": 3, "versions": {"numpy": "2"}})] == [
         "threads: 2 in the record, 3 here", "numpy: unknown in the record, 2 here",
         "torch: 1 in the record, unknown here",

@@ -214,7 +214,7 @@ def test_a_gain_is_told_from_noise() -> None:
     rng = np.random.default_rng(6)
     clear, nothing = (compare(study(gain, 0.05, rng)) for gain in (0.1, 0.0))
     (row,) = clear[clear.metric == "dice"].to_dict("records")
-    assert (row["arm"], row["against"], row["patients"], row["folds"]) == ("+a", "real", 40, 5)
+    assert (row["arm"], row["against"], row["patients"], row["folds"], row["seeds"]) == ("+a", "real", 40, 5, 1)
     assert row["low"] < row["difference"] < row["high"]
     assert row["low_folds"] < row["difference"] < row["high_folds"]
     assert row["low"] > 0.05

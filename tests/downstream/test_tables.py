@@ -68,12 +68,15 @@ def test_table2_by_hand(arm: list[Path]) -> None:
         "IoU SD",
         "Precision SD",
         "Recall SD",
+        "Dice SD of seeds",
     ]
     # Fold 1 is the mean of its seeds, then folds are averaged; the deviation of two numbers is |a - b| / sqrt(2).
     folds = np.array([[FOLD0_DICE, FOLD0_IOU, FOLD0_PRECISION, FOLD0_RECALL], [0.75, (1 + 1 / 3) / 2, 0.75, 0.75]])
     np.testing.assert_allclose(table.iloc[0, 1:5].to_numpy(float), 100 * folds.mean(0), rtol=1e-12)
     deviation = 100 * np.abs(folds[0] - folds[1]) / np.sqrt(2)
-    np.testing.assert_allclose(table.iloc[0, 5:].to_numpy(float), deviation, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(table.iloc[0, 5:9].to_numpy(float), deviation, rtol=1e-9, atol=1e-9)
+    # Over seeds the variance is 0 in fold 0, and that of 1 and 1/2 in fold 1, 1/8.
+    assert table["Dice SD of seeds"].item() == pytest.approx(100 * np.sqrt((0 + 1 / 8) / 2))
 
 
 def test_slices_weigh_the_same_whatever_the_size_of_the_lesion(tmp_path: Path) -> None:
@@ -126,7 +129,8 @@ def test_table2_is_written_in_three_forms_with_the_scores(arm: list[Path], tmp_p
     assert markdown[6].startswith(
         "- The smallest difference in Dice to Phantom that this design can show (80 % power, 5 %) is 0.0"
     )
-    assert markdown[7:] == [
+    assert markdown[7].startswith("- Scores are means over 2 seeds of each segmentation")
+    assert markdown[8:] == [
         "- +PIG_1024: +0.0; +0.0 to +0.0 over 2 folds, +0.0 to +0.0 given the trained networks: not shown to differ "
         "from Phantom."
     ]
@@ -298,7 +302,7 @@ def test_fid_files_that_are_damaged_or_incomplete_are_named(tmp_path: Path) -> N
 def compared(arm: str, difference: float, low_folds: float, high_folds: float, **more: object) -> dict[str, object]:
     return {
         "tested": "folds", "metric": "dice", "arm": arm, "kind": "method", "against": "Real",
-        "folds": 5, "patients": 80, "difference": difference, "low": 0.01, "high": 0.09,
+        "folds": 5, "patients": 80, "seeds": 1, "difference": difference, "low": 0.01, "high": 0.09,
         "low_folds": low_folds, "high_folds": high_folds,
         "smallest_visible": abs(difference) / 2, "p_holm": 0.01,
     } | more  # fmt: skip
@@ -312,6 +316,7 @@ def test_the_reading_rests_on_the_interval_over_folds() -> None:
         "What follows is of the 80 patients of the folds and of Dice a patient, in points of percent; intervals are of "
         "95 %.",
         "The smallest difference in Dice to Real that this design can show (80 % power, 5 %) is 1.5 to 3.0 points.",
+        "Each arm was trained with one seed a fold; what another seed would change is not in these numbers.",
         "+a: +6.0; +2.0 to +10.0 over 5 folds, +1.0 to +9.0 given the trained networks: shown to be better than Real.",
         "+b: +5.0; -1.0 to +11.0 over 5 folds, +1.0 to +9.0 given the trained networks: not shown to differ from Real.",
         "+c: -4.0; -7.0 to -1.0 over 5 folds, +1.0 to +9.0 given the trained networks: shown to be worse than Real.",
@@ -326,7 +331,7 @@ def test_the_reading_rests_on_the_interval_over_folds() -> None:
 
 
 def test_the_reading_is_of_new_patients_where_there_are_any_and_of_controls_first() -> None:
-    new = {"tested": "new patients", "patients": 160}
+    new = {"tested": "new patients", "patients": 160, "seeds": 3}
     rows = [
         compared("+a", 0.02, 0.01, 0.03, **new),
         compared("control: new", 0.05, 0.04, 0.06, kind="oracle", **new),
@@ -337,7 +342,8 @@ def test_the_reading_is_of_new_patients_where_there_are_any_and_of_controls_firs
         compared("+a", 0.06, 0.05, 0.07, against="control: rotated", **new),
         compared("+a", -0.5, -0.6, -0.4),
     ]
-    who, _, *sentences = reading(pd.DataFrame(rows))
+    who, _, seeds, *sentences = reading(pd.DataFrame(rows))
+    assert seeds.startswith("Scores are means over 3 seeds of each segmentation")
     assert who.startswith("What follows is of 160 new patients, who are in no fold, and of Dice")
     assert [sentence.partition(": +")[0].partition(": -")[0] for sentence in sentences] == [
         "control: new", "control: wrong", "control: rotated", "+a",
@@ -349,16 +355,19 @@ def test_the_reading_is_of_new_patients_where_there_are_any_and_of_controls_firs
 
 
 def test_table2_with_controls_and_new_patients(arm: list[Path], tmp_path: Path) -> None:
-    """New patients' Dice: 2 * 2 / (2 * 2 + 1 + 1) = 2/3 and 0 in each fold, whoever else is tested."""
+    """New patients' Dice: 2 * 2 / (2 * 2 + 1 + 1) = 2/3 and 0, but 0 and 0 in fold 1 with seed 1."""
     rows: list[Row] = [("x", 0, 2, 1, 1, 12), ("y", 1, 0, 4, 4, 8)]
-    new = [slices(tmp_path / f"new{k}{s}.csv", k, s, rows) for k, s in ((0, 0), (0, 1), (1, 0), (1, 1))]
+    missed: list[Row] = [("x", 0, 0, 0, 3, 13), rows[1]]
+    new = [slices(tmp_path / f"new{k}{s}.csv", k, s, rows) for k, s in ((0, 0), (0, 1), (1, 0))]
+    new.append(slices(tmp_path / "new11.csv", 1, 1, missed))
     labels = ["Phantom", "+PIG_8", "control: +real pairs of 3 new patients"]
     out = tmp_path / "table2.csv"
     write_table2([(label, arm) for label in labels], out, {labels[2]: "oracle"}, dict.fromkeys(labels, new))
     table = pd.read_csv(out)
     assert table.Dataset.tolist() == labels
-    assert table.columns[-1] == "Dice of new patients (%)"
-    assert table.iloc[:, -1].tolist() == [33.33] * 3
+    assert [*table.columns[-2:]] == ["Dice of new patients (%)", "Dice of new patients SD of seeds"]
+    assert table.iloc[:, -2].tolist() == [25.0] * 3
+    assert table.iloc[:, -1].tolist() == [16.67] * 3  # of 1/3 and 0 the variance is 1/18, in fold 0 it is 0
     comparisons = pd.read_csv(out.with_name("comparisons.csv"))
     dice = comparisons[comparisons.metric == "dice"]
     assert list(zip(dice.tested, dice.arm, dice.against, strict=True)) == [

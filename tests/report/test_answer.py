@@ -14,8 +14,9 @@ def row(
     arm: str, difference: float, half: float = 0.01, against: str = "Real", p: float = 0.01, **more: str
 ) -> dict[str, object]:
     return {
-        "tested": "new patients", "metric": "dice", "arm": arm, "against": against, "folds": 5, "patients": 160,
-        "kind": KINDS.get(arm, "method"), "low": difference - half, "high": difference + half, "smallest_visible": half,
+        "tested": "new patients", "metric": "dice", "arm": arm, "against": against,
+        "folds": 5, "patients": 160, "seeds": 1, "kind": KINDS.get(arm, "method"),
+        "low": difference - half, "high": difference + half, "smallest_visible": half,
         "difference": difference, "low_folds": difference - half, "high_folds": difference + half, "p_holm": p,
         **more,
     }  # fmt: skip

@@ -38,11 +38,15 @@ def shard(results: Path, number: int, empty: int, drawn: float | None, fold: int
 
 def test_a_clean_study_has_no_leak(tmp_path: Path) -> None:
     segmentation(tmp_path)
-    segmentation(tmp_path, "pig_8", device="a GPU", versions={"torch": "2.1"}, finished="2026-01-02T00:00:00+0000")
+    segmentation(
+        tmp_path, "pig_8", device="a GPU", versions={"torch": "2.1"}, finished="2026-01-02T00:00:00+0000",
+        commit="abc-dirty", instruction_set="AVX2", precision="bfloat16",
+    )  # fmt: skip
     model(tmp_path, ["a", "b"])
     found = audit(tmp_path)
     assert (found.segmentations, found.models, found.leaks) == (2, 1, [])
-    assert found.devices == ["a GPU", "a processor"]
+    assert found.devices == ["a GPU (AVX2, bfloat16)", "a processor"]  # the other is of an earlier version
+    assert found.commits == ["abc-dirty"]
     assert found.versions == ["torch 2.0", "torch 2.1"]
     assert found.finished == "2026-01-02T00:00:00+0000"
 

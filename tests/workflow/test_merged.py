@@ -12,7 +12,8 @@ from snakemake.utils import update_config
 from study_runs import ROOT, TINY, plan
 
 from pig.study.image_size import give_image_size
-from pig.study.merged import MERGED, commit_of, write_config
+from pig.study.merged import MERGED, write_config
+from pig.system.commit import commit_of
 
 
 def merged() -> dict[str, object]:
