@@ -87,6 +87,6 @@ def test_what_an_arm_is_depends_on_its_kind_and_not_on_the_words_of_its_label(na
         "generator.",
         f"The study can tell: {oracle} add 6.0 points of Dice (95 % interval +5.0 to +7.0).",
     ]
-    sentences = [*reading(renamed)][2:]
+    sentences = [*reading(renamed)][3:]
     for sentence, arm in zip(sentences, (ORACLE, WRONG, AUGMENTED, "+a", "+b"), strict=True):
         assert sentence.startswith(f"{names.get(arm, arm)}: ")
