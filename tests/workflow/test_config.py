@@ -34,7 +34,7 @@ def leaky(change: Callable[[Config], None] = lambda config: None) -> Callable[[C
 
 
 STUDIES = [[], ["tiny.yaml"], ["paper.yaml"], ["paper.yaml", "paper-official-code.yaml"]]
-EVIDENCE = [["ablations.yaml"], ["ablations.yaml", "phantom.yaml"], ["ablations.yaml", "phantom-small.yaml"]]
+EVIDENCE = [["ablations.yaml", *more] for more in ([], ["phantom.yaml"], ["phantom-small.yaml"], ["fresh.yaml"])]
 
 
 def faults(config: Config) -> list[str]:

@@ -356,6 +356,7 @@ def test_the_dataclasses_refuse_them_without_the_schema(change: Change, sentence
     [
         *([], ["tiny.yaml"], ["paper.yaml"], ["paper.yaml", "paper-official-code.yaml"]),
         *(["ablations.yaml"], ["ablations.yaml", "phantom.yaml"], ["ablations.yaml", "phantom-small.yaml"]),
+        ["ablations.yaml", "fresh.yaml"],
     ],
 )
 def test_the_studies_pass(overlays: list[str]) -> None:
