@@ -12,7 +12,7 @@ from contextlib import nullcontext
 
 from pig.commands import parser
 from pig.study.status import announce
-from pig.system.errors import UserError
+from pig.system.errors import UserError, in_brief
 from pig.system.events import recording
 from pig.system.files import disk_is_full
 from pig.system.gpus import check_promise, own_gpus
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with handling_signals(), recording(a.events if is_first() else None):
                 run_step(a)
     except UserError as error:
-        print(f"pig {a.command}: {error}", file=sys.stderr)
+        print(f"pig {a.command}: {in_brief(str(error))}", file=sys.stderr)
         return 2
     except Stopped as stop:
         if is_first():
