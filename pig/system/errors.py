@@ -22,7 +22,7 @@ def in_brief(message: str) -> str:
 
     Args:
         message: of a :class:`UserError`. Lines of its list are of one kind if they are the same but for names in
-            quotes, paths, file names and numbers. What a line is of stands before its first colon.
+            quotes, paths, file names and numbers.
     """
     heading, *lines = message.split("\n")
     kinds = defaultdict[str, list[str]](list)
@@ -33,16 +33,17 @@ def in_brief(message: str) -> str:
         if len(alike) <= MANY:
             shown += alike
             continue
-        others = [line.strip().partition(": ")[0] for line in alike[SHOWN:]]
-        shown += [*alike[:SHOWN], f"  and {len(others)} more like these: {_joined(others)}"]
+        others = alike[SHOWN:]
+        shown += [*alike[:SHOWN], f"  and {len(others)} more like these: {_what_they_are_of(others)}"]
     return "\n".join(shown)
 
 
-def _joined(names: Sequence[str]) -> str:
-    """Return names with commas between them; of rows, the numbers that follow each other as "7 to 9"."""
-    found = [re.fullmatch(r"row (\d+)", name) for name in names]
+def _what_they_are_of(lines: Sequence[str]) -> str:
+    """Return the rows of lines, those that follow each other as "7 to 9"; without rows, what each line names first."""
+    found = [re.match(r" *row (\d+):", line) for line in lines]
     if None in found:
-        return ", ".join(names)
+        names = [OWN.search(line) for line in lines]
+        return ", ".join(name[0].rstrip(":") if name else line.strip() for name, line in zip(names, lines, strict=True))
     runs: list[list[int]] = []
     for number in sorted(int(match[1]) for match in found if match):
         if runs and number <= runs[-1][1] + 1:
