@@ -16,7 +16,8 @@ def test_a_failed_job_names_its_log_and_shows_the_error(tmp_path: Path) -> None:
     assert status == 1
     assert "Error in rule preprocess" in said
     assert "log: results/logs/preprocess/store.log" in said
-    assert "image3.png is not a file" in said  # of the log, in the output of Snakemake
+    assert "image2.png is not a file\n" in said  # of the log, in the output of Snakemake
+    assert "  and 5 more like these: rows 5 to 9\n" in said
 
 
 def test_several_processes_are_asked_for_where_the_job_runs(tmp_path: Path) -> None:
