@@ -77,7 +77,7 @@ def audit(results: Path) -> Audit:
             found.leaks.append(f"{path.parent} was trained and tested on patient {both[0]} ({len(both)} in all).")
         how = ", ".join(record[key] for key in ("instruction_set", "precision") if key in record)
         devices.add(record["device"] + f" ({how})" * bool(how))
-        commits |= {record["commit"]} if record.get("commit") else set()
+        commits.add(record.get("commit", ""))
         versions |= {f"{name} {version}" for name, version in record["versions"].items()}
         found.finished = max(found.finished, record["finished"])
     for path in sorted(results.glob(f"models/*/fold*/{DESCRIPTION}")):
@@ -86,7 +86,7 @@ def audit(results: Path) -> Audit:
         if both := sorted({*description["patients"]} & tested.get(description["fold"], set())):
             named = found.leaky if description.get("leaky") and not {*both} & new else found.leaks
             named.append(f"{path.parent} learnt from test patient {both[0]} ({len(both)} in all).")
-    found.devices, found.commits, found.versions = sorted(devices), sorted(commits), sorted(versions)
+    found.devices, found.commits, found.versions = sorted(devices), sorted(commits - {""}), sorted(versions)
     return found
 
 

@@ -30,9 +30,9 @@ def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
             f"{results / missing[0]} does not exist; make it with `snakemake --cores all results/table2.csv`."
         )
     table2, comparisons, scores, measures = (pd.read_csv(results / name) for name in of_table2)
-    if "kind" not in comparisons.columns:
+    if lacking := [name for name in ("kind", "seeds") if name not in comparisons.columns]:
         raise UserError(
-            f"{results / 'comparisons.csv'} lacks the column kind; it is of an earlier version. Make it again "
+            f"{results / 'comparisons.csv'} lacks the column {lacking[0]}; it is of an earlier version. Make it again "
             "with `snakemake --cores all results/table2.csv`."
         )
     more = read_tables(results, ("table1.csv", "quality.csv", "cost.csv"))

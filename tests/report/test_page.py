@@ -120,12 +120,13 @@ def test_a_study_without_comparisons_has_no_plot() -> None:
     assert forest(COMPARISONS.head(0), SCORES).bars == []
 
 
-def test_comparisons_of_an_earlier_version_are_refused(tmp_path: Path) -> None:
-    """They do not say what an arm is; its label is no evidence."""
+@pytest.mark.parametrize("column", ["kind", "seeds"])
+def test_comparisons_of_an_earlier_version_are_refused(column: str, tmp_path: Path) -> None:
+    """They do not say what an arm is (its label is no evidence), or of how many seeds."""
     for name in ("table2.csv", "scores.csv", "measures.csv"):
         (tmp_path / name).write_text("Dataset\nReal\n")
-    COMPARISONS.drop(columns="kind").to_csv(tmp_path / "comparisons.csv", index=False)
-    with pytest.raises(UserError, match=r"comparisons\.csv lacks the column kind"):
+    COMPARISONS.drop(columns=column).to_csv(tmp_path / "comparisons.csv", index=False)
+    with pytest.raises(UserError, match=rf"comparisons\.csv lacks the column {column}"):
         report(results=tmp_path, config={}, out=tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from classes import dataclass_of
-from studies import SCHEMA, Config, put, study
+from studies import EVIDENCE, SCHEMA, STUDIES, Config, put, study
 
 import baselines.ddim
 import baselines.ddpm
@@ -31,10 +31,6 @@ def leaky(change: Callable[[Config], None] = lambda config: None) -> Callable[[C
         put("generators", "pig", "leaky", value=True)(config)
 
     return both
-
-
-STUDIES = [[], ["tiny.yaml"], ["paper.yaml"], ["paper.yaml", "paper-official-code.yaml"]]
-EVIDENCE = [["ablations.yaml", *more] for more in ([], ["phantom.yaml"], ["phantom-small.yaml"], ["fresh.yaml"])]
 
 
 def faults(config: Config) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from studies import SCHEMA, Change, Config, put, study
+from studies import EVIDENCE, SCHEMA, STUDIES, Change, Config, put, study
 from study_runs import ROOT, snakemake
 
 from pig.evaluation.settings import encoder_errors
@@ -351,14 +351,7 @@ def test_the_dataclasses_refuse_them_without_the_schema(change: Change, sentence
     assert key in [line.split(": ")[0] for line in settings_errors(changed(change))]
 
 
-@pytest.mark.parametrize(
-    "overlays",
-    [
-        *([], ["tiny.yaml"], ["paper.yaml"], ["paper.yaml", "paper-official-code.yaml"]),
-        *(["ablations.yaml"], ["ablations.yaml", "phantom.yaml"], ["ablations.yaml", "phantom-small.yaml"]),
-        ["ablations.yaml", "fresh.yaml"],
-    ],
-)
+@pytest.mark.parametrize("overlays", STUDIES + EVIDENCE)
 def test_the_studies_pass(overlays: list[str]) -> None:
     assert lines(study(*overlays)) == []
 
