@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with handling_signals(), recording(a.events if is_first() else None):
                 run_step(a)
     except UserError as error:
-        print(f"pig {a.command}: {in_brief(str(error))}", file=sys.stderr)
+        print(f"pig {a.command}: {in_brief(error)}", file=sys.stderr)
         return 2
     except Stopped as stop:
         if is_first():

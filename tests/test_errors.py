@@ -1,17 +1,25 @@
 """Long lists of faults: one kind takes few lines, and no row is lost."""
 
+import pickle
 import re
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pig.system.errors import in_brief
+from pig.system.errors import UserError, in_brief
 
 HEADING = "manifest.csv has 9 errors (row 1 is the header); fix the rows or remove them:"
 
 
-def listed(*lines: str) -> str:
-    return "\n  ".join([HEADING, *lines])
+def listed(*faults: str) -> UserError:
+    return UserError(HEADING, faults)
+
+
+def test_a_list_of_faults_is_one_message_and_survives_another_process() -> None:
+    error = listed("row 2: is empty", "row 3: is odd")
+    assert str(error) == f"{HEADING}\n  row 2: is empty\n  row 3: is odd"
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.heading, again.faults) == (UserError, str(error), HEADING, error.faults)
 
 
 def test_many_faults_of_a_kind_are_three_and_the_rows_of_the_others() -> None:
@@ -34,12 +42,12 @@ def test_what_is_no_row_is_named() -> None:
 
 def test_few_faults_and_faults_of_other_kinds_stay_as_they_are() -> None:
     words = ["too", "old", "odd", "new", "late", "late", "early"]
-    for message in (
-        "One sentence.",
-        listed(*(f"row {row}: is empty" for row in range(2, 7))),
+    for error in (
+        UserError("One sentence."),
+        listed(*(f"row {row}: is {'odd' if row == 3 else 'empty'}" for row in range(2, 8))),
         listed(*(f"row {row}: is {word}" for row, word in enumerate(words))),
     ):
-        assert in_brief(message) == message
+        assert in_brief(error) == str(error)
 
 
 @given(st.lists(st.integers(2, 10_000), unique=True, min_size=1), st.lists(st.integers(2, 9_999), max_size=9))

@@ -69,7 +69,7 @@ def _read(folder: Path, count: int) -> dict[int, NDArray[np.uint8]]:
         if masks[row].shape[0] != masks[row].shape[1]:
             faults.append(f"{path.name} is {masks[row].shape[1]} x {masks[row].shape[0]} pixels, not a square")
     if faults:
-        raise UserError("\n  ".join([f"{folder} has {len(faults)} fault{'s' * (len(faults) > 1)}:", *faults]))
+        raise UserError(f"{folder} has {len(faults)} fault{'s' * (len(faults) > 1)}:", faults)
     if not masks:
         raise UserError(f"{folder} holds no masks named by rows of the store, such as 000012.png or real_000012.png.")
     return masks

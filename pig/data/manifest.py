@@ -83,7 +83,7 @@ def refuse(path: str | Path, faults: Sequence[str]) -> None:
     """Raise one UserError that lists all ``faults`` of the manifest ``path``, if there are any."""
     if faults:
         heading = f"{path} has {len(faults)} error{'s' * (len(faults) > 1)} (row 1 is the header)"
-        raise UserError("\n  ".join([f"{heading}; fix the rows or remove them:", *faults]))
+        raise UserError(f"{heading}; fix the rows or remove them:", faults)
 
 
 def leaves(folder: Path, relative: str) -> bool:

@@ -79,7 +79,7 @@ def predict_masks(model: Path, volumes: Sequence[Sequence[NewFile]], out: Path, 
                 rows.append({"image": one.source, "slice": one.number, "mask": f"{one.name}.png", "share": mask.mean()})
         if faults:
             heading = f"{len(faults)} error{'s' * (len(faults) > 1)} in the images; nothing is predicted"
-            raise UserError("\n  ".join([f"{heading}:", *faults]))
+            raise UserError(f"{heading}:", faults)
         table = pd.DataFrame(rows).astype({"slice": "Int64"})
         table.to_csv(folder / "predictions.csv", index=False)
     return table

@@ -192,5 +192,5 @@ def _inputs(path: Path, digests: Mapping[str, str], what: str) -> dict[str, Path
             faults.append(str(error))
     if faults:
         heading = f"the inputs of {path} have changed, so that it cannot be made again:"
-        raise UserError("\n  ".join([heading, *faults]))
+        raise UserError(heading, faults)
     return found

@@ -117,7 +117,7 @@ def _rows(path: str | Path) -> tuple[pd.DataFrame, list[Facts]]:
         manifest = read_manifest(path)
         return manifest, [Facts(row) for row in range(len(manifest))]
     except UserError as error:
-        found = [ROW_FAULT.fullmatch(line.strip()) for line in str(error).split("\n  ")[1:]]
+        found = [ROW_FAULT.fullmatch(fault) for fault in error.faults]
         if not found or None in found:
             raise  # no table at all: there is nothing to look at
     manifest = read_table(path)

@@ -16,7 +16,7 @@ from pig.data.images import orientation_of, read_plain, size_of
 from pig.data.manifest import spellings
 from pig.data.pseudonyms import pseudonymise
 from pig.data.readers import bcs_dbt, cbis_ddsm, coco, folders, inbreast, nnunet, t_synth, table
-from pig.data.readers.volume import FIX_OR_SKIP, Incomplete, Pair, Volume, listed
+from pig.data.readers.volume import FIX_OR_SKIP, Incomplete, Pair, Volume, heading
 from pig.system.errors import UserError
 from pig.system.files import atomic_directory, write_json
 from pig.system.processes import mapped
@@ -216,7 +216,7 @@ def _refuse(root: Path, rows: list[dict[str, Any]], faults: list[str], without_l
     wrong += [f"{image} stands in several pairs" for image, count in Counter(images).items() if count > 1]
     stopping = (faults if common.faults == "stop" else []) + wrong
     if stopping:
-        raise UserError(listed(root, stopping, "fix the data" if wrong else FIX_OR_SKIP))
+        raise UserError(heading(root, stopping, "fix the data" if wrong else FIX_OR_SKIP), stopping)
     if not rows:
         raise UserError(
             f"{root} gives no pairs: {len(faults)} cannot be read, {without_lesion} have no lesion "

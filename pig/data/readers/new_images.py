@@ -14,7 +14,7 @@ from pig.data.readers.dicom import display, read_frames, read_header
 from pig.data.readers.folders import files_below
 from pig.data.readers.nifti import read_nifti
 from pig.data.readers.slices import DICOM, ENDINGS, NIFTI, ending_of
-from pig.data.readers.volume import listed, to_uint16
+from pig.data.readers.volume import heading, to_uint16
 from pig.system.errors import UserError
 
 TABLES = (".csv", ".parquet")
@@ -69,7 +69,7 @@ def _in_folder(folder: Path) -> list[list[NewFile]]:
     faults: list[str] = []
     paths = [path for path in sorted(files_below(folder, faults)) if ending_of(path) and path.name[0] != "."]
     if faults:
-        raise UserError(listed(folder, faults))
+        raise UserError(heading(folder, faults), faults)
     if not paths:
         raise UserError(f"{folder} holds no files with the ending {', '.join(ENDINGS)}; give the folder of the images.")
     return [[_named(path, folder)] for path in paths]

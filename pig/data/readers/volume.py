@@ -137,8 +137,8 @@ class Incomplete(UserError):
     """
 
     def __init__(self, root: Path, faults: Sequence[str], volumes: Sequence[Volume]) -> None:
-        self.faults, self.volumes = [*faults], [*volumes]
-        super().__init__(listed(root, self.faults, FIX_OR_SKIP))
+        self.volumes = [*volumes]
+        super().__init__(heading(root, faults, FIX_OR_SKIP), faults)
 
 
 def gather(root: Path, faults: list[str], volumes: list[Volume], what: str, single: Sequence[str] = ()) -> list[Volume]:
@@ -156,7 +156,8 @@ def gather(root: Path, faults: list[str], volumes: list[Volume], what: str, sing
         UserError: there are other faults, or neither faults nor volumes.
     """
     if faults:
-        raise UserError(listed(root, [*faults, *single]))
+        found = [*faults, *single]
+        raise UserError(heading(root, found), found)
     if single:
         raise Incomplete(root, single, volumes)
     if not volumes:
@@ -164,10 +165,10 @@ def gather(root: Path, faults: list[str], volumes: list[Volume], what: str, sing
     return volumes
 
 
-def listed(root: Path, faults: Sequence[str], fix: str = "") -> str:
-    """Return the faults of a data set, one on a line, below how many there are and what to do about them."""
-    heading = f"{root} has {len(faults)} error{'s' * (len(faults) > 1)}"
-    return "\n  ".join([f"{heading}; {fix}:" if fix else f"{heading}:", *faults])
+def heading(root: Path, faults: Sequence[str], fix: str = "") -> str:
+    """Return how many faults a data set has and what to do about them, to stand above them."""
+    count = f"{root} has {len(faults)} error{'s' * (len(faults) > 1)}"
+    return f"{count}; {fix}:" if fix else f"{count}:"
 
 
 def to_uint16(values: NDArray[Any], name: str | Path) -> tuple[NDArray[Any], dict[str, float]]:
