@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 Source = Literal["copy_paste", "oversampling"]  # of pairs for which nothing is learnt
 Kind = Literal[
-    "method", "oracle", "shuffled", "augmentation", "real_share", "variant", "leaky", "copy_paste", "oversampling"
+    "method", "oracle", "shuffled", "augmentation", "fewer_patients", "variant", "leaky", "copy_paste", "oversampling"
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SOURCES: tuple[Source, ...] = get_args(Source)

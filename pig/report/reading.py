@@ -11,7 +11,7 @@ import pandas as pd
 from pig.evaluation.kinds import METHOD, SOURCES, plain
 from pig.evaluation.statistics import LEVEL, NEW
 
-BETTER = "shown to be better than"
+BETTER, WORSE = "shown to be better than", "shown to be worse than"
 
 
 def reading(comparisons: pd.DataFrame) -> Iterator[str]:
@@ -70,8 +70,8 @@ def answer(comparisons: pd.DataFrame) -> list[str]:
     """Return whether generated pairs help, in a few sentences made from the numbers.
 
     They say which arms are shown to be better than real data alone, which of them beat what needs no generator (other
-    augmentation, copy-paste, the real pairs again), and whether the oracle, if there is one, is told from real data
-    alone: if it is not, the study can tell nothing.
+    augmentation, copy-paste, the real pairs again), and whether the study can tell anything: whether it sees what real
+    patients are worth, further ones (the oracle) or those that are left out. A study that does not sees no generator.
 
     Args:
         comparisons: of :func:`pig.evaluation.statistics.compare`.
@@ -91,12 +91,27 @@ def answer(comparisons: pd.DataFrame) -> list[str]:
         better = [row for row in rows.itertuples() if verdict(row) == BETTER]
         name = plain(control).removeprefix("+") + " of the real pairs" * (kind == "augmentation")
         said.append(f"{_of(len(better), len(rows))} shown to beat {name}, without any generator.")
-    for row in against_real[against_real.kind == "oracle"].itertuples():
+    return [*said, *_what_can_be_told(against_real)]
+
+
+def _what_can_be_told(against_real: pd.DataFrame) -> Iterator[str]:
+    """Yield whether the study sees what real patients are worth, more of them or fewer."""
+    oracles, fewer = (against_real[against_real.kind == kind] for kind in ("oracle", "fewer_patients"))
+    for row in oracles.itertuples():
         if verdict(row) == BETTER:
-            said.append(f"The study can tell: {plain(row.arm).removeprefix('+')} add {_points(row)}.")
+            yield f"The study can tell: {plain(str(row.arm)).removeprefix('+')} add {_points(row)}."
         else:
-            said.append("This study cannot tell: not even real pairs of new patients are shown to help in it.")
-    return said
+            yield "This study cannot tell: not even real pairs of new patients are shown to help in it."
+    for row in fewer.itertuples():
+        if verdict(row) == WORSE:
+            yield f"The study can tell: with {plain(str(row.arm))} alone the difference is {_points(row)}."
+        else:
+            yield f"This study cannot tell: not even with {plain(str(row.arm))} alone is it shown to do worse."
+    if oracles.empty and fewer.empty:
+        yield (
+            "Nothing says whether this study can tell a gain: none of its controls has further real patients, or fewer "
+            "({real: 0.5} under table2.controls)."
+        )
 
 
 def _of(count: int, total: int) -> str:
@@ -121,5 +136,5 @@ def verdict(row: Any) -> str:
     """Return what a row of the comparisons shows, as words between the names of its two arms."""
     if row.low_folds <= 0 <= row.high_folds:
         return "not shown to differ from"
-    shown = BETTER if row.low_folds > 0 else "shown to be worse than"
+    shown = BETTER if row.low_folds > 0 else WORSE
     return shown if row.p_holm < 1 - LEVEL else f"but for the number of comparisons (Holm), {shown}"

@@ -59,7 +59,7 @@ class Arm:
 
     @property
     def kind(self) -> Kind:
-        """What it is to the study: a method, or which control; a ``variant`` has a generator's pairs and is a control.
+        """What it is to the study: a method, or which control; a ``variant`` trains on an arm's pairs in another way.
 
         Of real data alone, which is the first row and no arm among others, it says nothing.
         """
@@ -72,7 +72,7 @@ class Arm:
         if self.shuffle_masks:
             return "shuffled"
         if self.real < 1:
-            return "real_share"
+            return "variant" if self.adds else "fewer_patients"
         return self.source or ("variant" if self.generator else "augmentation")
 
     def label(self, of_generators: Mapping[str, str]) -> str:

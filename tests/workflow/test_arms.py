@@ -36,8 +36,8 @@ def test_the_papers_arms_come_first_and_controls_are_marked() -> None:
         ("real_strong", "control: strong augmentation", "augmentation"),
         ("pig_8_shuffled", "control: +PIG_8, masks shuffled", "shuffled"),
         ("ldm_4_none", "control: +LDM_4, no augmentation", "variant"),
-        ("real_real25", "control: 25 % of the real patients", "real_share"),
-        ("ldm_4_real0", "control: +LDM_4, without real pairs", "real_share"),
+        ("real_real25", "control: 25 % of the real patients", "fewer_patients"),
+        ("ldm_4_real0", "control: +LDM_4, without real pairs", "variant"),
         ("copy_paste_8", "control: +8 copy-pasted pairs", "copy_paste"),
         ("oversampling_8_none", "control: +8 of the real pairs again, no augmentation", "oversampling"),
     ]

@@ -114,6 +114,8 @@ def test_counts_grow_with_the_pairs_and_batches_shrink_with_the_pixels() -> None
     counts = [(arm["generator"], arm["count"]) for arm in found["table2.arms"]]
     assert counts == [("ldm", 256), ("segguided", 256), ("controlnet", 256), ("pig", 128), ("pig", 256), ("pig", 512)]
     assert found["synthesis.shard_size"] == found["table1.count"] == 256
+    wrong = {"generator": "pig", "count": 256, "shuffle_masks": True}
+    assert found["table2.controls"] == [wrong, {"augmentation": "strong"}, {"real": 0.5}]
 
 
 def test_a_generator_sees_its_pairs_as_often_as_the_papers_at_most() -> None:
