@@ -66,11 +66,12 @@ def test_fold_target_makes_all_of_one_fold_and_nothing_of_another(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "files", [["paper.yaml"], ["paper.yaml", "paper-official-code.yaml"], ["paper-official-code.yaml"]]
+    ("files", "controls"),
+    [(["paper.yaml"], 4), (["paper.yaml", "paper-official-code.yaml"], 4), (["paper-official-code.yaml"], 3)],
 )
-def test_the_papers_studies_dry_run(tmp_path: Path, files: list[str]) -> None:
+def test_the_papers_studies_dry_run(tmp_path: Path, files: list[str], controls: int) -> None:
     result = plan(tmp_path, "--configfile", *[CONFIGS / file for file in files])
-    assert result.counts["segment"] == (7 + 3) * 5
+    assert result.counts["segment"] == (7 + controls) * 5
     if files[0] == "paper.yaml":
         assert "--features inception" in result.text
         assert result.text.count('"epochs": 128') >= 5 * 5
