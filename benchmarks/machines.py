@@ -77,7 +77,7 @@ def summary(rows: Sequence[dict[str, Any]], arms: Sequence[str]) -> pd.DataFrame
     scores = [*TESTED.values()]
     means = table.groupby(["machine", "arm"], sort=False)[scores].mean()
     apart = means.sub(means.xs(arms[0], level="arm"), level="machine")
-    return means.join(apart, rsuffix=f", minus {arms[0]}")
+    return means.join(apart.add_suffix(f", minus {arms[0]}"))
 
 
 def main() -> None:
