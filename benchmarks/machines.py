@@ -26,32 +26,27 @@ from pig.report.tables import score_runs
 from pig.system.files import write_json
 
 OLDER = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
-MACHINES: dict[
-    str, tuple[dict[str, str], bool]
-] = {  # what PyTorch and its libraries are told; whether bfloat16 is used
+# What PyTorch and its libraries are told, and whether bfloat16 is used.
+MACHINES: dict[str, tuple[dict[str, str], bool]] = {
     "as it is": ({}, True),
     "float32": ({}, False),
     "float32, AVX2": (OLDER, False),
 }
 
 
-def segment_again(folder: Path, out: Path, bfloat16: bool) -> None:
+def train_again(folder: Path, out: Path, bfloat16: bool) -> None:
     """Train the segmentation of a folder again, and test it, in the working directory of its study."""
     import torch
 
-    from pig.steps.segment import segment
+    from pig.steps.reproduce import segment_again
     from pig.system import device
 
     record = json.loads((folder / "record.json").read_text())
-    options = record["step"]["options"]
     torch.set_num_threads(record["threads"])
     if not bfloat16:
         device.has_bf16 = lambda _: False
-    places = {name: Path(options[name]) if options[name] else None for name in ("store", "folds", "oracle", "test")}
-    same = {name: options[name] for name in ("source", "count", "shuffle_masks", "real", "leaky")}
-    synthetic = [Path(path) for path in options["synthetic"]]
-    how = {name: record[name] for name in ("fold", "seed", "settings")}
-    segment(**places, **same, **how, synthetic=synthetic, work=out / "work", out=out / "again")
+    inputs = {name: Path(name) for name in record["step"]["inputs"]}
+    segment_again(record, inputs, out / "work", out / "again")
 
 
 def dice(folder: Path) -> dict[str, float]:
@@ -89,7 +84,7 @@ def main() -> None:
     parser.add_argument("--again", choices=MACHINES, help=argparse.SUPPRESS)  # what the processes are called with
     a = parser.parse_args()
     if a.again:
-        segment_again(a.results, a.out, MACHINES[a.again][1])
+        train_again(a.results, a.out, MACHINES[a.again][1])
         return
 
     import torch

@@ -94,26 +94,38 @@ def _segmentation(folder: Path) -> Result:
         )
 
     def make(inputs: Mapping[str, Path], work: Path, out: Path) -> None:
-        options = record["step"]["options"]
-        segment(
-            store=inputs[options["store"]],
-            folds=inputs[options["folds"]],
-            fold=record["fold"],
-            seed=record["seed"],
-            settings=record["settings"],
-            synthetic=[inputs[path] for path in options["synthetic"]],
-            oracle=inputs.get(options["oracle"]),
-            source=options["source"],
-            count=options["count"],
-            shuffle_masks=options["shuffle_masks"],
-            real=options["real"],
-            leaky=options.get("leaky", False),  # of a record from before there were leaky controls
-            test=inputs.get(options["test"]),
-            work=work,
-            out=out,
-        )
+        segment_again(record, inputs, work, out)
 
     return Result("segmentation", record, record.get("step"), source_hash(CODE), make, compare_segmentations)
+
+
+def segment_again(record: Mapping[str, Any], inputs: Mapping[str, Path], work: Path, out: Path) -> None:
+    """Train and test a segmentation as its record says.
+
+    Args:
+        record: of ``pig segment``.
+        inputs: where its inputs lie now, by their names there.
+        work: folder of rolling checkpoints.
+        out: the folder.
+    """
+    options = record["step"]["options"]
+    segment(
+        store=inputs[options["store"]],
+        folds=inputs[options["folds"]],
+        fold=record["fold"],
+        seed=record["seed"],
+        settings=record["settings"],
+        synthetic=[inputs[path] for path in options["synthetic"]],
+        oracle=inputs.get(options["oracle"]),
+        source=options["source"],
+        count=options["count"],
+        shuffle_masks=options["shuffle_masks"],
+        real=options["real"],
+        leaky=options.get("leaky", False),  # of a record from before there were leaky controls
+        test=inputs.get(options["test"]),
+        work=work,
+        out=out,
+    )
 
 
 def _model(folder: Path) -> Result:
