@@ -1,4 +1,4 @@
-"""A study of sixteen jobs and half a minute, for the tests that run it many times through real Snakemake."""
+"""A study of seventeen jobs and half a minute, for the tests that run it many times through real Snakemake."""
 
 import json
 import os

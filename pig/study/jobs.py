@@ -142,7 +142,12 @@ class _Plan:
         arms = [Arm(), *arms_of(config)]
         segmented = {(arm.name, fold): self._add_segmentations(arm, fold) for arm in arms for fold in folds}
         all_segmented = [job for jobs in segmented.values() for job in jobs]
-        tables = [self._add("table2", "", *all_segmented)]
+        shown = table1["folds"][0]
+        galleries = {
+            name: self._add("gallery", name, *self.data, *self._drawn(name, shown, 1)) for name in self.shards
+        }
+        of_arms = [job for name, job in galleries.items() if name in {arm.generator for arm in arms}]
+        tables = [*galleries.values(), self._add("table2", "", *all_segmented, *of_arms)]
 
         distances, qualities = [], []
         for name in table1["generators"]:
@@ -155,9 +160,7 @@ class _Plan:
 
         all_drawn = [job for of_folds in self.shards.values() for jobs in of_folds.values() for job in jobs]
         tables.append(self._add("ledger", "", *all_segmented, *all_drawn))
-        shown = table1["folds"][0]
         for name in self.shards:
-            tables.append(self._add("gallery", name, *self.data, *self._drawn(name, shown, 1)))
             if config["generators"][name]["class"] == PROGRESSIVE:
                 tables.append(self._add("strip", name, self._fit(name, shown)))
         tables.append(self._add("overlay", "", *self.data, *(segmented[arm.name, shown][0] for arm in arms)))

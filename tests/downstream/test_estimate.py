@@ -67,7 +67,7 @@ def test_the_text_names_jobs_and_times(small: dict[str, Any]) -> None:
     text = as_text(Estimate(small, BY_HAND), 1, 0, "a processor")
     assert re.search(r"^training: PIG +2 +2 min +4 min$", text, re.M)
     assert re.search(r"^sum +23 +9 min$", text, re.M)
-    assert "results/table2.csv: 14 jobs, 8 min of a core; 8 min on 1 core." in text
+    assert "results/table2.csv: 15 jobs, 8 min of a core; 8 min on 1 core." in text
     assert "a processor" in text and "do not slow each other down" in text
     assert "GPU" not in text
     assert "Scaled" not in text
@@ -170,7 +170,7 @@ def test_the_command_prints_the_estimate(monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setenv("PIG_GPUS", "0")
     assert main(["cost", "--configfile", str(TINY), "--configfile", str(SMALL)]) == 0
     said = capsys.readouterr().out
-    assert "results/table2.csv: 14 jobs, " in said
+    assert "results/table2.csv: 15 jobs, " in said
     assert re.search(r"^drawing: PIG +4 ", said, re.M)
     assert "without a GPU" in said
     startup = {rule: float(s) for rule, s in re.findall(r"(fit|synthesise|segment) (\d+\.\d)\ss", said)}

@@ -39,19 +39,20 @@ def test_a_finished_study(small_run: Path) -> None:
     assert status.locked is None
     assert status.seconds_left == 0
     assert {job.state for job in status.jobs} == {"done"}
-    assert len(status.jobs) == 16
+    assert len(status.jobs) == 17
     assert all(job.seconds and job.seconds > 0 for job in status.jobs)
     shown = pig_status(small_run).stdout
-    assert shown.startswith("16 jobs: 16 done, 0 running, 0 failed, 0 waiting\n")
+    assert shown.startswith("17 jobs: 17 done, 0 running, 0 failed, 0 waiting\n")
     assert shown.endswith("All is done.\n")
     # Networks of 24 steps draw noise; each synthesis has warned of it in its log.
     (odd,) = re.findall(r"^  synthesise pig fold0 shard0: (.*)\n      (\S+); so are 4 of 4 shards$", shown, re.M)
     assert "neighbouring pixels differ by" in odd[0] and odd[0].endswith("%)")
     assert odd[1] == "results/logs/synthesise/pig/fold0/shard0.log"
-    rules = [line.split()[0] for line in shown.splitlines()[3:12]]
-    assert rules == ["phantom", "preprocess", "folds", "fit", "synthesise", "segment", "fid", "table1", "table2"]
+    rules = [line.split()[0] for line in shown.splitlines()[3:13]]
+    of_tables = ["fid", "table1", "table2", "gallery"]
+    assert rules == ["phantom", "preprocess", "folds", "fit", "synthesise", "segment", *of_tables]
     content = json.loads(pig_status(small_run, "--json").stdout)
-    assert content["counts"] == {"done": 16, "running": 0, "failed": 0, "waiting": 0}
+    assert content["counts"] == {"done": 17, "running": 0, "failed": 0, "waiting": 0}
     assert {job["rule"] for job in content["jobs"]} == set(rules)
 
 

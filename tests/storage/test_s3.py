@@ -81,7 +81,7 @@ def test_a_study_on_s3_ends_as_a_local_one(small_run: Path, tmp_path: Path, clie
     # `pig status` reads what stays here.
     pig = Path(sys.executable).with_name("pig")
     shown = subprocess.run([pig, "status", tmp_path], capture_output=True, text=True, check=True).stdout
-    assert shown.startswith("16 jobs: 16 done, 0 running, 0 failed, 0 waiting\n")
+    assert shown.startswith("17 jobs: 17 done, 0 running, 0 failed, 0 waiting\n")
 
 
 def test_data_on_s3(small_run: Path, tmp_path: Path, client: Any, options: list[str]) -> None:

@@ -26,8 +26,14 @@ def test_default_study_trains_once_a_fold_and_segments_each_arm(tmp_path: Path) 
 
 def test_table2_needs_nothing_of_table1(tmp_path: Path) -> None:
     outputs = plan(tmp_path, "--", "results/table2.csv").outputs
-    alone = ("ddpm", "ddim", "fid", "quality", "figures", "predictions")
+    alone = ("ddpm", "ddim", "fid", "quality", "strip", "predictions")
     assert not [output for output in outputs if any(word in output for word in alone)]
+
+
+def test_table2_comes_with_the_galleries_of_its_generators_alone(tmp_path: Path) -> None:
+    outputs = plan(tmp_path, "--", "results/table2.csv").outputs
+    galleries = sorted(output for output in outputs if output.startswith("results/figures/"))
+    assert galleries == [f"results/figures/gallery_{name}.png" for name in ("controlnet", "ldm", "pig", "segguided")]
 
 
 def test_full_shards_cover_the_greatest_count_asked_for(tmp_path: Path) -> None:

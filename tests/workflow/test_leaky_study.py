@@ -38,7 +38,7 @@ def study(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = shutil.copytree(small_run, tmp_path_factory.mktemp("leaky") / "study")
     given = words(folder)
     # All that was drawn, trained and segmented stays.
-    assert plan(folder, *given).counts == {"fit": 2 + 2, "synthesise": 4, "segment": 4, "table2": 1}
+    assert plan(folder, *given).counts == {"fit": 2 + 2, "synthesise": 4, "segment": 4, "gallery": 2, "table2": 1}
     run = snakemake(folder, "--cores", "2", *given)
     assert run.returncode == 0, run.stdout
     return folder
@@ -77,8 +77,8 @@ def test_pair_i_is_drawn_for_the_mask_of_pair_i(study: Path) -> None:
 
 def test_what_changes_redraws_what_depends_on_it(study: Path, tmp_path: Path) -> None:
     jitter = plan(study, *words(tmp_path, masks={"jitter": True}))
-    assert jitter.counts == {"synthesise": 2, "segment": 2, "table2": 1}
+    assert jitter.counts == {"synthesise": 2, "segment": 2, "gallery": 1, "table2": 1}
     assert jitter.text.count(" --jitter-masks ") == 2
     # PIG's two shards of each fold, and the one that is drawn for the masks of the first; the arms of both.
     steps = plan(study, *words(tmp_path, sampling={"steps": 5}))
-    assert steps.counts == {"synthesise": 4 + 2, "segment": 2 + 2, "table2": 1}
+    assert steps.counts == {"synthesise": 4 + 2, "segment": 2 + 2, "gallery": 2, "table2": 1}

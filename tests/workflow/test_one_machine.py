@@ -19,7 +19,7 @@ def test_as_many_jobs_use_a_gpu_at_a_time_as_there_are(finished: Path, gpus: str
     assert run.returncode == 0, run.stdout
     assert f'Provided resources: gpu=Resource("gpu", {limit})' in run.stdout
     assert "PIG_GPUS is not set" not in run.stdout
-    assert "The table and its reading: results/table2.md. `snakemake --cores all` adds" in run.stdout
+    assert "The table and its reading: results/table2.md. Galleries of what was drawn: results/figures. " in run.stdout
     lines = [line for line in run.stdout.splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)]
     now, result, done = (line.partition(" ")[2] for line in lines)  # of one job
     assert (now, done) == ("now table2", "all 1 done")

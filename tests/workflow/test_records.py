@@ -13,7 +13,7 @@ from study_runs import ROOT, Plan, plan, snakemake
 
 from pig.study.records import record_name
 
-TRAINED_AGAIN = {"fit": 2, "synthesise": 4, "segment": 2, "fid": 1, "table1": 1, "table2": 1}
+TRAINED_AGAIN = {"fit": 2, "synthesise": 4, "segment": 2, "fid": 1, "gallery": 1, "table1": 1, "table2": 1}
 ALL = TRAINED_AGAIN | {"phantom": 1, "preprocess": 1, "folds": 1, "segment": 4}
 LINK = Path(".snakemake/metadata")
 
@@ -36,7 +36,7 @@ def planned(directory: Path, overlay: str = "", *words: str) -> Plan:
         pytest.param("", {}, id="nothing"),
         pytest.param("generators: {pig: {model: {training: {steps: 9}}}}", TRAINED_AGAIN, id="model"),
         pytest.param("dataset: {phantom: {seed: 3}}", ALL, id="phantom"),
-        pytest.param("generators: {pig: {label: P}}", {"table1": 1, "table2": 1}, id="label"),
+        pytest.param("generators: {pig: {label: P}}", {"gallery": 1, "table1": 1, "table2": 1}, id="label"),
     ],
 )
 def test_without_snakemakes_folder_changes_are_seen(study: Path, overlay: str, expected: dict[str, int]) -> None:

@@ -274,8 +274,8 @@ def fold_results(fold):
     return of_table2 + distances(folds=[fold] if fold in TABLE1["folds"] else [])
 
 
-def galleries():
-    return [f"results/figures/gallery_{name}.png" for name in DRAWN]
+def galleries(names):
+    return [f"results/figures/gallery_{name}.png" for name in names]
 
 
 def strips():

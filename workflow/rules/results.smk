@@ -69,6 +69,7 @@ rule table2:
         slices=[segmentations(arm) for arm in ARMS],
         tested=[segmentations(arm, file="new_patients.csv") for arm in ARMS] if new_patients("test") else [],
         records=[segmentations(arm, file="record.json") for arm in ARMS],  # their checksums
+        galleries=galleries(sorted({arm.generator for arm in ARMS.values() if arm.generator})),  # no row without a look
     output:
         csv="results/table2.csv",
         md="results/table2.md",
@@ -136,7 +137,7 @@ rule report:
         table1="results/table1.csv",
         quality="results/quality.csv",
         cost="results/cost.csv",
-        figures=galleries() + strips() + closest(),
+        figures=galleries(DRAWN) + strips() + closest(),
         predictions="results/predictions",
         audited=[*paths(all_segmentations()), *paths(all_models()), *paths(all_shards())],
     output:
