@@ -69,6 +69,6 @@ def what_next(results: Path) -> str:
             f"{results / 'figures'} (what was drawn), {results / 'predictions'} (what was found)."
         )
     return (
-        f"The table and its reading: {table}. Galleries of what was drawn: {results / 'figures'}. `snakemake --cores all` "
-        f"adds image quality, slices with what was found, costs and the report, {report}."
+        f"The table and its reading: {table}. Galleries of what was drawn: {results / 'figures'}. `snakemake "
+        f"--cores all` adds image quality, slices with what was found, costs and the report, {report}."
     )
