@@ -1,11 +1,15 @@
 """The tiny study, really run; then what a change of it would run again."""
 
 import csv
+import re
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
-from study_runs import TINY, overlay, plan, snakemake
+from study_runs import ROOT, TINY, overlay, plan, snakemake
 
+from pig.evaluation.statistics import NEW
 from pig.methods.model_folder import classes_in
 from pig.report.slices import SLICE_COLUMNS
 
@@ -41,6 +45,19 @@ def test_the_quality_of_each_generators_pairs_stands_beside_its_floor(finished: 
     assert {line[0] for line in lines if line[2] == "mask"} == {"PIG"}  # which alone draws its own
     assert "quality.csv" in (finished / "results/report.html").read_text()
     assert (finished / "results/figures/closest_pig_fold0.png").stat().st_size > 0
+
+
+def test_two_arms_of_ones_choice_are_compared_as_the_page_says(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (block,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/results.md").read_text(), re.M | re.S)
+    known: dict[str, Any] = {}
+    monkeypatch.chdir(finished)
+    exec(block.replace('"segguided_1024", "pig_1024"', '"real", "pig_8"'), known)
+    made = pd.read_csv("results/comparisons.csv")
+    made = made[(made.tested == NEW) & (made.arm == "+PIG_8") & (made.against == "Tiny")].set_index("metric")
+    for column in ("difference", "low_folds", "high_folds", "p"):
+        pd.testing.assert_series_equal(known["found"].set_index("metric")[column], made[column])
 
 
 def test_every_step_leaves_a_log_and_its_costs(finished: Path) -> None:
