@@ -102,7 +102,10 @@ class Autoencoder(SavedNetworks):
     def _fit_against_discriminator(
         self, settings: TrainingSettings, pairs: PairDataset, run: TrainingRun, similarity: nn.Module | None
     ) -> None:
-        """Go on against a patch discriminator, with hinge losses and the adaptive weight of latent diffusion."""
+        """Go on against a patch discriminator, with hinge losses and the adaptive weight of latent diffusion.
+
+        Where a batch is split, over processes or in pieces, each part has an adaptive weight of its own.
+        """
         from monai.networks.nets import PatchDiscriminator
 
         critic = PatchDiscriminator(

@@ -50,12 +50,12 @@ def _of_images(network: Network, prediction: Prediction, clip: bool) -> Estimate
 def binarise(x0_hat: Tensor) -> Tensor:
     """Return the masks [N, 1, H, W] as -1 or 1, by the official code's rule.
 
-    Clamped to [-1, 1], averaged over 5 x 5 pixels, then cut at 3/4 of its greatest and 1/4 of its least value,
-    so that a mask is never empty.
+    Clamped to [-1, 1] and averaged over 5 x 5 pixels; lesion is what lies above 3/4 of the greatest and 1/4 of the
+    least average. So a mask is never empty unless the average is constant, as of an estimate at or below -1 everywhere.
     """
     smooth = F.avg_pool2d(x0_hat.clamp(-1, 1), 5, stride=1, padding=2, count_include_pad=False)
     greatest, least = smooth.amax((-2, -1), keepdim=True), smooth.amin((-2, -1), keepdim=True)
-    return torch.where(smooth >= 0.75 * greatest + 0.25 * least, 1.0, -1.0)
+    return torch.where(smooth > 0.75 * greatest + 0.25 * least, 1.0, -1.0)
 
 
 class PairState(NamedTuple):

@@ -24,8 +24,10 @@ from pig.training.run import TrainingRun
 class PIG(SavedNetworks):
     """PIG as a generator: the guider draws the mask, the denoiser the image, step by step together.
 
-    Differs: the weights kept are the last ones; the official code keeps those of the epoch with the lowest training
-    loss, which depends on the timesteps that were drawn.
+    Differs: the weights kept are the last ones, because the training loss depends on the timesteps that were drawn; the
+    official code means to keep those of the epoch with the lowest (in effect it does not: docs/methods.md). The mask is
+    x_0 > 0 also with ``binarise``, because the official code, which then writes a binarised mask beside the grey one,
+    does not say which of the two is used.
     """
 
     takes_masks = False

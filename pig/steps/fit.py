@@ -64,6 +64,7 @@ def fit(
     Raises:
         UserError: settings, data or parts are wrong.
     """
+    us = team()  # takes the device of this process, before anything is put on one
     opened, parts = Store.open(store), dict(needs)
     train_pairs, _ = split(opened, read_folds(folds), fold)
     if leaky:
@@ -89,7 +90,7 @@ def fit(
     )
     run = TrainingRun(work, fold, seed, mark, parts)
     generator.fit(train_pairs, run)
-    if team().rank > 0:
+    if us.rank > 0:
         return
     with atomic_directory(out) as folder:
         generator.save(folder)
@@ -121,7 +122,7 @@ def fit(
                 pairs=len(train_pairs),
                 images=run.images,
                 earlier_s=run.earlier_s,
-                processes=team().size,
+                processes=us.size,
             ),
         }
         write_sealed(folder / DESCRIPTION, description)

@@ -22,6 +22,7 @@ from pig.system.files import atomic_path
 logger = logging.getLogger("pig")
 KEPT = 2
 OTHER = ".other"
+DAMAGED = (SafetensorError, OSError, KeyError, ValueError)  # what reading a damaged checkpoint raises
 
 
 def _take_apart(state: Any, path: str, tensors: dict[str, Tensor]) -> Any:
@@ -76,27 +77,30 @@ def save_checkpoint(folder: Path, step: int, fingerprint: str, state: Any) -> No
 def load_checkpoint(folder: Path, fingerprint: str) -> tuple[int, Any] | None:
     """Return (step, state) of the newest whole checkpoint, or None where there is none to go on from.
 
-    One that is damaged, or of other settings, data or code, is named in the log and put aside, and the one before it
-    is looked at.
+    All of other settings, data or code are named in the log and put aside first: those left in place would be
+    overwritten by what is put back or written at the same step, or pruned with what is written after them. A damaged
+    one is named and put aside too, and the one before it is looked at.
     """
+    for path in sorted(folder.glob("step*.safetensors")):
+        with contextlib.suppress(*DAMAGED):  # named below
+            _, written_by, _ = _read(path)
+            if written_by != fingerprint:
+                aside = _put_aside(path, written_by)
+                logger.warning(
+                    "%s is of other settings, data or code, and is not used. It is now %s: with those settings, data "
+                    "and code it is used again; otherwise delete it.",
+                    path,
+                    aside.name,
+                )
     mine = f".{fingerprint[:8]}{OTHER}"
-    for path in folder.glob(f"step*{mine}"):  # written before the settings were changed and changed back
+    for path in sorted(folder.glob(f"step*{mine}")):  # written before the settings were changed and changed back
         path.replace(path.with_name(path.name.removesuffix(mine) + ".safetensors"))
     for path in sorted(folder.glob("step*.safetensors"), reverse=True):
         try:
-            step, written_by, state = _read(path)
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            step, _, state = _read(path)
+        except DAMAGED as error:
             aside = path.replace(path.with_suffix(".damaged"))
             logger.warning("%s is damaged (%s); it is now %s, and the one before it is used.", path, error, aside.name)
-            continue
-        if written_by != fingerprint:
-            aside = _put_aside(path, written_by)
-            logger.warning(
-                "%s is of other settings, data or code, and is not used. It is now %s: with those settings, data and "
-                "code it is used again; otherwise delete it.",
-                path,
-                aside.name,
-            )
             continue
         return step, state
     return None

@@ -1,6 +1,7 @@
 """The official code's rule for binary masks, worked out by hand and by scipy."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ def by_scipy(x0_hat: np.ndarray) -> np.ndarray:
     window = np.ones((5, 5))
     ones = ndimage.convolve(np.ones(x0_hat.shape), window, mode="constant")
     smooth = ndimage.convolve(x0_hat.clip(-1, 1), window, mode="constant") / ones
-    return np.where(smooth >= 0.75 * smooth.max() + 0.25 * smooth.min(), 1.0, -1.0)
+    return np.where(smooth > 0.75 * smooth.max() + 0.25 * smooth.min(), 1.0, -1.0)
 
 
 @given(st.integers(0, 1000), st.integers(5, 12), st.integers(6, 13))
@@ -33,6 +34,12 @@ def test_a_disc_by_hand() -> None:
     expected = torch.full((11, 11), -1.0)
     expected[3:8, 3:8] = 1.0
     assert torch.equal(binarise(estimate)[0, 0], expected)
+
+
+@pytest.mark.parametrize("level", [-1.02, -1.0, 0.0, 7.0])
+def test_a_flat_estimate_has_no_lesion(level: float) -> None:
+    flat = torch.full((2, 1, 9, 9), level)
+    assert torch.equal(binarise(flat), -torch.ones(2, 1, 9, 9))
 
 
 def test_scaled_linear_by_hand() -> None:

@@ -16,10 +16,13 @@ from pig.methods.model_folder import load_generator, load_part
 from pig.methods.pig import PIG
 from pig.methods.settings import NetworkSettings
 from pig.methods.unet import ConditionalUNet
+from pig.steps.fit import fit
+from pig.system.device import pick_device
 from pig.system.errors import UserError
 from pig.system.imports import find_class
 from pig.system.seeds import seed_of
 from pig.training.run import TrainingRun
+from pig.training.team import team
 
 from .conftest import MODELS, SAMPLING, SIZE
 
@@ -316,19 +319,51 @@ def test_missing_perceptual_weights_are_named(pairs, tmp_path):
         Autoencoder(model).fit(pairs, TrainingRun(tmp_path, 1, 0))
 
 
-def test_perceptual_weights_join_the_loss(pairs, tmp_path):
+@pytest.fixture(scope="module")
+def perceptual(tmp_path_factory):
+    """Settings of an autoencoder with a perceptual loss, of random weights, that is trained for one step."""
     from safetensors.torch import save_file
     from torchvision.models import resnet50
 
     torch.manual_seed(0)
-    file = tmp_path / "resnet50.safetensors"
+    file = tmp_path_factory.mktemp("perceptual") / "resnet50.safetensors"
     save_file(dict(resnet50().state_dict()), file)
-    model = MODELS["baselines.autoencoder.Autoencoder"] | {"perceptual_weights": str(file), "adversarial": None}
-    model["training"] = model["training"] | {"steps": 1}
+    model = MODELS["baselines.autoencoder.Autoencoder"]
+    training = model["training"] | {"steps": 1}
+    return model | {"perceptual_weights": str(file), "adversarial": None, "training": training}
+
+
+@pytest.mark.parametrize("cls", ["baselines.controlnet.ControlNet", "baselines.autoencoder.Autoencoder"])
+def test_a_process_joins_the_others_before_it_puts_anything_on_a_device(
+    study, trained, perceptual, tmp_path, monkeypatch, cls
+):
+    """A bare "cuda" is the first GPU in each of several processes until the process has joined them."""
+    joined = []
+
+    def spy():
+        joined.append(team.cache_info().currsize)
+        return pick_device()
+
+    for module in [*sys.modules.values()]:
+        if getattr(module, "pick_device", None) is pick_device and module.__name__ != __name__:
+            monkeypatch.setattr(module, "pick_device", spy)
+    team.cache_clear()
+    model, needs = perceptual, []
+    if cls.endswith("ControlNet"):
+        model, needs = MODELS[cls], [("base", trained["UnconditionalLDM"])]
+    fit(
+        store=study / "store", folds=study / "folds.csv", fold=1, name="it", cls=cls, model=model, seed=0, needs=needs,
+        work=tmp_path / "work", out=tmp_path / "out",
+    )  # fmt: skip
+    assert len(joined) > 2
+    assert set(joined) == {1}
+
+
+def test_perceptual_weights_join_the_loss(pairs, tmp_path, perceptual):
     weights = []
     for perceptual_weight in (0.0, 1.0):
         torch.manual_seed(0)
-        autoencoder = Autoencoder(model | {"perceptual_weight": perceptual_weight})
+        autoencoder = Autoencoder(perceptual | {"perceptual_weight": perceptual_weight})
         autoencoder.fit(pairs, TrainingRun(tmp_path / str(perceptual_weight), 1, 0))
         weights.append(autoencoder.network.state_dict())
     assert any(not torch.equal(value, weights[1][key]) for key, value in weights[0].items())

@@ -132,6 +132,28 @@ def test_one_of_other_settings_is_put_aside_and_used_again_with_them(
     assert (step, state["rate"]) == (3, 0.8)
 
 
+def test_one_of_other_settings_and_the_same_step_is_not_overwritten(tmp_path: Path) -> None:
+    for step in (500, 1000):
+        save_checkpoint(tmp_path, step, "a", STATE)
+    assert load_checkpoint(tmp_path, "b") is None
+    save_checkpoint(tmp_path, 500, "b", STATE | {"rate": 0.7})
+    assert (load_checkpoint(tmp_path, "a") or (0,))[0] == 1000
+    step, state = load_checkpoint(tmp_path, "b") or (0, {})
+    assert (step, state["rate"]) == (500, 0.7)
+
+
+def test_those_of_other_settings_and_earlier_steps_outlive_what_is_written_next(tmp_path: Path) -> None:
+    for step in (500, 1000):
+        save_checkpoint(tmp_path, step, "a", STATE)
+    assert load_checkpoint(tmp_path, "b") is None
+    for step in (100, 237):
+        save_checkpoint(tmp_path, step, "b", STATE | {"rate": 0.7})
+    assert (load_checkpoint(tmp_path, "a") or (0,))[0] == 1000
+    save_checkpoint(tmp_path, 1500, "a", STATE)
+    step, state = load_checkpoint(tmp_path, "b") or (0, {})
+    assert (step, state["rate"]) == (237, 0.7)
+
+
 def test_a_finished_training_takes_its_own_checkpoints_and_leaves_others(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
