@@ -51,6 +51,12 @@ class SegmentationSettings:
                 "must be 1, since batch normalisation and the Dice loss are of the whole batch; got "
                 f"{training.accumulate}.",
             )
+        if training.learning_rate_schedule == "plateau":
+            yield (
+                "training.learning_rate_schedule",
+                "must not be 'plateau': its patience is counted in epochs, so that the rate of an arm with more data "
+                "would stay up for longer.",
+            )
         if not 3 <= self.encoder_depth <= 5:
             yield "encoder_depth", f"must be 3, 4 or 5, got {self.encoder_depth}."
         elif self.image_size <= 0 or self.image_size % 2**self.encoder_depth:

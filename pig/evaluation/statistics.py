@@ -1,9 +1,9 @@
 """Whether a difference between two arms is more than noise.
 
 A patient of the folds is tested once, but the patients of a fold share a trained network, and folds share training
-patients. So there are two intervals: one given the networks that were trained (patients are drawn again, paired between
-the arms), and one that counts a fold as a single observation, which is wider with few folds. What the design can see at
-all follows from the second.
+patients. So there are two intervals, and a p with each: one given the networks that were trained (patients are drawn
+again, or exchanged, paired between the arms), and one that counts a fold as a single observation, which is wider with
+few folds. Claims rest on the second, and what the design can see at all follows from it.
 
 New patients, who are in no fold, are each tested by the networks of every fold: networks and patients are crossed, as
 readers and cases are in studies of diagnostic accuracy. There the second interval is of both (Obuchowski and Rockette
@@ -29,7 +29,7 @@ LEVEL, POWER = 0.95, 0.8
 FOLDS, NEW = "folds", "new patients"  # who was tested on
 COLUMNS = (
     "tested", "metric", "arm", "kind", "against", "patients", "folds", "seeds", "difference", "low", "high", "interval",
-    "low_folds", "high_folds", "p", "p_holm", "false_claim", "best", "smallest_visible",
+    "p_given", "low_folds", "high_folds", "p", "p_holm", "false_claim", "best", "smallest_visible",
 )  # fmt: skip
 
 
@@ -149,7 +149,7 @@ def standard_error(values: NDArray[np.float64]) -> float:
 
 
 def permutation_p(differences: NDArray[np.float64], seed: int) -> float:
-    """Return the two-sided p of no difference: the two arms are exchanged within patients, at random."""
+    """Return the two-sided p of no difference, given the networks: arms are exchanged within patients, at random."""
 
     def mean_difference(a: NDArray[np.float64], b: NDArray[np.float64], axis: int) -> Any:
         return (a - b).mean(axis)
@@ -162,10 +162,14 @@ def permutation_p(differences: NDArray[np.float64], seed: int) -> float:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Return p values adjusted for their number (Holm 1979): the k-th least times (m - k + 1), never decreasing."""
-    adjusted, least = [0.0] * len(p), 0.0
-    for k, index in enumerate(np.argsort(p)):
-        least = max(least, min(1.0, (len(p) - k) * p[index]))
+    """Return p values adjusted for their number (Holm 1979): the k-th least times (m - k + 1), never decreasing.
+
+    NaN, of what cannot be tested, stays NaN and does not count.
+    """
+    order = [int(index) for index in np.argsort(p) if not np.isnan(p[index])]
+    adjusted, least = [np.nan] * len(p), 0.0
+    for k, index in enumerate(order):
+        least = max(least, min(1.0, (len(order) - k) * p[index]))
         adjusted[index] = least
     return adjusted
 
@@ -210,11 +214,11 @@ def compare(
 
     Returns:
         One row for each metric, arm and arm that it is held against: the kind of the arm; patients, folds, and seeds,
-        over which the scores of a patient are averaged; the mean difference over patients, in [-1, 1]; low and high
-        given the trained networks, and how they were found; low and high over folds (of new patients: over folds and
-        patients); p (of patients exchanged between the arms; of new patients: Student's, over folds and patients), and
-        p adjusted over the arms, or the controls, that are held against the same; the risk that the order is the other
-        one; the probability that the arm is the best of all; the smallest difference that the design can show.
+        over which the scores of a patient are averaged; the mean difference over folds, in [-1, 1]; low and high given
+        the trained networks, how they were found, and p given the networks; low and high over folds (of new patients:
+        over folds and patients), Student's p of the same, and this p adjusted over the arms, or the controls, that are
+        held against the same; the risk that the order is the other one; the probability that the arm is the best of
+        all; the smallest difference that the design can show.
     """
     scores = {label: patient_scores(rows) for label, rows in arms.items()}
     controls = controls or {}
@@ -258,13 +262,14 @@ def _pair(differences: pd.Series, tested: str, seed: int) -> dict[str, Any]:
     return {
         "patients": len(of_patients),
         "folds": differences.index.get_level_values("fold").nunique(),
-        "difference": of_patients.mean(),
+        "difference": mean.value,
         "low": given.low,
         "high": given.high,
         "interval": given.method,
+        "p_given": permutation_p(of_patients, seed),
         "low_folds": over_folds.low,
         "high_folds": over_folds.high,
-        "p": permutation_p(of_patients, seed) if tested == FOLDS else mean.p(),
+        "p": mean.p(),
         "false_claim": false_claim_risk(of_patients),
         "smallest_visible": mean.smallest_visible(),
     }

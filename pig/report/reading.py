@@ -12,6 +12,8 @@ from pig.evaluation.kinds import METHOD, SOURCES, plain
 from pig.evaluation.statistics import LEVEL, NEW
 
 BETTER, WORSE = "shown to be better than", "shown to be worse than"
+NOTHING_MEANT = "This study takes any change of the training data for a gain, and no gain below means anything."
+SUSPICIOUS = "no generated pair should be worth more than a real one of another patient; look for a leak."
 
 
 def reading(comparisons: pd.DataFrame) -> Iterator[str]:
@@ -72,6 +74,8 @@ def answer(comparisons: pd.DataFrame) -> list[str]:
     They say which arms are shown to be better than real data alone, which of them beat what needs no generator (other
     augmentation, copy-paste, the real pairs again), and whether the study can tell anything: whether it sees what real
     patients are worth, further ones (the oracle) or those that are left out. A study that does not sees no generator.
+    One in which wrong masks help (the negative control) takes any change for a gain: that is said first, and of it the
+    interval alone decides, since it is a warning.
 
     Args:
         comparisons: of :func:`pig.evaluation.statistics.compare`.
@@ -83,35 +87,48 @@ def answer(comparisons: pd.DataFrame) -> list[str]:
     against_real = dice[dice.against == real]
     methods = against_real[against_real.kind == METHOD]
     helping = [row for row in methods.itertuples() if verdict(row) == BETTER]
-    said = [f"{_of(len(helping), len(methods))} shown to help the segmentation beyond real data alone."]
+    wrong = [row for row in against_real[against_real.kind == "shuffled"].itertuples() if row.low_folds > 0]
+    said = [f"Wrong masks help, too: {_inline(row.arm)} adds {_points(row)}. {NOTHING_MEANT}" for row in wrong]
+    said += [f"{_of(len(helping), len(methods))} shown to help the segmentation beyond real data alone."]
     said += [f"{row.arm} adds {_points(row)}." for row in sorted(helping, key=lambda row: -row.difference)]
     without = against_real[against_real.kind.isin(["augmentation", *SOURCES])]
     for control, kind in zip(without.arm, without.kind, strict=True):
         rows = dice[(dice.against == control) & (dice.kind == METHOD)]
         better = [row for row in rows.itertuples() if verdict(row) == BETTER]
-        name = plain(control).removeprefix("+") + " of the real pairs" * (kind == "augmentation")
+        name = _inline(control) + " of the real pairs" * (kind == "augmentation")
         said.append(f"{_of(len(better), len(rows))} shown to beat {name}, without any generator.")
-    return [*said, *_what_can_be_told(against_real)]
-
-
-def _what_can_be_told(against_real: pd.DataFrame) -> Iterator[str]:
-    """Yield whether the study sees what real patients are worth, more of them or fewer."""
-    oracles, fewer = (against_real[against_real.kind == kind] for kind in ("oracle", "fewer_patients"))
-    for row in oracles.itertuples():
+    oracles = against_real.arm[against_real.kind == "oracle"]
+    for row in dice[dice.against.isin(oracles) & (dice.kind == METHOD)].itertuples():
         if verdict(row) == BETTER:
-            yield f"The study can tell: {plain(str(row.arm)).removeprefix('+')} add {_points(row)}."
-        else:
-            yield "This study cannot tell: not even real pairs of new patients are shown to help in it."
-    for row in fewer.itertuples():
-        if verdict(row) == WORSE:
-            yield f"The study can tell: with {plain(str(row.arm))} alone the difference is {_points(row)}."
-        else:
-            yield f"This study cannot tell: not even with {plain(str(row.arm))} alone is it shown to do worse."
-    if oracles.empty and fewer.empty:
-        yield (
-            "Nothing says whether this study can tell a gain: none of its controls has further real patients, or fewer "
-            "({real: 0.5} under table2.controls)."
-        )
+            said.append(f"{row.arm} is {BETTER} {_inline(row.against)}: {SUSPICIOUS}")
+    return said if wrong else [*said, _what_can_be_told(against_real)]
+
+
+def _what_can_be_told(against_real: pd.DataFrame) -> str:
+    """Return whether the study sees what real patients are worth, more of them or fewer."""
+    seen, missed = list[str](), list[str]()
+    for row in against_real.itertuples():
+        if row.kind == "oracle" and verdict(row) == BETTER:
+            seen.append(f"{_inline(row.arm)} add {_points(row)}")
+        elif row.kind == "oracle":
+            missed.append(f"{_inline(row.arm)} are not shown to help")
+        elif row.kind == "fewer_patients" and verdict(row) == WORSE:
+            seen.append(f"with {_inline(row.arm)} alone the difference is {_points(row)}")
+        elif row.kind == "fewer_patients":
+            missed.append(f"with {_inline(row.arm)} alone it is not shown to do worse")
+    if seen:
+        return f"The study can tell: {'; '.join([*seen, *missed])}."
+    if missed:
+        return f"This study cannot tell: {'; '.join(missed)}."
+    return (
+        "Nothing says whether this study can tell a gain: none of its controls has further real patients, or fewer "
+        "({real: 0.5} under table2.controls)."
+    )
+
+
+def _inline(label: Any) -> str:
+    """Return the label of a control as it stands within a sentence."""
+    return plain(str(label)).removeprefix("+")
 
 
 def _of(count: int, total: int) -> str:
@@ -134,7 +151,7 @@ def _sentence(row: Any) -> str:
 
 def verdict(row: Any) -> str:
     """Return what a row of the comparisons shows, as words between the names of its two arms."""
-    if row.low_folds <= 0 <= row.high_folds:
+    if not (row.low_folds > 0 or row.high_folds < 0):  # with one fold both are NaN
         return "not shown to differ from"
     shown = BETTER if row.low_folds > 0 else WORSE
     return shown if row.p_holm < 1 - LEVEL else f"but for the number of comparisons (Holm), {shown}"

@@ -9,7 +9,7 @@ from pig.data.all_pairs import all_pairs
 from pig.data.digests import digests
 from pig.data.folds import read_folds, some_patients, split
 from pig.data.shards import Synthetic, read_shards
-from pig.data.store import Store
+from pig.data.store import PairDataset, Store
 from pig.evaluation.added import new_patients, the_same_again, with_wrong_masks
 from pig.evaluation.copy_paste import copy_paste
 from pig.evaluation.kinds import Source
@@ -72,6 +72,7 @@ def segment(
         raise UserError(f"--real is {real:g}; give a share in [0, 1], and --synthetic or --oracle with 0.")
     if real < 1:
         train_pairs = some_patients(train_pairs, real, seed_of(seed, fold, "real patients"))
+        _refuse_without_lesion(train_pairs, real)
     added: Synthetic | None = None
     if synthetic:
         added = read_shards(synthetic, count, wanted.image_size)
@@ -118,3 +119,13 @@ def segment(
         for name, rows in counts.items()
     ]
     logger.info("fold %d, seed %d: %s: %s", fold, seed, ", ".join(found), out)
+
+
+def _refuse_without_lesion(pairs: PairDataset, real: float) -> None:
+    """Refuse a share of the patients of whom none has a lesion: what such a network misses is no loss of data."""
+    masks = pairs.store.masks
+    if len(pairs) and not any(masks[row].any() for row in pairs.rows):
+        raise UserError(
+            f"--real is {real:g}, and none of the {len(pairs.patients)} patients that are left for training has a "
+            "lesion; take a larger share (real under table2.controls)."
+        )

@@ -59,7 +59,10 @@ class Arm:
 
     @property
     def kind(self) -> Kind:
-        """What it is to the study: a method, or which control; a ``variant`` trains on an arm's pairs in another way.
+        """What it is to the study: a method, or which control.
+
+        A ``variant`` changes what the others keep: it trains on an arm's pairs in another way, on fewer patients with
+        other augmentation, which could make up for them, or without augmentation, which is no rival to be beaten.
 
         Of real data alone, which is the first row and no arm among others, it says nothing.
         """
@@ -72,8 +75,10 @@ class Arm:
         if self.shuffle_masks:
             return "shuffled"
         if self.real < 1:
-            return "variant" if self.adds else "fewer_patients"
-        return self.source or ("variant" if self.generator else "augmentation")
+            return "variant" if self.adds or self.augmentation else "fewer_patients"
+        if self.generator or self.augmentation == "none":
+            return "variant"
+        return self.source or "augmentation"
 
     def label(self, of_generators: Mapping[str, str]) -> str:
         """The name of its row."""

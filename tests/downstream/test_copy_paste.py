@@ -156,6 +156,31 @@ def test_an_arm_that_cannot_be_made_is_a_sentence(study: Path, more: dict[str, o
         segment(**given(study, **more))  # type: ignore[arg-type]
 
 
+def test_a_share_of_the_patients_without_a_lesion_is_refused(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of five training patients has a lesion, and two are left, whom the seed chooses."""
+    store = Store.open(study / "store")
+    masks = np.array(store.masks)
+    masks[2:10] = 0
+    (study / "other" / "store").mkdir(parents=True)
+    images, empty = allocate(study / "other" / "store", 12, SIZE)
+    images[:], empty[:] = store.images, masks
+    complete(study / "other" / "store", images, empty, store.manifest, "stretch")
+    folds = pd.DataFrame({"patient_id": [f"p{i}" for i in range(6)], "fold": [0, 0, 0, 0, 0, 1]})
+    folds.to_csv(study / "other" / "folds.csv", index=False)
+    arms = []
+    monkeypatch.setattr("pig.steps.segment.run_arm", lambda **arm: arms.append(arm) or {})
+    refused = 0
+    for seed in range(8):
+        words = given(study / "other", real=0.4, seed=seed)
+        try:
+            segment(**words)  # type: ignore[arg-type]
+        except UserError as error:
+            refused += 1
+            assert "--real is 0.4, and none of the 2 patients that are left for training has a lesion" in str(error)
+    assert all("p0" in arm["train_pairs"].patients for arm in arms)
+    assert 0 < refused < 8 and refused + len(arms) == 8
+
+
 def test_colours_are_pasted_channel_by_channel(study: Path, pairs: PairDataset, tmp_path: Path) -> None:
     grey = Store.open(study / "store")
     images, masks = allocate(tmp_path, len(grey.images), SIZE, channels=3)

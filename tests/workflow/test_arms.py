@@ -24,6 +24,8 @@ def test_the_papers_arms_come_first_and_controls_are_marked() -> None:
             {"generator": "pig", "count": 8, "shuffle_masks": True},
             {"generator": "ldm", "count": 4, "augmentation": "none"},
             {"real": 0.25},
+            {"real": 0.25, "augmentation": "strong"},
+            {"augmentation": "none"},
             {"generator": "ldm", "count": 4, "real": 0},
             {"source": "copy_paste", "count": 8},
             {"source": "oversampling", "count": 8, "augmentation": "none"},
@@ -37,9 +39,11 @@ def test_the_papers_arms_come_first_and_controls_are_marked() -> None:
         ("pig_8_shuffled", "control: +PIG_8, masks shuffled", "shuffled"),
         ("ldm_4_none", "control: +LDM_4, no augmentation", "variant"),
         ("real_real25", "control: 25 % of the real patients", "fewer_patients"),
+        ("real_strong_real25", "control: strong augmentation, 25 % of the real patients", "variant"),
+        ("real_none", "control: no augmentation", "variant"),
         ("ldm_4_real0", "control: +LDM_4, without real pairs", "variant"),
         ("copy_paste_8", "control: +8 copy-pasted pairs", "copy_paste"),
-        ("oversampling_8_none", "control: +8 of the real pairs again, no augmentation", "oversampling"),
+        ("oversampling_8_none", "control: +8 of the real pairs again, no augmentation", "variant"),
     ]
     assert Arm().name == "real"
     assert list(arm_errors(config)) == []

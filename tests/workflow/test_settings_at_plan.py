@@ -258,6 +258,11 @@ REFUSALS: list[tuple[Change, str]] = [
         "segmentation.training.accumulate: must be 1, since batch normalisation and the Dice loss are of the whole "
         "batch; got 2.",
     ),
+    (
+        of((*SEGMENTATION, "training"), learning_rate_schedule="plateau"),
+        "segmentation.training.learning_rate_schedule: must not be 'plateau': its patience is counted in epochs, so "
+        "that the rate of an arm with more data would stay up for longer.",
+    ),
     (of(SEGMENTATION, encoder_depth=6), "segmentation.encoder_depth: must be 3, 4 or 5, got 6."),
     (
         of(SEGMENTATION, image_size=50),
