@@ -20,7 +20,8 @@ def make_folds(manifest: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
 
     With a column ``density`` the folds get alike shares of each density (scikit-learn's StratifiedGroupKFold;
     rows without a density count as one of their own); without it, or where no density has as many rows as
-    there are folds, the patients are dealt at random in equal numbers (GroupKFold).
+    there are folds, or where that would leave a fold empty, the patients are dealt at random in equal numbers
+    (GroupKFold).
 
     Args:
         manifest: one row per image, with ``patient_id``.
@@ -48,9 +49,11 @@ def make_folds(manifest: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     density = manifest.get("density", pd.Series("", index=manifest.index)).fillna("").astype(str)
     # StratifiedGroupKFold refuses to make more folds than its largest stratum has rows.
     stratify = "density" in manifest and density.value_counts().max() >= count
-    kind = StratifiedGroupKFold if stratify else GroupKFold
-    parts = kind(count, shuffle=True, random_state=seed).split(np.zeros(len(density)), density, patients)
-    fold_of = {patient: fold for fold, (_, test) in enumerate(parts) for patient in patients[test]}
+    fold_of: dict[Any, int] = {}
+    for kind in (StratifiedGroupKFold, GroupKFold) if stratify else (GroupKFold,):
+        if len({*fold_of.values()}) < count:
+            parts = kind(count, shuffle=True, random_state=seed).split(np.zeros(len(density)), density, patients)
+            fold_of = {patient: fold for fold, (_, test) in enumerate(parts) for patient in patients[test]}
     ordered = sorted(fold_of)
     return pd.DataFrame({"patient_id": ordered, "fold": [fold_of[patient] for patient in ordered]})
 

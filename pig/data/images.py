@@ -1,7 +1,5 @@
 """Image files of 8 and 16 bits: grey values, colours, and masks."""
 
-import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
+from pig.data.formats import NIFTI, ending_of, holds_dicom
+from pig.data.limits import giant, pixels_at_most
 from pig.system.errors import UserError
 
 GREY_LEVELS = 2**16
 GREY_MODES = ("L", "I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow's names for 8, 16 and (checked) 32 bits
 COLOUR_MODES = ("RGB", "RGBA", "LA")
-PIXELS_AT_MOST = 178_956_970  # of an image, twice Pillow's MAX_IMAGE_PIXELS: a damaged size could ask for any memory
-LIMIT = "PIG_PIXELS_AT_MOST"  # the environment variable that sets another
-VOXELS_AT_MOST = 2**29  # of a volume
 PHOTOMETRIC = 262  # TIFF's tag; 0: the least value is white
 BLURRED_VALUES, NEAR_END = 8, 0.15  # a blurred mask has as many values at least; share of their range near an end
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601
@@ -100,17 +97,25 @@ def _grey(path: str | Path, mode: str, pixels: NDArray[Any], colour: str) -> NDA
     return pixels.astype(np.uint8 if mode == "L" else np.uint16, copy=False)
 
 
-def read_labels(path: str | Path) -> NDArray[Any]:
+def read_labels(path: str | Path, shown: bool = False) -> NDArray[Any]:
     """Read a mask or label map as integers or bool [H, W].
 
     Grey of 1, 8, 16 or 32 bits, the entries of a palette, or RGB without colours.
 
+    Args:
+        path: the file.
+        shown: the grey values that a viewer shows, for a threshold: those of a palette, and 0 and 255 of 1 bit.
+
     Raises:
-        UserError: as ``read_grey``.
+        UserError: as ``read_grey``, or it has colours.
     """
-    mode, pixels = _decode(path, palette=True)
+    mode, pixels = _decode(path, palette=not shown)
     if mode == "RGB" and (pixels == pixels[..., :1]).all():
         return pixels[..., 0]
+    if mode == "1" and shown:
+        return pixels * np.uint8(255)
+    if mode == "RGB" and shown:
+        raise UserError(f"{path} has colours, and a threshold compares grey values; save the mask as grey, 0 and 255")
     if mode not in (*GREY_MODES, "1", "P"):
         raise UserError(f"{path} has pixels of type {mode}; save the mask as grey, 0 and 255")
     return pixels
@@ -162,35 +167,11 @@ def threshold_for(values: NDArray[Any]) -> float | None:
     return (low + high) / 2 if (above >= high - margin).mean() > 0.5 else None
 
 
-def refuse_giant(path: str | Path, *shape: int) -> None:
-    """Raise a UserError if the size that a file declares, [H, W] or [X, Y, Z], is beyond all images; read it before."""
-    most = pixels_at_most() if len(shape) == 2 else VOXELS_AT_MOST
-    if math.prod(shape) > most:
-        raise UserError(_giant(path, " x ".join(map(str, shape)), most, len(shape) == 2))
-
-
-def pixels_at_most() -> int:
-    """Return how many pixels an image may have: ``PIXELS_AT_MOST``, or what the environment variable ``LIMIT`` says.
-
-    Raises:
-        UserError: it says no whole number above 0.
-    """
-    said = os.environ.get(LIMIT, str(PIXELS_AT_MOST))
-    if not said.isascii() or not said.isdigit() or int(said) == 0:
-        raise UserError(f"the environment variable {LIMIT} is {said!r}; give a whole number above 0, or none.")
-    return int(said)
-
-
-def _giant(path: str | Path, size: str, most: int, of_image: bool) -> str:
-    raised = f"; if it has that size, set the environment variable {LIMIT} to a larger number" if of_image else ""
-    return f"{path} declares {size} pixels, and at most {most} are read; it may be damaged: copy it again{raised}"
-
-
 def size_of(path: str | Path) -> tuple[int, int]:
     """Return (height, width) of an image file, from its header alone.
 
     Raises:
-        UserError: the file is not a readable image, or is larger than ``PIXELS_AT_MOST``.
+        UserError: the file is not a readable image, or is larger than ``pig.data.limits`` allows.
     """
     with _opened(path) as file:
         size = file.height, file.width
@@ -251,10 +232,16 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
         with Path(path).open("rb") as raw, Image.open(raw) as file:
             yield file
     except Image.DecompressionBombError:
-        raise UserError(_giant(path, "too many", most, True)) from None
+        raise UserError(giant(path, "too many", most, True)) from None
     except UserError:
         raise
     except Exception as error:  # of a broken file Pillow raises nearly anything
+        kind = "NIfTI" if ending_of(Path(path)) in NIFTI else "DICOM" if holds_dicom(Path(path)) else None
+        if kind:
+            raise UserError(
+                f"{path} is {kind}, which is read by an import alone; in place of dataset.manifest give "
+                "dataset.import: {from: manifest, root: the same table}"
+            ) from None
         raise UserError(f"{path} cannot be read ({error}); it may be cut short: copy it again") from None
 
 

@@ -89,8 +89,9 @@ def pseudonymise(manifest: pd.DataFrame, salt: bytes) -> pd.DataFrame:
     table.insert(2, "patient_id", manifest["patient_id"].map(patient_of))
     if "volume_id" in manifest:
         # Many data sets number volumes within the patient: named together, as the preprocessing groups them.
-        both = manifest["patient_id"] + "\x1f" + manifest["volume_id"]
-        table.insert(3, "volume_id", both.map(lambda text: _pseudonym(text, salt), na_action="ignore"))
+        both = zip(manifest["patient_id"], manifest["volume_id"].astype(object).fillna(""), strict=True)
+        names = [_pseudonym(f"{patient}\x1f{volume}", salt) if volume else None for patient, volume in both]
+        table.insert(3, "volume_id", pd.Series(names, manifest.index, dtype=object))
     if dropped := [name for name in manifest.columns if name not in (*HARMLESS, *REQUIRED, "volume_id")]:
         logger.warning("left out, since they may name a patient: %s", ", ".join(map(str, dropped)))
     return table

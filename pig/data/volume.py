@@ -51,7 +51,8 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look
     ``UNSEEN`` lies there, or outside the breast, is a fault, and less of it a warning. Grey values from the 0.5th to
     the 99.5th percentile of the pixels of the volume that are not blank become [-1, 1] (0..65535 in the store); what
     lies outside them is clipped, so that blank is -1. The settings may ask for another window, and for breasts to be
-    found first. ``look`` sees every image and label map as it was read.
+    found first. A slice that is blank everywhere decides nothing: the others become what they would be without it.
+    ``look`` sees every image and label map as it was read.
 
     Returns:
         images uint16 [slices, size, size], of colours [slices, 3, size, size], masks uint8 {0, 1} [slices, size, size],
@@ -60,7 +61,7 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look
     slices: list[tuple[NDArray[Any], NDArray[np.uint8]]] = []
     faults: list[tuple[int, str]] = []
     for item in volume:
-        image, mask, wrong = _read_pair(item, settings, look)
+        image, mask, wrong = _read_pair(item, settings, look, alone=len(volume) == 1)
         if not wrong and slices and image.shape != slices[0][0].shape:
             wrong = [f"{item.image_path} is {_size(image)}, other slices of its volume {_size(slices[0][0])}"]
         if not wrong and slices and image.dtype != slices[0][0].dtype:
@@ -69,10 +70,11 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look
         if not wrong:
             slices.append((image, mask))
         faults += [(item.row, fault) for fault in wrong]
-    if faults:
+    filled = [position for position, (image, _) in enumerate(slices) if image.min() < image.max()]
+    if faults := faults or _blank_faults(volume, slices, filled):
         return Prepared(faults)
 
-    sources, lesions = [image for image, _ in slices], [mask for _, mask in slices]
+    sources, lesions = [slices[position][0] for position in filled], [mask for _, mask in slices]
     seen, flipped = np.ones(sources[0].shape[:2], bool), False
     if settings.anatomy == "breast":
         sources, seen, flipped = orient(sources)
@@ -103,7 +105,9 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look
             "black; are 12 bits stored as 16? Set window to percentile, or scale the images"
         )
         warnings.append((volume[0].row, sentence))
-    for position, (image, mask) in enumerate(zip(sources, lesions, strict=True)):
+    turned = dict(zip(filled, sources, strict=True))
+    for position, mask in enumerate(lesions):
+        image = turned.get(position, slices[position][0])
         planes = image[cut] if image.ndim == 2 else np.moveaxis(image[cut], 2, 0)
         images[position] = np.rint(resize_image(_padded(grey[planes], geometry), size, size))
         masks[position] = resize_mask(_padded(mask[cut], geometry), size, size)
@@ -111,6 +115,33 @@ def prepare_volume(volume: list[Slice], settings: PreprocessSettings, look: Look
         faults += [(volume[position].row, fault) for fault in wrong]
         warnings += [(volume[position].row, warning) for warning in odd]
     return Prepared(faults, warnings=warnings) if faults else Prepared([], images, masks, geometry, warnings)
+
+
+def _blank_faults(
+    volume: list[Slice], slices: list[tuple[NDArray[Any], NDArray[np.uint8]]], filled: list[int]
+) -> list[tuple[int, str]]:
+    """Return what is wrong with the slices that are blank, which are all but those at the positions ``filled``.
+
+    Slices of a volume may be blank, as its first and last ones often are: where it has others, they show no lesion, and
+    their grey value is not above what is blank in the others.
+    """
+    if not volume:  # of new images, whose blank slices are found before
+        return [(0, "all slices of its volume are blank")]
+    least = min((int(slices[position][0].min()) for position in filled), default=-1)
+    faults = []
+    for position in sorted({*range(len(volume))} - {*filled}):
+        item, (image, mask) = volume[position], slices[position]
+        if not filled:
+            faults.append((item.row, f"{_is_blank(item, image)}, as are all slices of its volume"))
+        elif image.min() > least:
+            faults.append((item.row, f"{_is_blank(item, image)}, and in other slices of its volume blank is {least}"))
+        elif mask.any():
+            faults.append((item.row, f"{_is_blank(item, image)}, and {item.mask_path} has a lesion there"))
+    return faults
+
+
+def _is_blank(item: Slice, image: NDArray[Any]) -> str:
+    return f"{item.image_path} is blank: every pixel is {image.min()}"
 
 
 def _lesion_lost(
@@ -192,7 +223,7 @@ def _geometry(images: list[NDArray[Any]], blank: int, flipped: bool, settings: P
 
 
 def _read_pair(
-    item: Slice, settings: PreprocessSettings, look: Look
+    item: Slice, settings: PreprocessSettings, look: Look, alone: bool
 ) -> tuple[NDArray[Any], NDArray[np.uint8], list[str]]:
     """Return image, mask, and what is wrong with them; with faults, the arrays mean nothing."""
     image, mask, faults = np.empty((0, 0), np.uint8), np.empty((0, 0), np.uint8), []
@@ -200,8 +231,8 @@ def _read_pair(
         keep = settings.colour == "keep"
         image = read_colours(item.image_path) if keep else read_grey(item.image_path, settings.colour)
         look(item.row, "image", image)
-        if image.min() == image.max():
-            faults.append(f"{item.image_path} is blank: every pixel is {image.min()}")
+        if alone and image.min() == image.max():
+            faults.append(_is_blank(item, image))
     except UserError as error:
         faults.append(str(error))
     if item.mask_path is None:

@@ -47,3 +47,12 @@ def test_a_pseudonymised_manifest(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert table["volume_id"].isna().tolist() == [False, True, False]
     assert table["volume_id"][0] != table["volume_id"][2]  # volumes are numbered within the patient
     assert "StudyDate" in caplog.text
+
+
+@pytest.mark.parametrize("empty", [None, float("nan"), ""])
+@pytest.mark.parametrize("names", [["", ""], ["1", ""]])
+def test_volumes_without_a_name_stay_so(empty: object, names: list[str]) -> None:
+    cells = [name or empty for name in names]
+    manifest = pd.DataFrame({"image_path": ["1", "2"], "mask_path": ["3", "4"], "patient_id": ["DOE", "DOE"]})
+    table = pseudonymise(manifest.assign(volume_id=cells), b"Jefe")
+    assert table["volume_id"].isna().tolist() == [not name for name in names]

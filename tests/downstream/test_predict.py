@@ -17,7 +17,7 @@ from PIL import Image
 from pig.cli import main
 from pig.data.images import read_mask
 from pig.data.invert import invert_masks
-from pig.data.readers import find_images
+from pig.data.readers import NewFile, find_images
 from pig.data.store import Store, to_unit
 from pig.evaluation import predict as predicting
 from pig.evaluation.overlap import confusion_counts
@@ -142,6 +142,50 @@ def test_dicom_is_read_as_a_display_shows_it(model: Path, tmp_path: Path) -> Non
     dicom_files.write_dicom(tmp_path / "new/x.dcm", images // 16)
     assert predict(model, tmp_path / "new", tmp_path / "out") == 0
     assert dice(read_mask(tmp_path / "out/x.png"), masks[0]) > 0.7
+
+
+def test_a_folder_gives_all_its_dicom_and_says_what_is_left(
+    model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dicom_files = pytest.importorskip("dicom_files")
+    images, masks = discs(1, seed=9)
+    for name in ("scan/IM1", "scan/1.2.840"):
+        dicom_files.write_dicom(tmp_path / "new" / name, images // 16)
+    for name in ("DICOMDIR", "notes.txt", ".hidden"):
+        (tmp_path / "new" / name).write_bytes(b"\0" * 128 + b"DICM" if name == "DICOMDIR" else b"")
+    assert predict(model, tmp_path / "new", tmp_path / "out") == 0
+    assert pd.read_csv(tmp_path / "out/predictions.csv")["mask"].tolist() == ["scan/1.2.840.png", "scan/IM1.png"]
+    assert dice(read_mask(tmp_path / "out/scan/IM1.png"), masks[0]) > 0.7
+    said = f"{tmp_path / 'new'}: 2 of the files have endings that are not read, as DICOMDIR"
+    assert caplog.messages.count(said) == 1
+    (tmp_path / "t.csv").write_text("image_path\nnew/scan/IM1\nnew/notes.txt\n")
+    with pytest.raises(UserError, match=r"(?s)has 1 error.*row 3: image_path new/notes.txt ends in none of .*no DICOM"):
+        find_images(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("image_path\nnew/scan/IM1\n")
+    assert find_images(tmp_path / "t.csv") == [[NewFile(tmp_path / "new/scan/IM1", "IM1")]]
+
+
+def test_blank_files_of_a_volume_get_empty_masks(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a look of the network, which here finds a lesion everywhere."""
+    monkeypatch.setattr(predicting, "find_lesions", lambda _, images: np.ones((len(images), 32, 32), bool))
+    images, _ = discs(2, seed=9)
+    for number, image in enumerate([0 * images[0], *images]):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    rows = [f"{number}.png,p,{volume}" for number, volume in ((0, "v"), (1, "v"), (2, "w"))]
+    (tmp_path / "t.csv").write_text("\n".join(["image_path,patient_id,volume_id", *rows]))
+    assert predict(model, tmp_path / "t.csv", tmp_path / "out") == 0
+    table = pd.read_csv(tmp_path / "out/predictions.csv")
+    assert table["share"].tolist() == [0, 1, 1] and table["slice"].isna().all()
+    assert read_mask(tmp_path / "out/0.png").shape == (32, 32)
+    Image.fromarray(0 * images[0]).save(tmp_path / "1.png")  # now all of v is blank
+    Image.fromarray(0 * images[0]).save(tmp_path / "2.png")  # which is all of w
+    assert predict(model, tmp_path / "t.csv", tmp_path / "none") == 2
+    said = capsys.readouterr().err
+    assert "2 errors in the images" in said
+    assert f"{tmp_path / '0.png'}: all slices of its volume are blank" in said
+    assert f"{tmp_path / '2.png'} is blank: every pixel is 0" in said
 
 
 def test_the_network_does_not_learn_what_it_is_shown(

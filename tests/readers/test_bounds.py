@@ -13,7 +13,8 @@ import pytest
 from dicom_files import write_dicom
 from study_files import ramp, write_png
 
-from pig.data.images import read_grey, refuse_giant, size_of
+from pig.data.images import read_grey, size_of
+from pig.data.limits import refuse_giant
 from pig.data.readers import import_data
 from pig.data.readers.dicom import read_header
 from pig.data.readers.labels import Labels

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_files import write_dicom
+from dicom_files import item, write_dicom
+from pydicom.sequence import Sequence
 
 from pig.data.readers.dicom import display, read_frames, read_header
 from pig.system.errors import UserError
@@ -40,6 +41,33 @@ def test_compressed_frames_one_by_one(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "a.dcm", frames, compress=True)
     assert read_header(path).frames == 4
     assert all((a == b).all() for a, b in zip(read_frames(path, [1, 3]), frames[[1, 3]], strict=True))
+
+
+VOI, RESCALED = "FrameVOILUTSequence", "PixelValueTransformationSequence"
+ONE = {VOI: item(WindowCenter=100, WindowWidth=[200, 7]), RESCALED: item(RescaleSlope="2", RescaleIntercept="0")}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {VOI: item(WindowCenter=101, WindowWidth=200)},
+        {VOI: item(WindowCenter=100, WindowWidth=201)},
+        {VOI: item(WindowCenter=100, WindowWidth=200, VOILUTFunction="SIGMOID")},
+        {VOI: item()},
+        {RESCALED: item(RescaleSlope="2.5", RescaleIntercept="0")},
+        {RESCALED: item(RescaleSlope="2", RescaleIntercept="-10")},
+    ],
+)
+def test_frames_of_different_scales_or_windows_are_refused(tmp_path: Path, other: dict[str, Sequence]) -> None:
+    frames = np.arange(3 * 20, dtype=np.uint16).reshape(3, 4, 5)
+    alike = {VOI: item(WindowCenter="100.0", WindowWidth=200), RESCALED: item(RescaleSlope="2.0", RescaleIntercept=0)}
+    per_frame = [item(**groups)[0] for groups in (ONE, alike, ONE)]
+    path = write_dicom(tmp_path / "a.dcm", frames, PerFrameFunctionalGroupsSequence=Sequence(per_frame))
+    assert read_header(path)[4:8] == (2, 0, (100, 200), "LINEAR")
+    per_frame[2] = item(**ONE | other)[0]
+    path = write_dicom(tmp_path / "b.dcm", frames, PerFrameFunctionalGroupsSequence=Sequence(per_frame))
+    with pytest.raises(UserError, match=r"b\.dcm: frame 3 has another rescaling or window than the first"):
+        read_header(path)
 
 
 def test_broken_dicom(tmp_path: Path) -> None:

@@ -180,14 +180,13 @@ def test_json_that_cannot_be_read_stops(tmp_path: Path, content: str) -> None:
 def test_boxes_of_bcs_dbt(tmp_path: Path) -> None:
     boxes = [
         {"View": "lcc"}, {"View": "lmlo"}, {"View": "rcc", "X": 2.5}, {"View": "rmlo", "VolumeSlices": 9},
-        {"View": "xcc"}, {"View": None}, {"View": "lcc2", "AD": "?"}, {"View": "lcc3", "Width": None},
-        {"View": "rcc2", "Class": None},
+        {"View": "xcc"}, {"View": "lcc2", "AD": "?"}, {"View": "lcc3", "Width": None}, {"View": "rcc2", "Class": None},
     ]  # fmt: skip
     views = dict.fromkeys(("lcc", "rcc", "rmlo", "xcc", "lcc2", "lcc3", "rcc2"), False)
     write_bcs_dbt(tmp_path / "in", views, boxes)
     (tmp_path / "in/._BCS-DBT boxes-train-v2.csv").write_bytes(b"\0\5\26\7")  # as macOS leaves it beside the file
     naming = ["DBT-P00001 lmlo: a box, but no path", "DBT-P00001 rcc: X is 2.5", "DBT-P00001 xcc: the view is no l",
-              "a box has no PatientID", "DBT-P00001 lcc2: AD is ?", "DBT-P00001 lcc3: Width is nan"]  # fmt: skip
+              "DBT-P00001 lcc2: AD is ?", "DBT-P00001 lcc3: Width is nan"]  # fmt: skip
     loading = ["DBT-P00001 rmlo: "]
     table = refused_then_skipped(tmp_path / "out", "bcs-dbt", tmp_path / "in", {}, naming, loading)
     assert table["view"].tolist() == ["CC"] * 10
@@ -196,6 +195,16 @@ def test_boxes_of_bcs_dbt(tmp_path: Path) -> None:
     path = next((tmp_path / "in").glob("BCS*boxes*"))
     path.write_text(path.read_text().replace("VolumeSlices", "Slices"))
     stops(tmp_path / "none", "bcs-dbt", tmp_path / "in", {}, "lacks the column VolumeSlices")
+
+
+@pytest.mark.parametrize("key", ["PatientID", "StudyUID", "View"])
+def test_a_box_that_does_not_tell_its_volume_stops(tmp_path: Path, key: str) -> None:
+    """It may be of any volume, whose mask would lack it; one of an architectural distortion is not taken anyway."""
+    boxes: list[dict[str, Any]] = [{"View": "lcc"}, {"View": "lcc", "X": 12, key: None}]
+    write_bcs_dbt(tmp_path / "in", {"lcc": False}, boxes)
+    stops(tmp_path / "out", "bcs-dbt", tmp_path / "in", {}, "has 1 error:\n.*a box has no PatientID or no StudyUID")
+    write_bcs_dbt(tmp_path / "in", {"lcc": False}, [boxes[0], boxes[1] | {"AD": 1}])
+    assert len(read_manifest(import_data("bcs-dbt", tmp_path / "in", {}, tmp_path / "out"))) == 5
 
 
 def test_volumes_of_t_synth(tmp_path: Path) -> None:

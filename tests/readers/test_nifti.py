@@ -11,7 +11,7 @@ from nibabel import orientations
 
 from pig.data.images import read_grey, read_mask
 from pig.data.manifest import read_manifest
-from pig.data.readers import import_data
+from pig.data.readers import import_data, read_settings
 from pig.data.readers.nifti import read_nifti
 from pig.system.errors import UserError
 
@@ -107,6 +107,16 @@ def test_rounding_in_a_header_moves_nothing(tmp_path: Path) -> None:
     save(tmp_path / "masks/p.nii", mask, moved(affine, 1, 1e-3), "RAS")
     table = read_manifest(import_data("folders", tmp_path, {"patient": "(p)"}, tmp_path / "out"))
     assert len(table) == 3
+
+
+@pytest.mark.parametrize("axis", [-1, 3])
+@pytest.mark.parametrize("layout", ["folders", "nnunet", "manifest"])
+def test_there_are_three_axes(tmp_path: Path, layout: str, axis: int) -> None:
+    patient = {} if layout == "manifest" else {"patient": "(p)"}
+    for good in (0, 1, 2):
+        read_settings(layout, {**patient, "axis": good})
+    with pytest.raises(UserError, match=rf"^import\.{layout}\.axis: must be 0, 1 or 2, got {axis}\.$"):
+        read_settings(layout, {**patient, "axis": axis})
 
 
 def test_patients_in_different_orientations_come_in_one(tmp_path: Path) -> None:

@@ -83,6 +83,28 @@ def test_other_files_beside_them_are_left(tmp_path: Path) -> None:
     assert (found["ISIC_1"][1] == spot(3)).all()
 
 
+def test_an_ending_may_be_in_capitals(tmp_path: Path) -> None:
+    root = write(tmp_path / "in", **{"1.png": grey(1), "1_mask.PNG": spot(1), "2.PNG": grey(2), "2_mask.png": spot(2)})
+    settings = {"images": "*.png", "masks": "*_mask.png", "patient": "(.)"}
+    found = imported(root, tmp_path / "out", **settings)
+    assert sorted(found) == ["1", "2"]
+    for number in (1, 2):
+        assert (found[str(number)][0] == grey(number)).all() and (found[str(number)][1] == spot(number)).all()
+    for name in ("1.PNG", "2_mask.PNG"):
+        write_png(root / name, grey(3))
+        with pytest.raises(UserError, match=f"has 1 error.*\n.*{name[:-4]}.png and .* have one stem; remove one"):
+            imported(root, tmp_path / "none", **settings, faults="skip")
+        (root / name).unlink()
+
+
+def test_files_of_a_pattern_that_are_not_read_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = write(tmp_path / "in", **{"images/1.png": grey(1), "masks/1.png": spot(1)})
+    for name in ("images/2.webp", "masks/2.webp", "masks/3.webp", "elsewhere.webp"):
+        (root / name).write_bytes(b"RIFF")
+    assert list(imported(root, tmp_path / "out", images="images/*", masks="masks/*", patient="(.)")) == ["1"]
+    assert caplog.messages == [f"{root}: 3 of the files have endings that are not read, as 2.webp"]
+
+
 def test_any_depth(tmp_path: Path) -> None:
     root = write(tmp_path / "in", **{
         "a.png": grey(1), "a_mask.png": spot(1), "deep/er/b.png": grey(2), "deep/er/b_mask.png": spot(2)

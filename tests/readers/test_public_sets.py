@@ -1,5 +1,6 @@
 import math
 import plistlib
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -76,6 +77,28 @@ def test_bcs_dbt(tmp_path: Path) -> None:
     assert store.manifest["flip"].tolist() == [0] * 5 + [1] * 5
     assert (store.images[:, 8, 0] > 0).all()
     assert (store.masks[0] == store.masks[5]).mean() > 0.95
+
+
+@pytest.mark.parametrize("write", [int, float, bool, str, lambda value: str(bool(value)).upper()])
+def test_architectural_distortions_are_told_however_they_are_written(tmp_path: Path, write: Callable) -> None:
+    write_bcs_dbt(tmp_path / "in", {"lcc": False, "rcc": False}, [{"View": "lcc"}, {"View": "rcc", "AD": 1}])
+    path = next((tmp_path / "in").glob("*boxes*"))
+    table = pd.read_csv(path)
+    table.assign(AD=[write(value) for value in table["AD"]]).to_csv(path, index=False)
+    for both, sides in ((False, ["L"]), (True, ["L", "R"])):
+        settings = {"architectural_distortion": both}
+        found = read_manifest(import_data("bcs-dbt", tmp_path / "in", settings, tmp_path / "out"))
+        assert found["laterality"].unique().tolist() == sides
+
+
+def test_a_box_that_may_be_of_a_distortion_is_refused(tmp_path: Path) -> None:
+    """The empty cell makes numbers with a point of the others."""
+    boxes = [{"View": "lcc"}, {"View": "rcc", "AD": 1}, {"View": "lmlo", "AD": None}]
+    write_bcs_dbt(tmp_path / "in", {"lcc": False, "rcc": False, "lmlo": False}, boxes)
+    with pytest.raises(UserError, match="has 1 error; .*\n.*DBT-P00001 lmlo: AD is nan, and must be whole numbers"):
+        import_data("bcs-dbt", tmp_path / "in", {}, tmp_path / "out")
+    table = read_manifest(import_data("bcs-dbt", tmp_path / "in", {"faults": "skip"}, tmp_path / "out"))
+    assert table["laterality"].unique().tolist() == ["L"]
 
 
 def test_an_ellipse_has_its_area() -> None:

@@ -25,8 +25,8 @@ class Facts:
         mask_height, mask_width, mask_area: of the mask, in pixels; the area of all that is not 0.
         mask_values: the grey values of the mask, the first six.
         coloured: whether red, green and blue differ anywhere; None where colours are not kept.
-        digest: of the image's pixels, equal for equal images.
-        hash: see ``pig.data.checks.likeness``; None where the pair has faults.
+        digest: of the image's pixels, equal for equal images; None for one that is blank.
+        hash: see ``pig.data.checks.likeness``; None where the pair has faults, or the image is blank.
         faults: what stops a run.
         warnings: what may be a mistake.
     """
@@ -58,17 +58,19 @@ def look_at_volume(volume: list[Slice], settings: PreprocessSettings) -> list[Fa
         found[row].warnings.append(warning)
     if prepared.images is not None:
         for fact, image in zip(found.values(), prepared.images, strict=True):
-            fact.hash = difference_hash(image)
+            fact.hash = difference_hash(image) if fact.digest else None
     return list(found.values())
 
 
 def _look_at_image(fact: Facts, image: NDArray[Any]) -> None:
     fact.height, fact.width = image.shape[:2]
     fact.dtype, fact.low, fact.high = str(image.dtype), int(image.min()), int(image.max())
-    content = f"{image.shape}{image.dtype}".encode() + np.ascontiguousarray(image).tobytes()
-    fact.digest = hashlib.blake2b(content, digest_size=16).hexdigest()
     if image.ndim == 3:
         fact.coloured = bool((image != image[..., :1]).any())
+    if fact.low == fact.high:
+        return  # blank slices of a volume are all alike, and nobody's
+    content = f"{image.shape}{image.dtype}".encode() + np.ascontiguousarray(image).tobytes()
+    fact.digest = hashlib.blake2b(content, digest_size=16).hexdigest()
     fact.warnings += grey_warnings(image, fact.low, fact.high)
 
 

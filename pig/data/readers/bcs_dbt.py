@@ -59,16 +59,19 @@ class Box(NamedTuple):
 def volumes(root: Path, settings: Settings) -> list[Volume]:
     """Return one volume for each with boxes, sorted by patient, study and view.
 
+    A box that does not tell its volume is a fault of the whole: a mask lacks it, and nobody knows which.
+
     Raises:
-        Incomplete: a volume is not found, or a box has no volume or no whole numbers. All are listed.
-        UserError: a table is missing or lacks columns.
+        Incomplete: a volume is not found, or a box has no whole numbers. All are listed.
+        UserError: a table is missing or lacks columns, or a box does not tell its volume.
     """
     paths, boxes = (_tables(root, name) for name in ("file-paths", "boxes"))
-    nowhere = boxes[KEY].isna().any(axis=1)
-    single = [f"a box has no {' or no '.join(KEY)}: {', '.join(map(str, row))}" for row in boxes[nowhere].to_numpy()]
-    boxes = boxes[~nowhere]
+    boxes["AD"] = boxes["AD"].map(lambda value: {"true": 1, "false": 0}.get(str(value).lower(), value))
     if not settings.architectural_distortion:
-        boxes = boxes[boxes["AD"].astype(str) != "1"]
+        boxes = boxes[pd.to_numeric(boxes["AD"], errors="coerce") != 1]
+    nowhere = boxes[KEY].isna().any(axis=1)
+    faults = [f"a box has no {' or no '.join(KEY)}: {', '.join(map(str, row))}" for row in boxes[nowhere].to_numpy()]
+    boxes, single = boxes[~nowhere], list[str]()
     columns = [paths[name].fillna("").astype(str) for name in COLUMNS["file-paths"]]
     file_of = {(patient, study, view): names for patient, study, view, *names in zip(*columns, strict=True)}
     files = _Files(root)
@@ -100,7 +103,7 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
         }
         places = [Box(*values) for values in zip(*sides, strict=True)]
         found.append(Volume(name, partial(load, path, places, depths[0], row, settings)))
-    return gather(root, [], found, "boxes", single)
+    return gather(root, faults, found, "boxes", single)
 
 
 def _whole(column: pd.Series) -> list[int]:

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pig.data.images import refuse_giant
+from pig.data.limits import refuse_giant
 from pig.system.errors import UserError
 
-PREAMBLE = 128  # bytes, of any content, before the letters DICM (PS3.10, 7.1)
 MOST_BITS = 32
 # It logs the traceback of each decoder that fails, beside the error that it raises in the end.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
@@ -54,7 +53,8 @@ def read_header(path: Path) -> Header:
     """Read what is needed of the header of an image.
 
     Raises:
-        UserError: the file is no DICOM, is cut short, is no grey image, or has grey values by a table (Modality LUT).
+        UserError: the file is no DICOM, is cut short, is no grey image, or has grey values by a table (Modality LUT)
+            or, frame by frame, of another scale or window.
     """
     data = _dataset(path)
     try:
@@ -63,10 +63,13 @@ def read_header(path: Path) -> Header:
             raise UserError(f"{path} has colours ({kind}); of DICOM grey images are read: save it as PNG")
         if data.get("ModalityLUTSequence"):
             raise UserError(f"{path} has a table of grey values (Modality LUT), which is not applied; save it as PNG")
-        centre, width = (
-            _group(data, "FrameVOILUTSequence", "WindowCenter"),
-            _group(data, "FrameVOILUTSequence", "WindowWidth"),
-        )
+        slope, intercept, window, function = _look(data)
+        for frame in range(1, len(data.get("PerFrameFunctionalGroupsSequence") or [])):
+            if _look(data, frame) != (slope, intercept, window, function):
+                raise UserError(
+                    f"{path}: frame {frame + 1} has another rescaling or window than the first, so that their grey "
+                    "values do not compare; save the frames with one of each"
+                )
         spacing = _group(data, "PixelMeasuresSequence", "PixelSpacing", "ImagerPixelSpacing")
         slices = _group(data, "PixelMeasuresSequence", "SpacingBetweenSlices", "SliceThickness")
         refuse_giant(path, int(data["Rows"].value), int(data["Columns"].value))
@@ -75,10 +78,10 @@ def read_header(path: Path) -> Header:
             columns=int(data["Columns"].value),
             frames=int(data.get("NumberOfFrames", 1) or 1),
             inverted=kind == "MONOCHROME1",
-            slope=float(_group(data, "PixelValueTransformationSequence", "RescaleSlope") or 1),
-            intercept=float(_group(data, "PixelValueTransformationSequence", "RescaleIntercept") or 0),
-            window=(_first(centre), _first(width)) if centre is not None and width is not None else None,
-            function=str(_group(data, "FrameVOILUTSequence", "VOILUTFunction") or "LINEAR"),
+            slope=slope,
+            intercept=intercept,
+            window=window,
+            function=function,
             spacing_mm=(_first(spacing) or None) if spacing is not None else None,
             slice_mm=(_first(slices) or None) if slices is not None else None,
             bits=int(data["BitsStored"].value),
@@ -95,15 +98,6 @@ def read_header(path: Path) -> Header:
     if header.window is not None and header.window[1] <= 0:
         raise UserError(f"{path} has a window {header.window[1]:g} wide, which shows nothing; correct or remove it")
     return header
-
-
-def is_dicom(path: Path) -> bool:
-    """Return whether a file begins as DICOM does, whatever its name; DICOMDIR, a list of files, does not count."""
-    try:
-        with path.open("rb") as file:
-            return path.name.upper() != "DICOMDIR" and file.read(PREAMBLE + 4)[PREAMBLE:] == b"DICM"
-    except OSError:
-        return False
 
 
 def read_single(path: Path) -> tuple[NDArray[np.uint16], Header]:
@@ -193,11 +187,25 @@ def _import(module: str, path: Path) -> Any:
         raise UserError(f"{path}: reading DICOM needs pydicom; pip install 'pig-benchmark[dicom]'.") from None
 
 
-def _group(data: Any, sequence: str, *keywords: str) -> Any:
-    """Return the first of ``keywords`` in the functional groups of all frames, of the first frame, or at the top."""
+def _look(data: Any, frame: int = 0) -> tuple[float, float, tuple[float, float] | None, str]:
+    """Return slope, intercept, window and function of a frame, see ``Header``."""
+    centre, width, function = (
+        _group(data, "FrameVOILUTSequence", keyword, frame=frame)
+        for keyword in ("WindowCenter", "WindowWidth", "VOILUTFunction")
+    )
+    slope, intercept = (
+        _group(data, "PixelValueTransformationSequence", keyword, frame=frame)
+        for keyword in ("RescaleSlope", "RescaleIntercept")
+    )
+    window = (_first(centre), _first(width)) if centre is not None and width is not None else None
+    return float(slope or 1), float(intercept or 0), window, str(function or "LINEAR")
+
+
+def _group(data: Any, sequence: str, *keywords: str, frame: int = 0) -> Any:
+    """Return the first of ``keywords`` in the functional groups of a frame (0-based), of all frames, or at the top."""
     places = [data]
-    for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
-        for group in list(data.get(groups) or [])[:1]:
+    for groups, at in (("PerFrameFunctionalGroupsSequence", frame), ("SharedFunctionalGroupsSequence", 0)):
+        for group in list(data.get(groups) or [])[at : at + 1]:
             places[:0] = list(group.get(sequence) or [])[:1]
     for place in places:
         for keyword in keywords:

@@ -1,16 +1,16 @@
 """Images and masks in two folders, with the same stems, or side by side, by names with wildcards."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from pig.data.readers.dicom import is_dicom
+from pig.data.formats import ENDINGS, is_image, without_ending
 from pig.data.readers.labels import Labels
 from pig.data.readers.patterns import Pattern, proposal
-from pig.data.readers.slices import ENDINGS, NIFTI, ending_of, read_pairs
+from pig.data.readers.slices import axis_errors, read_pairs
 from pig.data.readers.volume import Patients, Volume, composed, folder_of, gather, is_export, is_hidden
 from pig.system.errors import UserError
 from pig.system.settings import Error, refuse
@@ -50,6 +50,7 @@ class Settings:
         refuse(self._errors(), self)
 
     def _errors(self) -> Iterator[Error]:
+        yield from axis_errors(self.axis)
         if self.threshold is not None and self.labels:
             yield "threshold", "is of no use beside labels; give one of the two."
         wildcards = Pattern(self.images).wildcards, Pattern(self.masks).wildcards
@@ -81,9 +82,6 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     by_pattern = "*" in settings.images + settings.masks
     pairs = (_by_pattern if by_pattern else _by_stem)(root, settings, faults, single)
     for stem, (image, masks) in sorted(pairs.items()):
-        if any((ending_of(image) in NIFTI) != (ending_of(mask) in NIFTI) for mask in masks):
-            single.append(f"{image} and {masks[0]} are not both volumes")
-            continue
         try:
             row = {"patient_id": patients.find(stem), "volume_id": stem}
         except UserError as error:
@@ -121,10 +119,10 @@ def _stems(folder: Path, suffix: str, faults: list[str], single: list[str]) -> d
     stems: dict[str, Path] = {}
     left: list[Path] = []
     for path in sorted(files_below(folder, faults)):
-        if (name := _without_ending(folder, path)) is None:
+        if not is_image(path):
             left.append(path)
             continue
-        stem = composed(name)
+        stem = composed(without_ending(path.relative_to(folder)))
         if not stem.endswith(composed(suffix)):
             single.append(f"{path} does not end in {suffix!r}, the mask_suffix")
             continue
@@ -132,8 +130,7 @@ def _stems(folder: Path, suffix: str, faults: list[str], single: list[str]) -> d
         if stem in stems:
             faults.append(f"{path} and {stems[stem]} have one stem; remove one")
         stems[stem] = path
-    if left:
-        logger.warning("%s: %d of the files have endings that are not read, as %s", folder, len(left), left[0].name)
+    say_left(folder, left)
     return stems
 
 
@@ -144,26 +141,35 @@ def _by_pattern(
     of_images, of_masks = Pattern(settings.images), Pattern(settings.masks)
     masks: dict[tuple[str, ...], list[Path]] = {}
     images: dict[tuple[str, ...], Path] = {}
+    left: list[Path] = []
+    first: dict[tuple[bool, str], Path] = {}
     for path in sorted(files_below(root, faults)):
         name = path.relative_to(root).as_posix()
         of_mask, of_image = of_masks.key(name, of_images.wildcards), of_images.key(name)
-        if (of_mask, of_image) == (None, None) or _without_ending(root, path) is None:
+        if (of_mask, of_image) == (None, None):
             continue
+        if not is_image(path):
+            left.append(path)
+            continue
+        twin = first.setdefault((of_mask is None, composed(without_ending(path))), path)
+        if twin != path:
+            faults.append(f"{path} and {twin} have one stem; remove one")
         if of_mask is not None:
             masks.setdefault(of_mask, []).append(path)
         elif of_image is not None:
             images[of_image] = path
+    say_left(root, left)
     if settings.missing_mask == "error":
         single += [f"{path} has no mask by {of_masks.text}" for key, path in images.items() if key not in masks]
     single += [f"{of[0]} has no image by {of_images.text}" for key, of in masks.items() if key not in images]
     taken = images if settings.missing_mask == "healthy" else images.keys() & masks.keys()
-    return {str(_without_ending(root, images[key])): (images[key], masks.get(key, [])) for key in taken}
+    return {without_ending(images[key].relative_to(root)): (images[key], masks.get(key, [])) for key in taken}
 
 
-def _without_ending(folder: Path, path: Path) -> str | None:
-    """Return the path below ``folder`` without its ending; DICOM may have none. None: it is no image."""
-    name, ending = path.relative_to(folder).as_posix(), ending_of(path)
-    return name[: -len(ending)] if ending else name if is_dicom(path) else None
+def say_left(folder: Path, left: Sequence[Path]) -> None:
+    """Say in the log how many files of a folder are no images that are read, if any, and the name of the first."""
+    if left:
+        logger.warning("%s: %d of the files have endings that are not read, as %s", folder, len(left), left[0].name)
 
 
 def files_below(folder: Path, faults: list[str], above: tuple[Path, ...] = ()) -> Iterator[Path]:

@@ -22,7 +22,7 @@ class Labels:
         background: the values of what is not lesion.
         ignore: a value of pixels of which nothing is known, as nnU-Net has; None: there is none.
         threshold: values from here on are lesion, whatever they are: for masks with more grey values than labels;
-            None: values are labels.
+            None: values are labels. A mask with a value beside ``background`` must reach it.
     """
 
     lesion: tuple[int, ...] = ()
@@ -41,26 +41,29 @@ def lesion_of(values: NDArray[Any], labels: Labels, name: str | Path) -> NDArray
 
     Raises:
         UserError: a value is not finite, not whole, to be ignored, or neither lesion nor background; or several may be
-            the lesion. With a threshold the first alone.
+            the lesion. With a threshold: a value is not finite, or there are some beside background, all below it.
     """
     if not np.isfinite(values).all():
         raise UserError(f"{name} holds NaN or infinite values; a mask has labels such as 0 and 1")
     if labels.threshold is not None:
-        return np.asarray(values >= labels.threshold)
+        return _from(labels.threshold, values, labels, name)
     found = np.unique(values)
-    if threshold := threshold_for(values):
+    rest = [value for value in found.astype(float).tolist() if value not in labels.background]
+    whole = found.dtype.kind != "f" or bool((found == np.rint(found)).all())
+    undeclared = [value for value in rest if value not in (*labels.lesion, labels.ignore)]
+    sure = whole and len(undeclared) <= (0 if labels.lesion else 1)
+    if not sure and (threshold := threshold_for(values)):
         raise UserError(
             f"{name} has {len(found)} values that crowd around {found[0]:g} and {found[-1]:g}, as of a mask that was "
             f"saved as JPEG or interpolated; set threshold: {threshold:g}, and what is not below it is lesion"
         )
-    if found.dtype.kind == "f" and (found != np.rint(found)).any():
+    if not whole:
         raise UserError(f"{name} holds values that are no whole numbers; a mask has labels such as 0 and 1")
     if labels.ignore is not None and labels.ignore in found:
         raise UserError(
             f"{name} has pixels of the label ignore ({labels.ignore}), of which it is not known whether they are "
             "lesion; leave the pair out, or decide and save them as one or the other"
         )
-    rest = [value for value in found.astype(float).tolist() if value not in labels.background]
     if not labels.lesion:
         if len(rest) > 1:
             raise UserError(
@@ -73,6 +76,18 @@ def lesion_of(values: NDArray[Any], labels: Labels, name: str | Path) -> NDArray
             f"background ({_list(labels.background)}); add them to one of the two"
         )
     return np.asarray(np.isin(values, labels.lesion))
+
+
+def _from(threshold: float, values: NDArray[Any], labels: Labels, name: str | Path) -> NDArray[np.bool_]:
+    """Return where values reach a threshold, which a mask with anything on it does somewhere."""
+    lesion = np.asarray(values >= threshold)
+    if not lesion.any() and (content := values[~np.isin(values, labels.background)]).size:
+        raise UserError(
+            f"{name} has values up to {float(content.max()):g}, and none reaches the threshold {threshold:g}, so that "
+            "what it shows would be lost; save it with the values of the other masks (as 0 and 255), or set a "
+            "threshold that fits all of them; if it has no lesion, save it as 0 alone, or name its values in background"
+        )
+    return lesion
 
 
 def _list(values: Any) -> str:

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pig.data.formats import ENDINGS, NIFTI, ending_of, holds_dicom, is_image, without_ending
+from pig.data.images import read_plain
 from pig.data.manifest import leaves, read_table, refuse, row_number
 from pig.data.readers.dicom import display, read_frames, read_header
-from pig.data.readers.folders import files_below
+from pig.data.readers.folders import files_below, say_left
 from pig.data.readers.nifti import read_nifti
-from pig.data.readers.slices import DICOM, ENDINGS, NIFTI, ending_of
 from pig.data.readers.volume import heading, to_uint16
 from pig.system.errors import UserError
 
@@ -21,10 +22,17 @@ TABLES = (".csv", ".parquet")
 
 
 class NewFile(NamedTuple):
-    """A file of one image, or of a volume, and its name without folders above the data and without ending."""
+    """A file of one image, or of a volume.
+
+    Attributes:
+        path: of the file.
+        name: its path without folders above the data and without ending.
+        alone: whether it is all of its volume; if not, it may be blank.
+    """
 
     path: Path
     name: str
+    alone: bool = True
 
 
 class NewSlice(NamedTuple):
@@ -67,12 +75,14 @@ def find_images(place: Path) -> list[list[NewFile]]:
 
 def _in_folder(folder: Path) -> list[list[NewFile]]:
     faults: list[str] = []
-    paths = [path for path in sorted(files_below(folder, faults)) if ending_of(path) and path.name[0] != "."]
+    found = sorted(files_below(folder, faults))
+    paths = [path for path in found if is_image(path)]
+    say_left(folder, sorted({*found} - {*paths}))
     if faults:
         raise UserError(heading(folder, faults), faults)
     if not paths:
         raise UserError(f"{folder} holds no files with the ending {', '.join(ENDINGS)}; give the folder of the images.")
-    return [[_named(path, folder)] for path in paths]
+    return [[NewFile(path, without_ending(path.relative_to(folder)))] for path in paths]
 
 
 def _in_table(path: Path) -> list[list[NewFile]]:
@@ -90,8 +100,10 @@ def _in_table(path: Path) -> list[list[NewFile]]:
             )
         elif not files[-1].is_file():
             faults.append(f"row {row_number(index)}: image_path {cell!r} is not a file")
-        elif not ending_of(files[-1]):
-            faults.append(f"row {row_number(index)}: image_path {cell} ends in none of {', '.join(ENDINGS)}")
+        elif not is_image(files[-1]):
+            faults.append(
+                f"row {row_number(index)}: image_path {cell} ends in none of {', '.join(ENDINGS)}, and is no DICOM"
+            )
         elif first_row.setdefault(files[-1], index) < index:
             earlier = row_number(first_row[files[-1]])
             faults.append(f"row {row_number(index)}: the same image as row {earlier}: {cell}")
@@ -103,12 +115,9 @@ def _in_table(path: Path) -> list[list[NewFile]]:
         table[key].fillna("").astype(str).tolist() if key in table else nothing for key in ("patient_id", "volume_id")
     )
     for index, (file, patient, name) in enumerate(zip(files, patients, names, strict=True)):
-        volumes.setdefault((patient, name) if name else (index,), []).append(_named(file, above))
-    return list(volumes.values())
-
-
-def _named(path: Path, above: Path) -> NewFile:
-    return NewFile(path, path.relative_to(above).as_posix()[: -len(ending_of(path) or "")])
+        one = NewFile(file, without_ending(file.relative_to(above)))
+        volumes.setdefault((patient, name) if name else (index,), []).append(one)
+    return [[one._replace(alone=len(volume) == 1) for one in volume] for volume in volumes.values()]
 
 
 def slices_of(file: NewFile, folder: Path, axis: int) -> Iterator[NewSlice]:
@@ -120,14 +129,18 @@ def slices_of(file: NewFile, folder: Path, axis: int) -> Iterator[NewSlice]:
         axis: 0, 1 or 2: what counts the slices of NIfTI, turned to LPS: 2 gives axial slices.
 
     Raises:
-        UserError: the file cannot be read, or all of a volume is blank.
+        UserError: the file cannot be read, or all of a volume of one file is blank.
     """
-    ending = ending_of(file.path)
-    if ending not in (*NIFTI, *DICOM):
-        yield NewSlice(file.path, None, file.name, file.path)
+    is_nifti, is_dicom = ending_of(file.path) in NIFTI, holds_dicom(file.path)
+    if not is_nifti and not is_dicom:
+        pixels = None if file.alone else read_plain(file.path)
+        if pixels is not None and pixels.min() == pixels.max():
+            yield NewSlice(file.path, None, file.name, None, (pixels.shape[0], pixels.shape[1]))
+        else:
+            yield NewSlice(file.path, None, file.name, file.path)
         return
-    blank, single = True, ending in DICOM and read_header(file.path).frames == 1
-    for index, pixels in enumerate(_nifti(file.path, axis) if ending in NIFTI else _dicom(file.path)):
+    blank, single = True, is_dicom and read_header(file.path).frames == 1
+    for index, pixels in enumerate(_nifti(file.path, axis) if is_nifti else _dicom(file.path)):
         number, name = (None, file.name) if single else (index, f"{file.name}_{index:03d}")
         if pixels.min() == pixels.max():
             yield NewSlice(file.path, number, name, None, (pixels.shape[0], pixels.shape[1]))
@@ -136,7 +149,7 @@ def slices_of(file: NewFile, folder: Path, axis: int) -> Iterator[NewSlice]:
         written = folder / f"{index:06d}.png"
         Image.fromarray(np.ascontiguousarray(pixels)).save(written, compress_level=1)
         yield NewSlice(file.path, number, name, written)
-    if blank:
+    if blank and file.alone:
         raise UserError(f"{file.path} is blank: each of its slices has one grey value")
 
 

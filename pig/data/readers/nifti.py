@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pig.data.images import refuse_giant
+from pig.data.limits import refuse_giant
 from pig.system.errors import UserError
 
 ORIENTATION = "LPS"

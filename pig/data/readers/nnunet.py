@@ -7,12 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pig.data.formats import FLAT, NIFTI
 from pig.data.manifest import read_table
 from pig.data.readers.labels import Labels
-from pig.data.readers.slices import FLAT, NIFTI, read_pairs
+from pig.data.readers.slices import axis_errors, read_pairs
 from pig.data.readers.volume import OF_A_USER, Patients, Volume, composed, folder_of, gather, is_export, is_hidden
 from pig.system.errors import UserError
 from pig.system.files import read_json
+from pig.system.settings import refuse
 
 logger = logging.getLogger("pig")
 
@@ -32,6 +34,9 @@ class Settings:
     labels: tuple[str, ...] = ()
     channel: int = 0
     axis: int = 2
+
+    def __post_init__(self) -> None:
+        refuse(axis_errors(self.axis), self)
 
 
 def volumes(root: Path, settings: Settings) -> list[Volume]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from pig.data.readers.slices import ending_of
+from pig.data.formats import ending_of
 from pig.data.readers.volume import composed
 
 # How data sets that are known name the mask of an image; looked for in this order.
@@ -16,14 +16,15 @@ class Pattern:
     """A path with wildcards: * stands for any text within a name, ** for any folders too.
 
     What the wildcards stand for is the key of a file: an image and its masks have the same. Pattern and paths meet
-    :func:`composed`.
+    :func:`composed`. An ending may be in upper or lower case.
     """
 
     def __init__(self, text: str) -> None:
         text = composed(text)
-        pieces = re.split(r"(\*\*|\*)", text)
+        ending = ending_of(PurePosixPath(text)) or ""
+        pieces = re.split(r"(\*\*|\*)", text[: len(text) - len(ending)])
         whole = "".join({"**": "(.*?)", "*": "([^/]*?)"}.get(piece, re.escape(piece)) for piece in pieces)
-        self.text, self._regex = text, re.compile(whole)
+        self.text, self._regex = text, re.compile(f"{whole}(?i:{re.escape(ending)})")
         self.wildcards = self._regex.groups
 
     def key(self, path: str, wildcards: int | None = None) -> tuple[str, ...] | None:

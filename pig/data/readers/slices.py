@@ -1,28 +1,28 @@
 """An image file with its label map: two-dimensional files, DICOM among them, or NIfTI volumes slice by slice."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pig.data.formats import NIFTI, ending_of, holds_dicom
 from pig.data.images import orientation_of, read_labels, refuse_other_turn, size_of
-from pig.data.readers.dicom import is_dicom, read_single
+from pig.data.readers.dicom import read_single
 from pig.data.readers.labels import Labels, lesion_of
 from pig.data.readers.nifti import read_nifti, refuse_other_grid
 from pig.data.readers.volume import Pair, to_uint16
 from pig.system.errors import UserError
+from pig.system.settings import Error
 
-NIFTI = (".nii", ".nii.gz")
-FLAT = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
-DICOM = (".dcm", ".dicom", ".ima")
-ENDINGS = (*NIFTI, *FLAT, *DICOM)
+AXES = (0, 1, 2)
 
 
-def ending_of(path: PurePath) -> str | None:
-    """Return which of ``ENDINGS`` a file name has, or None."""
-    return next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), None)
+def axis_errors(axis: int) -> Iterator[Error]:
+    """Yield what is wrong with the setting ``axis`` of a layout, if anything."""
+    if axis not in AXES:
+        yield "axis", f"must be 0, 1 or 2, got {axis}."
 
 
 def read_pairs(image: Path, masks: Sequence[Path], row: dict[str, Any], labels: Labels, axis: int) -> Iterator[Pair]:
@@ -39,8 +39,10 @@ def read_pairs(image: Path, masks: Sequence[Path], row: dict[str, Any], labels: 
         UserError: a file cannot be read, or the two do not match.
     """
     for mask in masks:
-        if _holds_dicom(mask):
+        if holds_dicom(mask):
             raise UserError(f"{mask} is DICOM, and masks are not read from that; save it as PNG, TIFF or NIfTI")
+        if (ending_of(mask) in NIFTI) != (ending_of(image) in NIFTI):
+            raise UserError(f"{image} and {mask} are not both volumes; save both as NIfTI, or each slice as an image")
     if ending_of(image) not in NIFTI:
         yield _flat(image, masks, row, labels)
         return
@@ -58,7 +60,7 @@ def read_pairs(image: Path, masks: Sequence[Path], row: dict[str, Any], labels: 
 
 def _flat(image: Path, masks: Sequence[Path], row: dict[str, Any], labels: Labels) -> Pair:
     shown: Path | NDArray[Any] = image
-    if _holds_dicom(image):
+    if holds_dicom(image):
         shown, header = read_single(image)
         row = row if row.get("spacing_mm") else row | {"spacing_mm": header.spacing_mm}
     lesion = np.zeros(size_of(shown) if isinstance(shown, Path) else shown.shape, bool)
@@ -67,13 +69,8 @@ def _flat(image: Path, masks: Sequence[Path], row: dict[str, Any], labels: Label
             refuse_other_turn(image, mask)
         elif (turn := orientation_of(mask)) != 1:
             raise UserError(f"{mask} is to be turned (EXIF orientation {turn}), and {image} is not; save it as seen")
-        lesion = _united(lesion, lesion_of(read_labels(mask), labels, mask), mask)
+        lesion = _united(lesion, lesion_of(read_labels(mask, labels.threshold is not None), labels, mask), mask)
     return Pair(shown, lesion, row)
-
-
-def _holds_dicom(path: Path) -> bool:
-    ending = ending_of(path)
-    return ending in DICOM or (ending is None and is_dicom(path))
 
 
 def _united(before: NDArray[np.bool_], lesion: NDArray[np.bool_], mask: Path) -> NDArray[np.bool_]:

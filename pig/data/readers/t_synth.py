@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pig.data.images import refuse_giant
+from pig.data.limits import refuse_giant
 from pig.data.readers.volume import Pair, Volume, below, gather, to_uint16
 from pig.system.errors import UserError
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from pig.data.formats import NIFTI, ending_of
 from pig.data.manifest import REQUIRED, faults_of, read_table, row_number, with_whole_paths
 from pig.data.readers.labels import Labels
-from pig.data.readers.slices import read_pairs
+from pig.data.readers.slices import axis_errors, read_pairs
 from pig.data.readers.volume import Volume, gather
 from pig.system.errors import UserError
 from pig.system.settings import refuse
@@ -39,11 +40,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         both = self.threshold is not None and self.labels
-        refuse([("threshold", "is of no use beside labels; give one of the two.")] if both else [], self)
+        beside = [("threshold", "is of no use beside labels; give one of the two.")] if both else []
+        refuse([*beside, *axis_errors(self.axis)], self)
 
 
 def volumes(root: Path, settings: Settings) -> list[Volume]:
     """Return one volume per row of the CSV or Parquet table ``root``.
+
+    The slices of a NIfTI file are one volume: without a ``volume_id`` its row names it by the path of the image.
 
     Raises:
         Incomplete: a row has faults of its own, see ``pig.data.manifest.read_manifest``. All are listed.
@@ -56,13 +60,18 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
             raise UserError(f"{root} has the column {name}, and the settings take {column} for it; remove one.")
     table = table.rename(columns=wanted).reset_index(drop=True)
     own, shared = faults_of(root, table)
-    table = with_whole_paths(root, table[[not faults for faults in own]])
+    table = table[[not faults for faults in own]]
+    cells = table["image_path"].tolist()
+    table = with_whole_paths(root, table)
     more = table.drop(columns=["image_path", "mask_path"]).astype(object)
     records = more.where(pd.notna(more), None).to_dict("records")
     rows = [{str(key): value for key, value in record.items()} for record in records]
     labels = Labels(settings.labels, settings.background, threshold=settings.threshold)
     found = []
-    for index, image, mask, row in zip(table.index, table["image_path"], table["mask_path"], rows, strict=True):
+    columns = (table.index, cells, table["image_path"], table["mask_path"], rows)
+    for index, cell, image, mask, row in zip(*columns, strict=True):
+        if ending_of(Path(image)) in NIFTI and not row.get("volume_id"):
+            row["volume_id"] = cell
         load = partial(read_pairs, Path(image), [Path(mask)], row, labels, settings.axis)
         found.append(Volume(f"row {row_number(index)}", load))
     return gather(root, [*chain(*shared)], found, "rows", [*chain(*own)])
