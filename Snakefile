@@ -43,7 +43,7 @@ onstart:
     if workflow.is_main_process:
         keep_records()
         write_plan(workflow, Path(".snakemake/locks"))
-        write_config(config, Path(workflow.basedir))
+        write_config(GIVEN, Path(workflow.basedir))
         if sentence := planless(config):
             logger.info(sentence)
         if not workflow.output_settings.verbose:

@@ -237,7 +237,12 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("report", "Write the report of a study: its answer, tables, figures and configuration on one page.")
     sub.add_argument("--results", type=Path, default=Path("results"), help="folder of the results (results)")
-    sub.add_argument("--config", type=settings, default={}, help="configuration of the study, to be shown")
+    sub.add_argument(
+        "--config",
+        type=settings,
+        default={},
+        help="configuration of the study, whole: it is shown, and what it does not name is left out",
+    )
 
     sub = command("gallery", "Draw synthetic pairs beside real ones.", "store", "folds", "fold", "synthetic")
     sub.add_argument("--label", required=True, help="name of the generator in the figure")

@@ -1,8 +1,9 @@
 """What the records of a study say: that no test patient was learnt from, how many masks are empty, on what it ran."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pig.data.looks import Looks, joined, unlike
 from pig.data.shards import read_provenance
@@ -58,21 +59,29 @@ class Audit:
     finished: str = ""
 
 
-def audit(results: Path) -> Audit:
+def audit(results: Path, present: Collection[str] | None = None) -> Audit:
     """Read the records of all segmentations, models and shards in ``results``.
+
+    Args:
+        results: the folder.
+        present: names below it that are of the study, as :func:`pig.study.jobs.results_of` has them, a model by its
+            folder. None: all that are there. They may be of several studies, so that a model is held against the
+            segmentations alone whose patients the same table of folds has dealt.
 
     Raises:
         UserError: a record is damaged.
     """
-    found = Audit(drawn=[*_drawn(results)])
-    tested: dict[int, set[str]] = {}
+    found = Audit(drawn=[*_drawn(results, present)])
+    tested: list[tuple[int, str | None, set[str]]] = []
     new, devices, commits, versions = set[str](), set[str](), set[str](), set[str]()
     for path in sorted(results.glob("segmentation/*/fold*/seed*/record.json")):
+        if not _is_present(path, results, present):
+            continue
         record = read_sealed(path, "run its segmentation again.")
         found.segmentations += 1
         new |= {*record["new_patients"]}
         own = {*record["test_patients"], *record["new_patients"]}
-        tested.setdefault(record["fold"], set()).update(own)
+        tested.append((record["fold"], _deal(record), own))
         if both := sorted(own & {*record["train_patients"]}):
             found.leaks.append(f"{path.parent} was trained and tested on patient {both[0]} ({len(both)} in all).")
         how = ", ".join(record[key] for key in ("instruction_set", "precision") if key in record)
@@ -81,18 +90,33 @@ def audit(results: Path) -> Audit:
         versions |= {f"{name} {version}" for name, version in record["versions"].items()}
         found.finished = max(found.finished, record["finished"])
     for path in sorted(results.glob(f"models/*/fold*/{DESCRIPTION}")):
+        if not _is_present(path.parent, results, present):
+            continue
         description = read_sealed(path, f"delete {path.parent} and run the training again.")
         found.models += 1
-        if both := sorted({*description["patients"]} & tested.get(description["fold"], set())):
+        fold, deal = description["fold"], _deal(description) if present is None else None
+        others = [own for of, by, own in tested if of == fold and (None in (deal, by) or deal == by)]
+        if both := sorted({*description["patients"]} & set().union(*others)):
             named = found.leaky if description.get("leaky") and not {*both} & new else found.leaks
             named.append(f"{path.parent} learnt from test patient {both[0]} ({len(both)} in all).")
     found.devices, found.commits, found.versions = sorted(devices), sorted(commits - {""}), sorted(versions)
     return found
 
 
-def _drawn(results: Path) -> Iterator[Drawn]:
+def _is_present(path: Path, results: Path, present: Collection[str] | None) -> bool:
+    return present is None or path.relative_to(results).as_posix() in present
+
+
+def _deal(record: Mapping[str, Any]) -> str | None:
+    """Return the SHA-256 of the table of folds that a result is of; one of an earlier version does not say."""
+    step = record.get("step")
+    return str(step["inputs"][step["options"]["folds"]]) if step else None
+
+
+def _drawn(results: Path, present: Collection[str] | None) -> Iterator[Drawn]:
     for folder in sorted(results.glob("synthetic/*/fold*")):
-        shards = [read_provenance(path) for path in sorted(folder.glob("shard*.npz"))]
+        paths = [path for path in sorted(folder.glob("shard*.npz")) if _is_present(path, results, present)]
+        shards = [read_provenance(path) for path in paths]
         if not shards:
             continue
         first, counts = shards[0], [shard["last"] - shard["first"] for shard in shards]

@@ -1,6 +1,6 @@
 """The report of a study: one HTML file that opens anywhere, loads nothing, and names where each number comes from."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,9 +170,10 @@ def _caption(file: Path) -> str:
     }.get(kind, file.stem)
 
 
-def figures_in(folder: Path) -> list[Path]:
-    """Return the figures of a study, galleries first."""
-    return sorted(folder.glob("*.png"), key=lambda file: (not file.name.startswith("gallery"), file.name))
+def figures_in(folder: Path, present: Collection[str] | None = None) -> list[Path]:
+    """Return the figures in a folder, galleries first: all, or those that are ``present``."""
+    found = [file for file in folder.glob("*.png") if present is None or f"{folder.name}/{file.name}" in present]
+    return sorted(found, key=lambda file: (not file.name.startswith("gallery"), file.name))
 
 
 def read_tables(folder: Path, names: Iterable[str]) -> dict[str, pd.DataFrame]:

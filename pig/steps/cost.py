@@ -50,7 +50,7 @@ def cost(*, configfiles: Sequence[Path]) -> None:
     """
     from snakemake.utils import available_cpu_count
 
-    config = merged_config(configfiles)
+    config = merged_config(configfiles, there=False)
     measured, device = tried_out(config)
     print(as_text(Estimate(config, measured), available_cpu_count(), gpu_count(), device))
 
@@ -90,7 +90,8 @@ class _Calibration:
             measured.scaled.append(f"all from pictures of 1/{self.by} of the side")
 
         # Fewer pairs than the study's where they are large: loops over pairs are longer in the study.
-        real, folds, size = real_pairs(config), config["folds"]["count"], config["preprocessing"]["size"] // self.by
+        folds, size = config["folds"]["count"], config["preprocessing"]["size"] // self.by
+        real = max(real_pairs(config), folds)  # with fewer there are no folds, which the check says
         pairs, count = (2, 2) if self.by > 1 else (min(real, max(folds, PIXELS // size**2)), folds)
         self.learnt = real - real // folds
         self.more_learnt = self.by**2 * self.learnt / (pairs - pairs // count)

@@ -1,6 +1,7 @@
 """Plan a study of one's own data: derive its settings from the data, this machine and a budget, and write them down."""
 
 import logging
+import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from pig.data.manifest import read_manifest
+from pig.data.pseudonyms import pseudonyms, read_salt
 from pig.data.readers import import_data
 from pig.data.settings import PreprocessSettings
 from pig.data.survey import SIDES, Survey, survey
@@ -30,6 +33,15 @@ logger = logging.getLogger("pig")
 
 Config = dict[str, Any]
 
+# Where a configuration names files, but for what lies in the folder of an import; *: any generator.
+PATHS = (
+    ("dataset", "manifest"),
+    ("dataset", "salt"),
+    ("dataset", "import", "root"),
+    ("table1", "inception_weights"),
+    ("generators", "*", "model", "perceptual_weights"),
+)
+
 
 def plan(*, configfiles: Sequence[Path], budget: str, force: bool, readers: int, out: Path | None) -> None:
     """Write the plan of a study and print it, with what it will take and the command that runs it.
@@ -48,12 +60,16 @@ def plan(*, configfiles: Sequence[Path], budget: str, force: bool, readers: int,
     if budget == "paper":
         print(
             "Nothing is derived for the paper's budget; its settings are those of workflow/configs/paper.yaml:\n"
-            f"{_command('workflow/configs/paper.yaml ' + files, configfiles[-1])}\n"
+            f"{_command('workflow/configs/paper.yaml', *configfiles, last=configfiles[-1])}\n"
             "Seen from the folder of --directory, the paths in these files must be whole ones."
         )
         return
-    own = _with_whole_paths(read_configs(configfiles))
-    config = merged_config([], over=own)
+    path = out or configfiles[-1].with_suffix(".plan.yaml")
+    if not force:
+        read_plan(path)  # it is compared in the end; whether it can be, is told before anything is tried out
+    given = read_configs(configfiles)
+    config = merged_config([], over=given)
+    own = _with_whole_paths(_as_checked(given, config), PATHS)
     if studies_phantom(config["dataset"]):
         raise UserError(f"{files} names no data; set dataset.import or dataset.manifest (docs/planning.md).")
     with tempfile.TemporaryDirectory(prefix="pig-plan-") as name:
@@ -63,10 +79,9 @@ def plan(*, configfiles: Sequence[Path], budget: str, force: bool, readers: int,
         planner = _Planner(data, BUDGETS[budget], own, manifest)
         derived, notes = planner.run()
     tree = tree_of(own, derived, configfiles[-1].name)
-    path = out or configfiles[-1].with_suffix(".plan.yaml")
     print(f"{data.patients} patients, {data.pairs} pairs, {data.empty} of them without a lesion.\n")
     print("\n".join([as_table(tree), "", *notes, ""]))
-    command = _command(str(path), configfiles[-1])
+    command = _command(path, last=configfiles[-1])
     header = (
         f"The plan of {files}, budget {budget}. A run derives nothing: change a value here, and it is that.\n{command}"
     )
@@ -74,27 +89,33 @@ def plan(*, configfiles: Sequence[Path], budget: str, force: bool, readers: int,
     print(f"Written to {path}; a value may be changed there. The next command:\n{command}")
 
 
-def _command(configs: str, last: Path) -> str:
-    return (
-        f"snakemake --cores all --configfile {configs} --directory studies/{last.name.partition('.')[0]} "
-        "-- results/table2.csv"
-    )
+def _command(*configs: str | Path, last: Path) -> str:
+    files = [*map(str, configs), "--directory", f"studies/{last.stem}"]
+    return f"snakemake --cores all --configfile {shlex.join(files)} -- results/table2.csv"
 
 
-def _with_whole_paths(own: Config) -> Config:
+def _with_whole_paths(values: Mapping[str, Any], places: Sequence[Sequence[str]]) -> Config:
     """Return the user's settings with paths that mean the same from the folder of any study."""
-    dataset = own.get("dataset")
-    if not isinstance(dataset, Mapping):
-        return own
+    changed = {}
+    for key, value in values.items():
+        below = [rest for first, *rest in places if first in (key, "*")]
+        if [] in below:
+            changed[key] = _whole(value)
+        elif isinstance(value, Mapping):
+            changed[key] = _with_whole_paths(value, below)
+    return {**values, **changed}
 
-    def whole(path: Any) -> Any:
-        return str(Path(path).absolute()) if isinstance(path, str) and path and "://" not in path else path
 
-    changed = {key: whole(dataset[key]) for key in ("manifest", "salt") if key in dataset}
-    layout = dataset.get("import")
-    if isinstance(layout, Mapping) and "root" in layout:
-        changed["import"] = {**layout, "root": whole(layout["root"])}
-    return own | {"dataset": {**dataset, **changed}}
+def _whole(path: Any) -> Any:
+    return str(Path(path).absolute()) if isinstance(path, str) and path and "://" not in path else path
+
+
+def _as_checked(values: Mapping[str, Any], config: Mapping[str, Any]) -> Config:
+    """Return the user's settings as the check has left them, where a 64.0 is 64."""
+    return {
+        key: _as_checked(value, config[key]) if isinstance(value, Mapping) else config[key]
+        for key, value in values.items()
+    }
 
 
 def _place(dataset: Config) -> str:
@@ -102,14 +123,24 @@ def _place(dataset: Config) -> str:
 
 
 def _manifest(dataset: Config, folder: Path, readers: int) -> Path:
-    """Return the manifest of the data, for which those in another layout are imported into ``folder``."""
+    """Return the manifest of the data, for which those in another layout are imported into ``folder``.
+
+    With a salt it has the pseudonyms that the run will give: folds are dealt by the names.
+    """
     if "://" in _place(dataset):
         raise UserError(f"{_place(dataset)} is not on this machine; plan with a copy of the data.")
-    if not dataset["import"]:
-        return Path(dataset["manifest"])
-    settings = dict(dataset["import"])
-    source, root = settings.pop("from"), settings.pop("root")
-    return import_data(source, root, settings, folder / "imported", readers)
+    salt = read_salt(dataset["salt"], folder) if dataset["salt"] else None
+    manifest = Path(_place(dataset))
+    if dataset["import"]:
+        settings = dict(dataset["import"])
+        source, root = settings.pop("from"), settings.pop("root")
+        manifest = import_data(source, root, settings, folder / "imported", readers)
+    if salt is None:
+        return manifest
+    table = read_manifest(manifest)  # pictures stay where they are, which the run copies
+    table["patient_id"] = table["patient_id"].map(pseudonyms(table["patient_id"].unique(), salt))
+    table.to_csv(folder / "manifest.csv", index=False)
+    return folder / "manifest.csv"
 
 
 def _name(dataset: Config) -> str:
@@ -220,6 +251,24 @@ def _longer(measured: Measured, factor: float) -> Measured:
     return measured.longer(factor, min(factor, SEGMENTATION_FACTOR))
 
 
+def read_plan(path: Path) -> Config:
+    """Return the plan that a file holds; {} if there is none.
+
+    Raises:
+        UserError: the file is no plan.
+    """
+    if not path.exists():
+        return {}
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path} is there and cannot be read ({error}); correct it, replace it with --force, or write another file "
+            "with --out."
+        ) from None
+    return content if isinstance(content, dict) else {}
+
+
 def write_unless_other(path: Path, text: str, values: Config, force: bool) -> None:
     """Write a plan; one that is there and says the same stays as it is.
 
@@ -230,11 +279,10 @@ def write_unless_other(path: Path, text: str, values: Config, force: bool) -> No
         force: replace whatever is there.
 
     Raises:
-        UserError: a plan is there that says something else; each value that differs is named.
+        UserError: a plan is there that says something else; each value that differs is named. Or :func:`read_plan`'s.
     """
     if path.exists() and not force:
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
-        changes = differences(before if isinstance(before, dict) else {}, values)
+        changes = differences(read_plan(path), values)
         if changes:
             raise UserError(
                 f"{path} is there and stays, since this plan is another one: {'; '.join(changes)}. --force "

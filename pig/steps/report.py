@@ -9,20 +9,23 @@ import pandas as pd
 from pig.report.audit import audit
 from pig.report.page import figures_in, read_tables, write_report
 from pig.report.quality import in_brief
+from pig.study.jobs import results_of
 from pig.system.errors import UserError
 
 
 def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
     """Write the page ``out`` from what lies in the folder of results.
 
+    With a configuration, what it does not name is left over from another one, and is not looked at.
+
     Args:
         results: the folder; its ``table2.csv``, ``comparisons.csv``, ``scores.csv`` and ``measures.csv`` must be there,
             and what else there is is shown: ``table1.csv``, ``quality.csv``, ``cost.csv``, figures, predictions.
-        config: of the study, to be shown; {}: none.
+        config: of the study, whole, to be shown; {}: none, and all that is there is taken for the study's.
         out: the HTML file.
 
     Raises:
-        UserError: a table is missing or of an earlier version, or a record is damaged.
+        UserError: a table is missing or of an earlier version, a record is damaged, or the configuration is not whole.
     """
     of_table2 = ("table2.csv", "comparisons.csv", "scores.csv", "measures.csv")
     if missing := [name for name in of_table2 if not (results / name).is_file()]:
@@ -35,6 +38,7 @@ def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
             f"{results / 'comparisons.csv'} lacks the column {lacking[0]}; it is of an earlier version. Make it again "
             "with `snakemake --cores all results/table2.csv`."
         )
+    present = _results_of(config) if config else None
     more = read_tables(results, ("table1.csv", "quality.csv", "cost.csv"))
     write_report(
         out,
@@ -43,8 +47,17 @@ def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
         scores=scores,
         measures=measures,
         more={name: in_brief(table) if name == "quality.csv" else table for name, table in more.items()},
-        figures=figures_in(results / "figures"),
+        figures=figures_in(results / "figures", present),
         predictions=figures_in(results / "predictions"),
-        audit=audit(results),
+        audit=audit(results, present),
         config=config,
     )
+
+
+def _results_of(config: Mapping[str, Any]) -> set[str]:
+    try:
+        return results_of(config)
+    except KeyError as error:
+        raise UserError(
+            f"--config lacks {error.args[0]}; give the whole configuration, as results/config.yaml has it, or none."
+        ) from None

@@ -17,9 +17,9 @@ from jsonschema.validators import extend
 from pig.study.arms import arm_errors, arms_of, generator_labels, studies_phantom
 from pig.study.image_size import give_image_size, named_once
 from pig.study.leaky import leaky_errors
+from pig.study.own_data import data_errors
 from pig.study.schema import study_schema
 from pig.system.errors import UserError
-from pig.system.settings import SettingsError
 
 TYPES = {
     "array": "a list",
@@ -218,7 +218,7 @@ def _misfits(config: Mapping[str, Any]) -> Iterator[str]:
     yield from _misfits_of_labels(config)
 
     # On what.
-    yield from _misfits_of_data(config["dataset"])
+    yield from data_errors(config)
     for fold in table1["folds"]:
         if fold >= folds:
             yield f"table1.folds names fold {fold}, but folds.count is {folds}: they are numbered 0 to {folds - 1}."
@@ -226,14 +226,6 @@ def _misfits(config: Mapping[str, Any]) -> Iterator[str]:
     patients = sum(dataset["phantom"].get(key, 0) for key in ("patients", "normal_patients"))
     if studies_phantom(dataset) and 0 < patients < folds:
         yield f"folds.count is {folds}, but dataset.phantom has {patients} patients; a fold needs at least one."
-    for where, file in (
-        ("dataset.manifest", dataset["manifest"]),
-        ("table1.inception_weights", table1["inception_weights"]),
-    ):
-        if file is not None and {"{", "}"} & {*file}:
-            yield f"{where}: '{file}' has braces, which Snakemake takes for wildcards; rename the file or its folder."
-        elif file is not None and "://" not in file and not Path(file).is_file():  # in a storage, Snakemake looks
-            yield f"{where}: there is no file '{file}' (a relative path starts at the working directory)."
 
 
 def _misfits_of_labels(config: Mapping[str, Any]) -> Iterator[str]:
@@ -256,27 +248,6 @@ def _misfits_of_labels(config: Mapping[str, Any]) -> Iterator[str]:
     for label, count in Counter(drawn.values()).items():
         if count > 1:
             yield f"generators: {count} of them have the label '{label}'; rows of a table need different ones."
-
-
-def _misfits_of_data(dataset: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong between the keys of ``dataset``."""
-    layout = dataset["import"]
-    if dataset["manifest"] is not None and layout is not None:
-        yield "dataset.manifest and dataset.import are both set; set one of them to null."
-    if dataset["salt"] is not None and dataset["manifest"] is layout is None:
-        yield "dataset.salt is of no use with the phantom, which has no patients to hide; set it to null."
-    if dataset["salt"] is not None and Path(dataset["salt"]).parts[:1] == ("results",):
-        yield "dataset.salt lies in results, and would undo the pseudonyms there; keep it elsewhere."
-    if layout is not None:
-        from pig.data.readers import read_settings
-
-        try:
-            read_settings(layout["from"], {key: layout[key] for key in layout if key not in ("from", "root")})
-        except SettingsError as error:
-            for key, sentence in error.errors:
-                yield f"dataset.{key.replace(layout['from'] + '.', '', 1)}: {sentence}"
-        if not Path(layout["root"]).exists():
-            yield f"dataset.import.root: nothing is at '{layout['root']}' (seen from the working directory)."
 
 
 def _cycle(needs: Mapping[str, list[str]]) -> list[str]:

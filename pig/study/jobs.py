@@ -71,6 +71,30 @@ def counts_drawn(config: Config) -> dict[str, dict[int, int]]:
     return {name: dict(sorted(drawn.items())) for name, drawn in found.items()}
 
 
+def results_of(config: Config) -> set[str]:
+    """Return which records, models, shards and figures are of a configuration, as they are named below ``results``.
+
+    What else lies there is left over from another configuration in the same folder.
+    """
+    plan, table1 = _Plan(config), config["table1"]
+    drawn = [(name, fold, len(jobs)) for name, of_folds in plan.shards.items() for fold, jobs in of_folds.items()]
+    found = {f"models/{name}/fold{fold}" for name, fold in plan.fits}
+    found |= {f"synthetic/{name}/fold{fold}/shard{j}.npz" for name, fold, count in drawn for j in range(count)}
+    found |= {f"figures/gallery_{name}.png" for name in plan.shards}
+    found |= {f"figures/strip_{name}.png" for name in plan.shards if _is_progressive(config, name)}
+    found |= {f"figures/closest_{name}_fold{fold}.png" for name in table1["generators"] for fold in table1["folds"]}
+    return found | {
+        f"segmentation/{arm.name}/fold{fold}/seed{seed}/record.json"
+        for arm in (Arm(), *arms_of(config))
+        for fold in range(config["folds"]["count"])
+        for seed in config["segmentation"]["seeds"]
+    }
+
+
+def _is_progressive(config: Config, name: str) -> bool:
+    return bool(config["generators"][name]["class"] == PROGRESSIVE)
+
+
 class _Plan:
     """The jobs that were found so far."""
 
@@ -161,7 +185,7 @@ class _Plan:
         all_drawn = [job for of_folds in self.shards.values() for jobs in of_folds.values() for job in jobs]
         tables.append(self._add("ledger", "", *all_segmented, *all_drawn))
         for name in self.shards:
-            if config["generators"][name]["class"] == PROGRESSIVE:
+            if _is_progressive(config, name):
                 tables.append(self._add("strip", name, self._fit(name, shown)))
         tables.append(self._add("overlay", "", *self.data, *(segmented[arm.name, shown][0] for arm in arms)))
         self._add("report", "", *tables)

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from pig.study.config import check_config
+from pig.study.own_data import missing_files
 from pig.study.settings import settings_errors
 from pig.system.commit import commit_of
 from pig.system.errors import UserError
@@ -20,7 +21,10 @@ MERGED = Path("results/config.yaml")
 
 
 def merged_config(
-    files: Sequence[Path], root: Path = ROOT, over: Mapping[str, Any] = MappingProxyType({})
+    files: Sequence[Path],
+    root: Path = ROOT,
+    over: Mapping[str, Any] = MappingProxyType({}),
+    there: bool = True,
 ) -> dict[str, Any]:
     """Return the default study with the files of ``--configfile`` laid over it.
 
@@ -28,6 +32,7 @@ def merged_config(
         files: the later ones go over the earlier ones.
         root: folder of the workflow, with ``config.yaml``.
         over: laid over all of them.
+        there: whether the data that it names must be there.
 
     Raises:
         UserError: a file is missing or is no YAML, or the configuration cannot work; all errors are named.
@@ -36,7 +41,8 @@ def merged_config(
 
     config = read_configs([root / "config.yaml", *files])
     update_config(config, over)
-    check_config(config, root / "workflow/schemas/config.schema.yaml", settings_errors)
+    checks = [settings_errors, missing_files] if there else [settings_errors]
+    check_config(config, root / "workflow/schemas/config.schema.yaml", *checks)
     return config
 
 
@@ -66,7 +72,8 @@ def write_config(config: Mapping[str, Any], code: Path) -> None:
     is the same.
 
     Args:
-        config: of the study, after all merging and checks.
+        config: of the study, after all merging, and before its ``image_size`` is given to models that say none: who
+            changes that one in the file is to reach them all.
         code: the folder of the Snakefile.
     """
     commit = commit_of(code)

@@ -143,6 +143,15 @@ def test_epochs_are_of_the_studys_pairs(small: dict[str, Any], tmp_path: Path, c
     assert tried(small, tmp_path, calls).fit == {"pig": 2 * 6 * 4}  # 4 of 8 pairs are trained on
 
 
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_fewer_pairs_than_folds_are_taken_for_as_many(small: dict[str, Any], tmp_path: Path, rows: int) -> None:
+    """There is no such study, which the check of the data says; an estimate is no place to divide by nothing."""
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("image_path,mask_path,patient_id\n" + rows * "a,b,c\n")
+    small["dataset"]["manifest"], small["folds"]["count"] = str(manifest), 4
+    assert _Calibration(small, tmp_path / "trial", Measured()).learnt == 3
+
+
 def test_a_large_study_is_tried_in_small_with_as_many_pixels() -> None:
     paper = merged_config([PAPER])
     assert divisor(paper) == 4  # 128 pixels: latents of 32, which six levels need

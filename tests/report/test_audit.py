@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from pig.report.audit import audit
 from pig.system.files import write_sealed
@@ -13,17 +14,22 @@ from pig.system.files import write_sealed
 def segmentation(results: Path, arm: str = "real", fold: int = 0, **changes: Any) -> None:
     folder = results / f"segmentation/{arm}/fold{fold}/seed0"
     folder.mkdir(parents=True)
-    record = {
+    record: dict[str, Any] = {
         "fold": fold, "train_patients": ["a", "b"], "test_patients": ["c"], "new_patients": ["n"],
         "device": "a processor", "versions": {"torch": "2.0"}, "finished": "2026-01-01T00:00:00+0000",
     }  # fmt: skip
     write_sealed(folder / "record.json", record | changes)
 
 
-def model(results: Path, patients: list[str], fold: int = 0, **said: bool) -> None:
-    folder = results / f"models/pig/fold{fold}"
+def model(results: Path, patients: list[str], fold: int = 0, name: str = "pig", **said: Any) -> None:
+    folder = results / f"models/{name}/fold{fold}"
     folder.mkdir(parents=True)
     write_sealed(folder / "generator.json", {"fold": fold, "patients": patients, **said})
+
+
+def dealt(by: str) -> dict[str, Any]:
+    """What a record says of the table of folds."""
+    return {"step": {"options": {"folds": "results/data/folds.csv"}, "inputs": {"results/data/folds.csv": by}}}
 
 
 def shard(results: Path, number: int, empty: int, drawn: float | None, fold: int = 0) -> None:
@@ -94,3 +100,52 @@ def test_masks_are_counted_over_the_shards_of_a_fold(tmp_path: Path) -> None:
     assert one.odd == []
     assert (none.empty, none.odd) == (8, ["all masks are empty"])
     assert large.odd == ["the lesion covers 31.0 % (10.0 % to 30.0 %)"]
+
+
+NOW = {
+    "segmentation/real/fold0/seed0/record.json", "segmentation/real/fold1/seed0/record.json", "models/pig/fold0",
+    "synthetic/pig/fold0/shard0.npz",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("present", [None, NOW], ids=["all", "present"])
+def test_what_another_table_of_folds_has_dealt_is_no_leak(tmp_path: Path, present: set[str] | None) -> None:
+    """An arm that was removed before the patients were dealt anew: b was tested on in fold 0 then."""
+    segmentation(tmp_path, **dealt("new"))
+    segmentation(tmp_path, "removed", train_patients=["a", "c"], test_patients=["b"], **dealt("old"))
+    model(tmp_path, ["a", "b"], **dealt("new"))
+    assert audit(tmp_path, present).leaks == []
+    segmentation(tmp_path, "real", 1, train_patients=["c"], test_patients=["a", "b"], **dealt("new"))
+    assert audit(tmp_path, present).leaks == []
+
+
+@pytest.mark.parametrize("present", [None, NOW], ids=["all", "present"])
+@pytest.mark.parametrize("unsaid", ["segmentation", "model", "none"])
+def test_a_leak_by_the_same_table_or_an_unknown_one_is_found(
+    tmp_path: Path, present: set[str] | None, unsaid: str
+) -> None:
+    segmentation(tmp_path, **({} if unsaid == "segmentation" else dealt("new")))
+    model(tmp_path, ["a", "c"], **({} if unsaid == "model" else dealt("new")))
+    (leak,) = audit(tmp_path, present).leaks
+    assert leak == f"{tmp_path}/models/pig/fold0 learnt from test patient c (1 in all)."
+
+
+def test_models_of_other_folds_that_the_study_uses_leak(tmp_path: Path) -> None:
+    segmentation(tmp_path, **dealt("new"))
+    model(tmp_path, ["a", "c"], **dealt("old"))
+    assert len(audit(tmp_path, NOW).leaks) == 1
+
+
+def test_only_what_is_of_the_study_is_counted(tmp_path: Path) -> None:
+    segmentation(tmp_path)
+    segmentation(tmp_path, "removed", test_patients=["a"], device="an old machine")
+    model(tmp_path, ["a", "b"])
+    model(tmp_path, ["a", "c"], name="removed")
+    shard(tmp_path, 0, empty=2, drawn=0.1)
+    shard(tmp_path, 1, empty=6, drawn=0.3)  # of a larger arm than there is now
+    found = audit(tmp_path, NOW)
+    assert (found.segmentations, found.models, found.leaks, found.devices) == (1, 1, [], ["a processor"])
+    assert [(drawn.pairs, drawn.empty) for drawn in found.drawn] == [(8, 2)]
+    everything = audit(tmp_path)
+    assert (everything.segmentations, everything.models, len(everything.leaks)) == (2, 2, 3)
+    assert [(drawn.pairs, drawn.empty) for drawn in everything.drawn] == [(16, 8)]

@@ -17,6 +17,7 @@ from pig.report.audit import Audit, Drawn
 from pig.report.page import forest, write_report
 from pig.report.quality import in_brief
 from pig.steps.report import report
+from pig.study.merged import merged_config
 from pig.system.errors import UserError
 
 ARMS = {"Real": [0.4, 0.5], "+<PIG>_8": [0.45, 0.65], "control: strong augmentation": [0.38, 0.5]}
@@ -129,6 +130,34 @@ def test_comparisons_of_an_earlier_version_are_refused(column: str, tmp_path: Pa
     with pytest.raises(UserError, match=rf"comparisons\.csv lacks the column {column}"):
         report(results=tmp_path, config={}, out=tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """The tables of a study, and galleries of one generator that it has and of one that it had."""
+    tables = {"comparisons": COMPARISONS, "scores": SCORES, "measures": MEASURES}
+    tables["table2"] = pd.DataFrame({"Dataset": list(ARMS), "Dice (%)": [45.0, 55.0, np.nan]})
+    for name, table in tables.items():
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    (tmp_path / "figures").mkdir()
+    for name in ("gallery_pig", "gallery_removed", "strip_removed", "closest_pig_fold0", "closest_pig_fold1"):
+        Image.new("RGB", (4, 3)).save(tmp_path / f"figures/{name}.png")
+    return tmp_path
+
+
+def test_what_another_configuration_has_left_is_not_shown(results: Path) -> None:
+    report(results=results, config=merged_config([]), out=results / "report.html")
+    text = (results / "report.html").read_text()
+    assert text.count("<figure>") == 2
+    assert "Pairs drawn by pig beside real ones" in text and "Pairs drawn by pig, fold 0 that lie" in text
+    assert "removed" not in text
+    report(results=results, config={}, out=results / "all.html")
+    assert (results / "all.html").read_text().count("<figure>") == 5
+
+
+def test_half_a_configuration_is_refused(results: Path) -> None:
+    with pytest.raises(UserError, match=r"--config lacks new_patients; give the whole configuration"):
+        report(results=results, config={"dataset": {"manifest": None, "import": None}}, out=results / "report.html")
 
 
 def test_the_page_says_what_the_numbers_say(page: Path) -> None:

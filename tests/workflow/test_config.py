@@ -17,6 +17,7 @@ from pig.data.settings import PreprocessSettings
 from pig.evaluation.settings import SegmentationSettings
 from pig.methods import pig as paired_diffusion
 from pig.study.config import check_config
+from pig.study.own_data import missing_files
 from pig.system.errors import UserError
 from pig.system.imports import find_class
 from pig.system.settings import parse
@@ -35,7 +36,7 @@ def leaky(change: Callable[[Config], None] = lambda config: None) -> Callable[[C
 
 def faults(config: Config) -> list[str]:
     try:
-        check_config(config, SCHEMA)
+        check_config(config, SCHEMA, missing_files)
     except UserError as error:
         return str(error).splitlines()
     return []
@@ -244,7 +245,24 @@ def test_the_official_code_departs_from_the_paper_in_these_settings() -> None:
             put("dataset", "import", value={"from": "inbreast", "root": "nowhere"}),
             "dataset.import.root: nothing is at 'nowhere'",
         ),
+        (
+            put("dataset", "import", value={"from": "folders", "root": ".", "patient": "^(.+_[0-9]+$"}),
+            "dataset.import.patient: '^(.+_[0-9]+$' is no regular expression (missing ), unterminated subpattern at ",
+        ),
+        (
+            put("dataset", "import", value={"from": "nnunet", "root": ".", "patient": "(a)(b)"}),
+            "dataset.import.patient: '(a)(b)' has 2 groups; give a regular expression with one group",
+        ),
+        (
+            put("dataset", "import", value={"from": "inbreast", "root": "data/{a}"}),
+            "dataset.import.root: 'data/{a}' has braces, which Snakemake",
+        ),
         (put("dataset", "salt", value="salt"), "dataset.salt is of no use with the phantom"),
+        (
+            lambda config: config["dataset"].update({"manifest": "s3://there/m.csv", "salt": "salt"}),
+            "dataset.salt cannot be used with the manifest 's3://there/m.csv', since nothing is",
+        ),
+        (put("dataset", "new_patients", "test", value=1), "dataset.new_patients.test is 1, and one patient tells"),
         (put("table1", "inception_weights", value="no.pth"), "table1.inception_weights: there is no file 'no.pth'"),
     ],
 )
@@ -286,6 +304,14 @@ def test_all_faults_are_named_at_once() -> None:
 def test_a_class_of_ones_own_checks_its_settings_itself() -> None:
     config = study()
     config["generators"]["mine"] = {"class": "my.Own", "model": {"anything": [1]}, "sampling": {"goes": "here"}}
+    assert faults(config) == []
+
+
+@pytest.mark.parametrize("changes", [{"manifest": __file__}, {"manifest": "s3://there/m.csv"}])
+def test_one_new_patient_of_no_phantom_is_no_fault(changes: Config) -> None:
+    config = study()
+    config["dataset"] |= changes
+    config["dataset"]["new_patients"]["test"] = 1
     assert faults(config) == []
 
 

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from study_runs import ROOT, TINY, plan
 
-from pig.study.jobs import Job, counts_drawn, jobs_of, needed_for
+from pig.study.jobs import Job, counts_drawn, jobs_of, needed_for, results_of
+from pig.study.memory import ASSUMED_PAIRS, real_pairs
 from pig.study.merged import merged_config
 from pig.study.schedule import ON_GPU, THREADS, makespan
 from pig.system.errors import UserError
@@ -66,6 +67,15 @@ def test_so_are_those_of_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert counts == planned(tmp_path, files)
     assert counts["check"] == 1 and counts["phantom"] == 0
     assert counts["import_data"] == len(dataset) - 1
+
+
+@pytest.mark.parametrize("sections", [{}, OTHER], ids=["tiny", "other"])
+def test_the_results_are_those_of_a_dry_run(tmp_path: Path, sections: dict[str, Any]) -> None:
+    files = [TINY, written(tmp_path, "other.yaml", sections)]
+    outputs = {name for output in plan(tmp_path, "--configfile", *files).outputs for name in output.split(", ")}
+    kinds = r"results/(segmentation/.*/record\.json|models/.*|synthetic/.*|figures/.*)"
+    named = {name.removeprefix("results/") for name in outputs if re.fullmatch(kinds, name)}
+    assert results_of(merged_config(files)) == named
 
 
 def test_whose_jobs_they_are_and_what_they_wait_for() -> None:
@@ -159,3 +169,14 @@ def test_a_wrong_configuration_is_a_sentence(tmp_path: Path, text: str | None, s
         file.write_text(text)
     with pytest.raises(UserError, match=sentence):
         merged_config([file])
+
+
+def test_a_cost_is_told_of_data_that_are_not_there(tmp_path: Path) -> None:
+    dataset = {"import": {"from": "folders", "root": "nowhere", "patient": "^(.+)_"}}
+    weights = {"features": "inception", "inception_weights": "nowhere.pth"}
+    file = written(tmp_path, "own.yaml", {"dataset": dataset, "table1": weights})
+    with pytest.raises(UserError, match=r"(?s)root: nothing is at 'nowhere'.*weights: there is no file 'nowhere\.pth'"):
+        merged_config([TINY, file])
+    assert real_pairs(merged_config([TINY, file], there=False)) == ASSUMED_PAIRS
+    with pytest.raises(UserError, match="folds.cuont"):
+        merged_config([TINY, written(tmp_path, "wrong.yaml", {"folds": {"cuont": 2}})], there=False)

@@ -47,6 +47,65 @@ def test_what_the_study_writes_is_no_change_of_its_data(data: Path) -> None:
     assert state_of_folder(data) != before
 
 
+def test_masks_behind_a_linked_folder_are_seen(data: Path) -> None:
+    elsewhere = data.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "c.png").write_bytes(b"1234")
+    (data / "masks").symlink_to(elsewhere, target_is_directory=True)
+    before = state_of_folder(data)
+    (elsewhere / "c.png").write_bytes(b"12345")
+    assert state_of_folder(data) != before
+
+
+def test_links_in_a_circle_end(data: Path) -> None:
+    """Up to the root itself, to each other, and to themselves."""
+    before = state_of_folder(data)
+    for name, target in (("up", data), ("one/two", data / "two"), ("two/one", data / "one")):
+        (data / name).parent.mkdir(exist_ok=True)
+        (data / name).symlink_to(target, target_is_directory=True)
+    assert state_of_folder(data) == before
+    (data / "self").symlink_to("self")
+    assert state_of_folder(data) != before  # a file that is missing
+    (data / "two/x.png").write_bytes(b"1")
+    assert state_of_folder(data) != before
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_parts_outside_the_root_are_seen(data: Path, whole: bool) -> None:
+    (data / "root").mkdir()
+    (data / "x").mkdir()
+    parts = [str(data / "x") if whole else "../x", "../found.json", "*.png"]
+    before = state_of_folder(data / "root", parts)
+    (data / "x/c.png").write_bytes(b"1")
+    after = state_of_folder(data / "root", parts)
+    assert after != before and state_of_folder(data / "root") != after
+    (data / "found.json").write_text("{}")
+    assert state_of_folder(data / "root", parts) != after
+
+
+NO_DATA = [".DS_Store", "._a.png", "sub/Thumbs.db", "__MACOSX/x", ".snakemake/log", "mine.yaml", "sub/mine.plan.yml"]
+
+
+@pytest.mark.parametrize("name", [*NO_DATA, "salt"])
+def test_what_is_no_data_is_no_change(data: Path, name: str) -> None:
+    before = state_of_folder(data, left_out=["salt"])
+    (data / name).parent.mkdir(exist_ok=True)
+    (data / name).write_text("new")
+    assert state_of_folder(data, left_out=["salt"]) == before
+    (data / name).with_name("new.png").write_text("new")
+    hidden = (data / name).parent.name in ("__MACOSX", ".snakemake")
+    assert (state_of_folder(data, left_out=["salt"]) == before) == hidden
+
+
+def test_what_is_left_out_is_known_behind_a_link(data: Path) -> None:
+    (data.parent / "link").symlink_to(data, target_is_directory=True)
+    before = state_of_folder(data.parent / "link", left_out=["salt"])
+    (data / "salt").write_text("new")
+    (data / "results").mkdir()
+    (data / "results/x.png").write_text("new")
+    assert state_of_folder(data.parent / "link", left_out=["salt"]) == before
+
+
 @pytest.mark.parametrize(
     "table", [b"", b"\xff\xfe\x00", b"image_path\n", b"image_path,mask_path\n,a\0b\n", b"x,x\n1,2\n"]
 )

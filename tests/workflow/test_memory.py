@@ -161,6 +161,17 @@ def test_the_rows_of_a_manifest_are_counted(tmp_path: Path) -> None:
     assert memory.fit(study, "g", True) == memory.BASE_WITH_GPU + 5000 * 64**2 * 3 // 2**20
 
 
+def test_the_rows_of_a_parquet_table_are_counted_by_what_it_says(tmp_path: Path) -> None:
+    """Its bytes hold line breaks by chance."""
+    study = config(64, 100)
+    manifest, unreadable = tmp_path / "manifest.parquet", tmp_path / "unreadable.parquet"
+    names = [f"{number}\n" for number in range(300)]
+    pd.DataFrame({"image_path": names, "mask_path": names, "patient_id": "p"}).to_parquet(manifest)
+    assert memory.real_pairs(study | {"dataset": {"import": None, "manifest": str(manifest)}}) == 300
+    unreadable.write_bytes(b"\n" * 7)
+    assert memory.real_pairs(study | {"dataset": {"import": None, "manifest": str(unreadable)}}) == memory.ASSUMED_PAIRS
+
+
 def test_latents_are_smaller_than_pixels() -> None:
     study = config(256, 100)
     study["generators"] |= {

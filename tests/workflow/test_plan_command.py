@@ -1,14 +1,22 @@
 """From two folders of images to a plan that Snakemake takes; what a job takes is said by hand, not tried out."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 from study_files import picture, square, write_png
 from study_runs import ROOT, plan
 
 from pig.cli import main
+from pig.data.folds import make_folds
+from pig.data.pseudonyms import read_salt
+from pig.data.readers import import_data
+from pig.data.survey import Survey, survey
 from pig.steps.plan import write_unless_other
 from pig.study.estimate import Measured
 from pig.study.merged import merged_config
@@ -127,6 +135,106 @@ def test_the_longest_trainings_within_the_budget_are_planned(
     # 24 trainings of 30 s are 12 minutes, 4 times that 48, 6 times 72.
     assert made["generators"]["pig"]["model"]["training"]["steps"] == 3200
     assert made["segmentation"]["training"]["steps"] == 1280
+
+
+@pytest.mark.parametrize("way", ["import", "manifest"])
+def test_with_a_salt_the_folds_are_those_of_the_run(
+    tried: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """They are dealt by pseudonyms. Half of the patients have no lesion, so that it matters who is dealt with whom."""
+    rows = ["image_path,mask_path,patient_id"]
+    for number in range(PATIENTS):
+        name = f"p{number:02d}_0.png"
+        write_png(tmp_path / f"data/masks/{name}", square(16 * (number % 2)))
+        rows.append(f"images/{name},masks/{name},p{number:02d}")
+    (tmp_path / "data/m.csv").write_text("\n".join(rows) + "\n")
+    kept = {"without_lesion": "keep"}
+    layout = {"patient": "^(.+)_[0-9]+$"} | kept
+    given = ("folders", "data", layout) if way == "import" else ("manifest", "data/m.csv", kept)
+    own = {"import": layout | {"from": "folders", "root": "data"}} if way == "import" else {"manifest": "data/m.csv"}
+    Path("mine.yaml").write_text(yaml.safe_dump({"dataset": own | {"salt": "keys/salt"}, "folds": {"count": 4}}))
+    found: list[Survey] = []
+
+    def surveyed(*words: Any) -> Survey:
+        found.append(survey(*words))
+        return found[-1]
+
+    monkeypatch.setattr("pig.steps.plan.survey", surveyed)
+    Path("keys").mkdir()
+    smallest = set()
+    for digit in "0123":
+        Path("keys/salt").write_text(64 * digit)
+        assert main(["plan", "--configfile", "mine.yaml", "--force"]) == 0
+        manifest = pd.read_csv(import_data(*given, tmp_path / "run", salt=read_salt("keys/salt", tmp_path / "run")))
+        with_lesion = [np.asarray(Image.open(tmp_path / "run" / mask)).any() for mask in manifest["mask_path"]]
+        table = make_folds(manifest, 4, 0)
+        of_fold = table["fold"][table["patient_id"].isin(manifest["patient_id"][with_lesion])].value_counts()
+        assert found[-1].tested[4] == of_fold.reindex(range(4), fill_value=0).min()
+        smallest.add(found[-1].tested[4])
+    assert len(smallest) > 1
+
+
+def test_a_new_salt_is_made_where_the_run_looks_for_it(tried: list[int], tmp_path: Path) -> None:
+    Path("salted.yaml").write_text("dataset: {salt: keys/salt}\n")
+    assert main(["plan", "--configfile", "mine.yaml", "salted.yaml"]) == 0
+    made = yaml.safe_load(Path("salted.plan.yaml").read_text())
+    assert Path(made["dataset"]["salt"]) == tmp_path / "keys/salt" and (tmp_path / "keys/salt").is_file()
+
+
+def test_a_salt_in_results_is_refused_by_the_plan_too(
+    tried: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("salted.yaml").write_text("dataset: {salt: results/salt}\n")
+    assert main(["plan", "--configfile", "mine.yaml", "salted.yaml"]) == 2
+    assert "dataset.salt lies in results" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+
+
+def test_all_paths_are_whole(tried: list[int], tmp_path: Path) -> None:
+    for name in ("inception.pth", "resnet.safetensors"):
+        Path(name).write_bytes(b"weights")
+    model = {"perceptual_weights": "resnet.safetensors"}
+    weights = {"table1": {"inception_weights": "inception.pth"}, "generators": {"autoencoder": {"model": model}}}
+    Path("set.yaml").write_text(yaml.safe_dump(weights | {"dataset": {"salt": None}}))
+    assert main(["plan", "--configfile", "mine.yaml", "set.yaml"]) == 0
+    made = yaml.safe_load(Path("set.plan.yaml").read_text())
+    assert made["table1"]["inception_weights"] == str(tmp_path / "inception.pth")
+    assert made["generators"]["autoencoder"]["model"]["perceptual_weights"] == str(tmp_path / "resnet.safetensors")
+    assert made["dataset"]["import"]["root"] == str(tmp_path / "data") and made["dataset"]["salt"] is None
+
+
+@pytest.mark.parametrize("text", [b"image_size: [48\n", b"image_size: \xff\n"])
+def test_a_plan_that_is_broken_is_told_before_anything_is_tried_out(
+    tried: list[int], capsys: pytest.CaptureFixture[str], text: bytes
+) -> None:
+    Path("mine.plan.yaml").write_bytes(text)
+    assert main(["plan", "--configfile", "mine.yaml"]) == 2
+    said = capsys.readouterr().err
+    assert "mine.plan.yaml is there and cannot be read (" in said and "replace it with --force" in said
+    assert tried == [] and Path("mine.plan.yaml").read_bytes() == text
+    assert main(["plan", "--configfile", "mine.yaml", "--force"]) == 0
+    assert yaml.safe_load(Path("mine.plan.yaml").read_text())["image_size"] == 48
+
+
+def test_whole_numbers_may_be_written_with_a_point(tried: list[int]) -> None:
+    Path("set.yaml").write_text("image_size: 64.0\nfolds: {count: 2.0}\n")
+    assert main(["plan", "--configfile", "mine.yaml", "set.yaml", "--out", "p.yaml"]) == 0
+    made = yaml.safe_load(Path("p.yaml").read_text())
+    assert made["preprocessing"]["size"] == 64 and made["folds"] == {"count": 2} and tried == [64]
+    assert "64.0" not in Path("p.yaml").read_text()
+
+
+def test_the_command_can_be_pasted_whatever_the_files_are_called(
+    tried: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine.yaml").rename("my data.v2.yaml")
+    assert main(["plan", "--configfile", "my data.v2.yaml"]) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    wanted = ["--configfile", "my data.v2.plan.yaml", "--directory", "studies/my data.v2", "--", "results/table2.csv"]
+    assert shlex.split(line) == ["snakemake", "--cores", "all", *wanted]
+    assert main(["plan", "--configfile", "my data.v2.yaml", "--budget", "paper"]) == 0
+    words = shlex.split(capsys.readouterr().out.splitlines()[1])
+    assert words[3:6] == ["--configfile", "workflow/configs/paper.yaml", "my data.v2.yaml"]
 
 
 def test_without_data_there_is_nothing_to_plan_and_the_paper_is_planned(

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from dicom_files import NAME, UID, item, write_dicom
 from PIL import Image
 from study_files import lesion, ramp, write_png
-from study_runs import ROOT, overlay, plan, snakemake
+from study_runs import ROOT, TINY, overlay, plan, snakemake
 
 from pig.cli import main
 
@@ -144,6 +145,26 @@ def test_two_folders_are_imported_checked_and_preprocessed_by_one_command(tmp_pa
     changed = OWN | {"import": OWN["import"] | {"without_lesion": "keep"}}
     counts = plan(tmp_path, *overlay(tmp_path, "kept", dataset=changed, preprocessing={"size": 16}), "verdict").counts
     assert counts == {"import_data": 1, "check": 1, "verdict": 1}
+
+
+def test_what_a_run_and_a_look_leave_with_the_data_imports_nothing_anew(tmp_path: Path) -> None:
+    """The salt and the configuration lie in the folder of the data, masks in another one; a name has two digits."""
+    root = tmp_path / "my data"
+    write_folders(root)
+    (root / "masks").rename(tmp_path / "masks")
+    layout = OWN["import"] | {"masks": "../masks", "patient": "^(Pat [0-9]{1})_[0-9]+$"}
+    (root / "mine.yaml").write_text(yaml.safe_dump({"dataset": {"import": layout, "salt": "my data/salt"}}))
+    words = ["--configfile", TINY, root / "mine.yaml", "--", "results/data/imported"]
+    assert plan(tmp_path, *words[:-1], "all").counts["report"] == 1
+    run = snakemake(tmp_path, "--cores", "1", *words)
+    assert run.returncode == 0, run.stdout
+    assert (root / "salt").is_file()
+    assert plan(tmp_path, *words).counts == {}
+    for name in (".DS_Store", "images/Thumbs.db", "mine.plan.yaml"):
+        (root / name).write_bytes(b"1")
+    assert plan(tmp_path, *words).counts == {}
+    correct(tmp_path / "masks/Pat 0_0.png")
+    assert plan(tmp_path, *words).counts == {"import_data": 1}
 
 
 def test_errors_stop_and_leave_the_report(tmp_path: Path) -> None:

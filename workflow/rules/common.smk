@@ -1,4 +1,5 @@
 # What a study consists of, as functions of its configuration: names of files, and settings as rules pass them on.
+import copy
 import hashlib
 import json
 from pathlib import Path
@@ -12,6 +13,7 @@ from pig.study.config import check_config
 from pig.study.jobs import counts_drawn, mask_source
 from pig.study.listed import state_of_folder, state_of_manifest
 from pig.study.merged import write_config
+from pig.study.own_data import missing_files
 from pig.study.plan import write_plan
 from pig.study.records import find_records, keep_records, refuse_unknown
 from pig.study.settings import settings_errors
@@ -20,9 +22,11 @@ from pig.system.errors import UserError
 from pig.system.gpus import gpu_count
 from pig.system.source import module_of, source_hash
 
+GIVEN = copy.deepcopy(config)  # before the check, which gives each model the study's image_size
+
 try:
     # A job's process reads the same files again: its numbers become the same, and the rest is known to be right.
-    more = [settings_errors] if workflow.is_main_process else []
+    more = [settings_errors, missing_files] if workflow.is_main_process else []
     check_config(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml", *more)
     GPU = min(gpu_count(), 1) or None  # of one job; None asks for nothing, where a 0 would be asked of Kubernetes
 except UserError as error:
@@ -121,7 +125,9 @@ def state_of_data():
     layout, root, settings = IMPORTED
     if layout == "manifest":
         return state_of_manifest(root, [settings.get(name, name) for name in ("image_path", "mask_path")])
-    return state_of_folder(root)
+    parts = [settings[name] for name in ("images", "masks", "annotations") if name in settings]
+    salt = config["dataset"]["salt"]
+    return state_of_folder(root, parts, [salt] if salt else [])
 
 
 def memory_for_data(wildcards, threads, attempt):

@@ -58,8 +58,9 @@ if IMPORTED:
         params:
             layout=LAYOUT,
             root=ROOT,
-            settings=as_json(SETTINGS),
-            salt=options("--salt", [config["dataset"]["salt"]] if config["dataset"]["salt"] else []),
+            # Functions, since Snakemake takes a {2} of a plain text, as of a regular expression, for a wildcard.
+            settings=lambda wildcards: as_json(SETTINGS),
+            salt=lambda wildcards: options("--salt", [config["dataset"]["salt"]] if config["dataset"]["salt"] else []),
             files=FILES,
             code=source_hash("pig.data.readers"),
             events="results/events/import_data",

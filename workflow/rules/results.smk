@@ -154,7 +154,7 @@ rule report:
         runtime=10,
     params:
         folder=lambda wildcards, input: Path(input.table2).parent,
-        config=as_json(config),
+        config=lambda wildcards: as_json(config),  # a {2} in a plain text would be a wildcard
         code=source_hash("pig.steps.report"),
     shell:
         "pig report --results {params.folder:q} --config {params.config:q} --out {output:q} --threads {threads}"
