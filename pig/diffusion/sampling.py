@@ -51,7 +51,8 @@ def binarise(x0_hat: Tensor) -> Tensor:
     """Return the masks [N, 1, H, W] as -1 or 1, by the official code's rule.
 
     Clamped to [-1, 1] and averaged over 5 x 5 pixels; lesion is what lies above 3/4 of the greatest and 1/4 of the
-    least average. So a mask is never empty unless the average is constant, as of an estimate at or below -1 everywhere.
+    least average. So a mask is never empty, unless the estimate is clipped to one value everywhere, as at -1; flat
+    otherwise, rounding decides.
     """
     smooth = F.avg_pool2d(x0_hat.clamp(-1, 1), 5, stride=1, padding=2, count_include_pad=False)
     greatest, least = smooth.amax((-2, -1), keepdim=True), smooth.amin((-2, -1), keepdim=True)

@@ -14,7 +14,7 @@ All of it is computed from per-patient scores: of the counts of a patient's slic
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,9 @@ COLUMNS = (
     "tested", "metric", "arm", "kind", "against", "patients", "folds", "seeds", "difference", "low", "high", "interval",
     "p_given", "low_folds", "high_folds", "p", "p_holm", "false_claim", "best", "smallest_visible",
 )  # fmt: skip
+
+
+_Values = TypeVar("_Values", pd.Series, pd.DataFrame)
 
 
 class Interval(NamedTuple):
@@ -243,20 +246,31 @@ def compare(
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
+def _of_patients(values: _Values, tested: str) -> _Values:
+    """Return one value of each patient, whose mean is that of :func:`mean_over`.
+
+    Of new patients it is her mean over networks, of those of the folds her value, weighted so that folds weigh alike.
+    """
+    if tested == NEW:
+        return values.groupby("patient_id").mean()
+    folds = values.index.get_level_values("fold")
+    sizes = folds.value_counts()
+    return values.mul(len(folds) / (len(sizes) * sizes.reindex(folds).to_numpy()), axis=0)
+
+
 def _best(table: pd.DataFrame, tested: str, seed: int) -> NDArray[np.float64]:
-    scores = table if tested == FOLDS else table.groupby("patient_id").mean()
-    return probability_of_best(scores.to_numpy(), seed)
+    return probability_of_best(_of_patients(table, tested).to_numpy(), seed)
 
 
 def _best_others(table: pd.DataFrame, arms: Sequence[str]) -> dict[str, str]:
-    """Return the arm with the greatest mean among the others, real data alone not counted, where there is one."""
-    means = table[list(arms)].mean()
+    """Return the arm with the greatest mean over folds among the others, real data alone not counted, if any."""
+    means = table[list(arms)].groupby("fold").mean().mean()
     return {arm: str(means.drop(arm).idxmax()) for arm in arms if len(arms) > 1}
 
 
 def _pair(differences: pd.Series, tested: str, seed: int) -> dict[str, Any]:
     """Return what is said of one difference, of which there is one for each fold and patient that it tests."""
-    of_patients = differences.groupby("patient_id").mean().to_numpy(np.float64)
+    of_patients = _of_patients(differences, tested).to_numpy(np.float64)
     mean = mean_over(differences, tested)
     given, over_folds = bootstrap_interval(of_patients, seed), mean.interval()
     return {

@@ -26,8 +26,7 @@ class PIG(SavedNetworks):
 
     Differs: the weights kept are the last ones, because the training loss depends on the timesteps that were drawn; the
     official code means to keep those of the epoch with the lowest (in effect it does not: docs/methods.md). The mask is
-    x_0 > 0 also with ``binarise``, because the official code, which then writes a binarised mask beside the grey one,
-    does not say which of the two is used.
+    x_0 > 0 also with ``binarise``, where the official code writes one by that rule, too: docs/methods.md says why.
     """
 
     takes_masks = False

@@ -12,8 +12,8 @@ from pig.evaluation.kinds import METHOD, SOURCES, plain
 from pig.evaluation.statistics import LEVEL, NEW
 
 BETTER, WORSE = "shown to be better than", "shown to be worse than"
-NOTHING_MEANT = "This study takes any change of the training data for a gain, and no gain below means anything."
-SUSPICIOUS = "no generated pair should be worth more than a real one of another patient; look for a leak."
+NOTHING_MEANT = "While that is so, a gain may come of any change of the training data; it is to be explained first."
+SUSPICIOUS = "unless it adds more pairs, look for a leak, since no generated pair should be worth more than a real one."
 
 
 def reading(comparisons: pd.DataFrame) -> Iterator[str]:
@@ -74,8 +74,8 @@ def answer(comparisons: pd.DataFrame) -> list[str]:
     They say which arms are shown to be better than real data alone, which of them beat what needs no generator (other
     augmentation, copy-paste, the real pairs again), and whether the study can tell anything: whether it sees what real
     patients are worth, further ones (the oracle) or those that are left out. A study that does not sees no generator.
-    One in which wrong masks help (the negative control) takes any change for a gain: that is said first, and of it the
-    interval alone decides, since it is a warning.
+    Where wrong masks help (the negative control), that is said first; of it the interval alone decides, without Holm's
+    correction, since it is a warning.
 
     Args:
         comparisons: of :func:`pig.evaluation.statistics.compare`.
@@ -101,7 +101,7 @@ def answer(comparisons: pd.DataFrame) -> list[str]:
     for row in dice[dice.against.isin(oracles) & (dice.kind == METHOD)].itertuples():
         if verdict(row) == BETTER:
             said.append(f"{row.arm} is {BETTER} {_inline(row.against)}: {SUSPICIOUS}")
-    return said if wrong else [*said, _what_can_be_told(against_real)]
+    return [*said, _what_can_be_told(against_real)]
 
 
 def _what_can_be_told(against_real: pd.DataFrame) -> str:

@@ -1,5 +1,6 @@
 """Write the report of a study: its answer, tables, figures, audit and configuration on one page."""
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ import pandas as pd
 from pig.report.audit import audit
 from pig.report.page import figures_in, read_tables, write_report
 from pig.report.quality import in_brief
+from pig.study.config import check_config
 from pig.study.jobs import results_of
 from pig.system.errors import UserError
+from pig.system.source import ROOT
 
 
 def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
@@ -25,7 +28,7 @@ def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
         out: the HTML file.
 
     Raises:
-        UserError: a table is missing or of an earlier version, a record is damaged, or the configuration is not whole.
+        UserError: a table is missing or of an earlier version, a record is damaged, or the configuration cannot work.
     """
     of_table2 = ("table2.csv", "comparisons.csv", "scores.csv", "measures.csv")
     if missing := [name for name in of_table2 if not (results / name).is_file()]:
@@ -38,7 +41,11 @@ def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
             f"{results / 'comparisons.csv'} lacks the column {lacking[0]}; it is of an earlier version. Make it again "
             "with `snakemake --cores all results/table2.csv`."
         )
-    present = _results_of(config) if config else None
+    present = None
+    if config:
+        config = copy.deepcopy(dict(config))
+        check_config(config, ROOT / "workflow/schemas/config.schema.yaml")  # which gives all models the image_size
+        present = results_of(config)
     more = read_tables(results, ("table1.csv", "quality.csv", "cost.csv"))
     write_report(
         out,
@@ -52,12 +59,3 @@ def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
         audit=audit(results, present),
         config=config,
     )
-
-
-def _results_of(config: Mapping[str, Any]) -> set[str]:
-    try:
-        return results_of(config)
-    except KeyError as error:
-        raise UserError(
-            f"--config lacks {error.args[0]}; give the whole configuration, as results/config.yaml has it, or none."
-        ) from None

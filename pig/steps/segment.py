@@ -72,7 +72,8 @@ def segment(
         raise UserError(f"--real is {real:g}; give a share in [0, 1], and --synthetic or --oracle with 0.")
     if real < 1:
         train_pairs = some_patients(train_pairs, real, seed_of(seed, fold, "real patients"))
-        _refuse_without_lesion(train_pairs, real)
+        if not (synthetic or oracle):
+            _refuse_without_lesion(train_pairs, real)
     added: Synthetic | None = None
     if synthetic:
         added = read_shards(synthetic, count, wanted.image_size)
@@ -122,9 +123,9 @@ def segment(
 
 
 def _refuse_without_lesion(pairs: PairDataset, real: float) -> None:
-    """Refuse a share of the patients of whom none has a lesion: what such a network misses is no loss of data."""
+    """Refuse a share of the patients of whom none has a lesion: what such a network misses tells nothing of a share."""
     masks = pairs.store.masks
-    if len(pairs) and not any(masks[row].any() for row in pairs.rows):
+    if not any(masks[row].any() for row in pairs.rows):
         raise UserError(
             f"--real is {real:g}, and none of the {len(pairs.patients)} patients that are left for training has a "
             "lesion; take a larger share (real under table2.controls)."

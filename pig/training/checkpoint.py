@@ -82,16 +82,18 @@ def load_checkpoint(folder: Path, fingerprint: str) -> tuple[int, Any] | None:
     one is named and put aside too, and the one before it is looked at.
     """
     for path in sorted(folder.glob("step*.safetensors")):
-        with contextlib.suppress(*DAMAGED):  # named below
+        try:
             _, written_by, _ = _read(path)
-            if written_by != fingerprint:
-                aside = _put_aside(path, written_by)
-                logger.warning(
-                    "%s is of other settings, data or code, and is not used. It is now %s: with those settings, data "
-                    "and code it is used again; otherwise delete it.",
-                    path,
-                    aside.name,
-                )
+        except DAMAGED:
+            continue  # named below
+        if written_by != fingerprint:
+            aside = _put_aside(path, written_by)
+            logger.warning(
+                "%s is of other settings, data or code, and is not used. It is now %s: with those settings, data and "
+                "code it is used again; otherwise delete it.",
+                path,
+                aside.name,
+            )
     mine = f".{fingerprint[:8]}{OTHER}"
     for path in sorted(folder.glob(f"step*{mine}")):  # written before the settings were changed and changed back
         path.replace(path.with_name(path.name.removesuffix(mine) + ".safetensors"))

@@ -179,6 +179,10 @@ def test_a_share_of_the_patients_without_a_lesion_is_refused(study: Path, monkey
             assert "--real is 0.4, and none of the 2 patients that are left for training has a lesion" in str(error)
     assert all("p0" in arm["train_pairs"].patients for arm in arms)
     assert 0 < refused < 8 and refused + len(arms) == 8
+    # Lesions that are added can be learnt from.
+    for seed in range(8):
+        segment(**given(study / "other", real=0.4, seed=seed, oracle=study / "store"))  # type: ignore[arg-type]
+    assert len(arms) == 8 - refused + 8
 
 
 def test_colours_are_pasted_channel_by_channel(study: Path, pairs: PairDataset, tmp_path: Path) -> None:

@@ -239,6 +239,11 @@ def test_the_difference_of_folds_is_the_middle_of_its_interval() -> None:
     (row,) = compare(arms).query("metric == 'dice'").to_dict("records")
     assert row["difference"] == pytest.approx(0.2, abs=0.005)
     assert row["difference"] == pytest.approx((row["low_folds"] + row["high_folds"]) / 2)
+    # Given the networks it is the same mean, in which the patient of a small fold weighs more.
+    assert row["low"] <= row["difference"] <= row["high"]
+    many = compare(arms | {"+b": arm({key: [0.4 + (0.25 if key[0] == 0 else 0.0)] for key in gains})})
+    best = many.query("metric == 'dice' and arm == '+a' and against == 'real'").best.item()
+    assert best > 0.6  # over patients alone +b is the better one, by 0.05
     gained = patient_scores(arms["+a"]).dice - patient_scores(arms["real"]).dice
     means = gained.groupby("fold").mean()
     assert row["p"] == pytest.approx(stats.ttest_1samp(means, 0).pvalue)

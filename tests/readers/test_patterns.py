@@ -90,11 +90,21 @@ def test_an_ending_may_be_in_capitals(tmp_path: Path) -> None:
     assert sorted(found) == ["1", "2"]
     for number in (1, 2):
         assert (found[str(number)][0] == grey(number)).all() and (found[str(number)][1] == spot(number)).all()
-    for name in ("1.PNG", "2_mask.PNG"):
-        write_png(root / name, grey(3))
-        with pytest.raises(UserError, match=f"has 1 error.*\n.*{name[:-4]}.png and .* have one stem; remove one"):
-            imported(root, tmp_path / "none", **settings, faults="skip")
-        (root / name).unlink()
+    write_png(root / "1.PNG", grey(3))
+    with pytest.raises(UserError, match="has 1 error.*\n.*1.png and .*1.PNG have one stem; remove one"):
+        imported(root, tmp_path / "none", **settings, faults="skip")
+
+
+def test_masks_of_one_stem_are_united_and_images_of_one_are_refused(tmp_path: Path) -> None:
+    root = write(tmp_path / "in", **{"a/image.png": grey(1), "a/mask.png": spot(1)})
+    Image.fromarray(spot(4)).save(root / "a/mask.bmp")
+    settings = {"images": "*/image.png", "masks": "*/mask.*", "patient": "(.)"}
+    ((_, mask),) = imported(root, tmp_path / "out", **settings).values()
+    assert (mask == spot(1) | spot(4)).all()
+    Image.fromarray(grey(2)).save(root / "a/image.bmp")
+    settings |= {"images": "*/image.*"}
+    with pytest.raises(UserError, match=r"image.png and .*image.bmp have one stem; remove one"):
+        imported(root, tmp_path / "none", **settings, faults="skip")
 
 
 def test_files_of_a_pattern_that_are_not_read_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""A threshold compares what a mask shows, however it is stored; a mask that does not reach it is never empty."""
+"""A threshold compares what a mask shows, however it is stored; a mask of another scale never comes out empty."""
 
 from pathlib import Path
 
@@ -55,9 +55,9 @@ def test_a_threshold_gives_what_is_shown(tmp_path: Path, mask: Image.Image) -> N
 
 
 @pytest.mark.parametrize("keep", ["keep", "leave"])
-def test_a_mask_that_does_not_reach_the_threshold_is_a_fault(tmp_path: Path, keep: str) -> None:
+def test_a_mask_of_another_scale_than_the_threshold_is_a_fault(tmp_path: Path, keep: str) -> None:
     root = write(tmp_path / "in", Image.fromarray(DISC.astype(np.uint8)))
-    with pytest.raises(UserError, match=r"masks/p1.png has values up to 1, and none reaches the threshold 127\.5, so"):
+    with pytest.raises(UserError, match=r"masks/p1.png has values up to 1, far below the threshold 127\.5, so"):
         import_data("folders", root, SETTINGS | {"without_lesion": keep}, tmp_path / "out")
     healthy = SETTINGS | {"without_lesion": "keep", "background": [0, 1]}
     table = read_manifest(import_data("folders", root, healthy, tmp_path / "out"))
@@ -66,11 +66,19 @@ def test_a_mask_that_does_not_reach_the_threshold_is_a_fault(tmp_path: Path, kee
     assert (read_mask(table["mask_path"][0]) == DISC).all()
 
 
-@pytest.mark.parametrize("values", [np.ones((4, 4), np.uint8), np.full((4, 4), 0.3, np.float32)])
-def test_a_mask_of_one_value_below_the_threshold_is_a_fault(values: np.ndarray) -> None:
-    with pytest.raises(UserError, match="m has values up to .* none reaches the threshold 5"):
-        lesion_of(values, Labels(threshold=5), "m")
-    assert not lesion_of(0 * values, Labels(threshold=5), "m").any()
+@pytest.mark.parametrize(("greatest", "scale"), [(1, 127.5), (7, 127.5), (1, 16)])
+def test_labels_far_below_the_threshold_are_a_fault(greatest: int, scale: float) -> None:
+    values = np.array([[0, greatest]], np.uint8)
+    with pytest.raises(UserError, match=f"m has values up to {greatest}, far below the threshold"):
+        lesion_of(values, Labels(threshold=scale), "m")
+    assert not lesion_of(0 * values, Labels(threshold=scale), "m").any()
+
+
+@pytest.mark.parametrize("greatest", [8, 60, 127])
+def test_a_lesion_that_fades_out_below_the_threshold_is_none(greatest: int) -> None:
+    """The last slice of an interpolated mask; nor is a probability that is nowhere one half."""
+    assert not lesion_of(np.array([[0, greatest]], np.uint8), Labels(threshold=127.5), "m").any()
+    assert not lesion_of(np.array([[0, 0.01]]), Labels(threshold=0.5), "m").any()
 
 
 def test_a_palette_of_colours_has_no_threshold(tmp_path: Path) -> None:

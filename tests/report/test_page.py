@@ -155,9 +155,20 @@ def test_what_another_configuration_has_left_is_not_shown(results: Path) -> None
     assert (results / "all.html").read_text().count("<figure>") == 5
 
 
-def test_half_a_configuration_is_refused(results: Path) -> None:
-    with pytest.raises(UserError, match=r"--config lacks new_patients; give the whole configuration"):
-        report(results=results, config={"dataset": {"manifest": None, "import": None}}, out=results / "report.html")
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"dataset": {"manifest": None}}, "config: dataset.name is missing"),
+        ({"table1": None}, "config: table1 must be"),
+        ({"table2": {"arms": [{"generator": "pig", "count": 8, "old": 1}], "controls": []}}, r"arms\[0\].old is not a"),
+        ({"table2": {"arms": [{"generator": "gone", "count": 8}], "controls": []}}, "names 'gone', which is not among"),
+    ],
+)
+def test_a_configuration_that_is_not_one_of_a_study_is_refused(
+    results: Path, changes: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        report(results=results, config=merged_config([]) | changes, out=results / "report.html")
 
 
 def test_the_page_says_what_the_numbers_say(page: Path) -> None:

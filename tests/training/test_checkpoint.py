@@ -142,6 +142,19 @@ def test_one_of_other_settings_and_the_same_step_is_not_overwritten(tmp_path: Pa
     assert (step, state["rate"]) == (500, 0.7)
 
 
+def test_one_of_other_settings_that_cannot_be_put_aside_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(tmp_path, 500, "a", STATE)
+
+    def refused(path: Path, target: Path) -> Path:
+        raise PermissionError(f"{path} to {target}")
+
+    monkeypatch.setattr(Path, "replace", refused)
+    with pytest.raises(PermissionError):
+        load_checkpoint(tmp_path, "b")
+
+
 def test_those_of_other_settings_and_earlier_steps_outlive_what_is_written_next(tmp_path: Path) -> None:
     for step in (500, 1000):
         save_checkpoint(tmp_path, step, "a", STATE)

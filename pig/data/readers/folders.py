@@ -142,7 +142,6 @@ def _by_pattern(
     masks: dict[tuple[str, ...], list[Path]] = {}
     images: dict[tuple[str, ...], Path] = {}
     left: list[Path] = []
-    first: dict[tuple[bool, str], Path] = {}
     for path in sorted(files_below(root, faults)):
         name = path.relative_to(root).as_posix()
         of_mask, of_image = of_masks.key(name, of_images.wildcards), of_images.key(name)
@@ -151,19 +150,21 @@ def _by_pattern(
         if not is_image(path):
             left.append(path)
             continue
-        twin = first.setdefault((of_mask is None, composed(without_ending(path))), path)
-        if twin != path:
-            faults.append(f"{path} and {twin} have one stem; remove one")
         if of_mask is not None:
             masks.setdefault(of_mask, []).append(path)
-        elif of_image is not None:
-            images[of_image] = path
+        elif of_image is not None and (twin := images.setdefault(of_image, path)) != path:
+            faults.append(f"{path} and {twin} have one stem; remove one")
     say_left(root, left)
     if settings.missing_mask == "error":
         single += [f"{path} has no mask by {of_masks.text}" for key, path in images.items() if key not in masks]
     single += [f"{of[0]} has no image by {of_images.text}" for key, of in masks.items() if key not in images]
-    taken = images if settings.missing_mask == "healthy" else images.keys() & masks.keys()
-    return {without_ending(images[key].relative_to(root)): (images[key], masks.get(key, [])) for key in taken}
+    pairs: dict[str, tuple[Path, list[Path]]] = {}
+    for key, image in images.items():
+        if key in masks or settings.missing_mask == "healthy":
+            pair = image, masks.get(key, [])
+            if (twin := pairs.setdefault(without_ending(image.relative_to(root)), pair)[0]) != image:
+                faults.append(f"{image} and {twin} have one stem; remove one")
+    return pairs
 
 
 def say_left(folder: Path, left: Sequence[Path]) -> None:

@@ -11,6 +11,7 @@ from pig.data.images import threshold_for
 from pig.system.errors import UserError
 
 SHOWN = 6
+OTHER_SCALE = 16  # whole numbers that are all so many times below the threshold are labels, not grey values
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Labels:
         background: the values of what is not lesion.
         ignore: a value of pixels of which nothing is known, as nnU-Net has; None: there is none.
         threshold: values from here on are lesion, whatever they are: for masks with more grey values than labels;
-            None: values are labels. A mask with a value beside ``background`` must reach it.
+            None: values are labels. Labels of another scale, as 0 and 1 for a threshold of 127.5, are refused.
     """
 
     lesion: tuple[int, ...] = ()
@@ -41,7 +42,7 @@ def lesion_of(values: NDArray[Any], labels: Labels, name: str | Path) -> NDArray
 
     Raises:
         UserError: a value is not finite, not whole, to be ignored, or neither lesion nor background; or several may be
-            the lesion. With a threshold: a value is not finite, or there are some beside background, all below it.
+            the lesion. With a threshold: a value is not finite, or the mask is of another scale.
     """
     if not np.isfinite(values).all():
         raise UserError(f"{name} holds NaN or infinite values; a mask has labels such as 0 and 1")
@@ -79,13 +80,17 @@ def lesion_of(values: NDArray[Any], labels: Labels, name: str | Path) -> NDArray
 
 
 def _from(threshold: float, values: NDArray[Any], labels: Labels, name: str | Path) -> NDArray[np.bool_]:
-    """Return where values reach a threshold, which a mask with anything on it does somewhere."""
+    """Return where values reach a threshold; a mask of another scale, such as 0 and 1 beside 0 and 255, is refused.
+
+    A mask that fades out below the threshold, as at the end of a lesion in an interpolated volume, has no lesion.
+    """
     lesion = np.asarray(values >= threshold)
-    if not lesion.any() and (content := values[~np.isin(values, labels.background)]).size:
+    content = values[~np.isin(values, labels.background)]
+    if content.size and content.max() <= threshold / OTHER_SCALE and (content == np.rint(content)).all():
         raise UserError(
-            f"{name} has values up to {float(content.max()):g}, and none reaches the threshold {threshold:g}, so that "
-            "what it shows would be lost; save it with the values of the other masks (as 0 and 255), or set a "
-            "threshold that fits all of them; if it has no lesion, save it as 0 alone, or name its values in background"
+            f"{name} has values up to {float(content.max()):g}, far below the threshold {threshold:g}, so that what it "
+            "shows would be lost; save it with the values of the other masks (as 0 and 255), or set a threshold that "
+            "fits all of them; if it has no lesion, save it as 0 alone, or name its values in background"
         )
     return lesion
 
