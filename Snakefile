@@ -25,6 +25,7 @@ include: "workflow/rules/synthesis.smk"
 include: "workflow/rules/segmentation.smk"
 include: "workflow/rules/quality.smk"
 include: "workflow/rules/results.smk"
+include: "workflow/rules/nnunet.smk"
 
 
 localrules:

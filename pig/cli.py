@@ -19,7 +19,7 @@ from pig.system.gpus import check_promise, own_gpus
 from pig.system.signals import EXIT_STATUS, Stopped, handling_signals
 from pig.training.team import is_first, launch, processes
 
-ON_GPU = ("fit", "synthesise", "segment", "predict", "reproduce", "fid", "quality", "strip", "overlay")
+ON_GPU = ("fit", "synthesise", "segment", "nnunet", "predict", "reproduce", "fid", "quality", "strip", "overlay")
 
 
 def run_step(a: argparse.Namespace) -> None:

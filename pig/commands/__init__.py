@@ -178,24 +178,25 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--number", type=int, help="number of the nnU-Net data set")
     sub.add_argument("--title", help="name of the nnU-Net data set")
 
-    sub = command(
-        "segment",
-        "Train a segmentation on real pairs and what an arm adds; count its true and false pixels on the test fold.",
-        "store",
-        "folds",
-        "fold",
-        "seed",
-        "settings",
-        "work",
-        "count",
-    )
-    sub.add_argument("--synthetic", type=Path, nargs="*", help="shards of synthetic pairs to add")
-    sub.add_argument("--oracle", type=Path, help="store of other patients than the study's, whose pairs are added")
-    sub.add_argument("--source", choices=SOURCES, help="add --count pairs made of the real ones, nothing learnt")
-    sub.add_argument("--shuffle-masks", action="store_true", help="give each added pair the mask of another")
-    sub.add_argument("--leaky", **SHARED["leaky"])
-    sub.add_argument("--real", type=float, default=1.0, help="share of the training patients to train on (1)")
-    sub.add_argument("--test", type=Path, help="store of other patients than the study's, to be tested on too")
+    for name, network in (("segment", "a segmentation"), ("nnunet", "nnU-Net")):
+        sub = command(
+            name,
+            f"Train {network} on real pairs and what an arm adds; count its true and false pixels on the test fold.",
+            "store",
+            "folds",
+            "fold",
+            "seed",
+            "settings",
+            "work",
+            "count",
+        )
+        sub.add_argument("--synthetic", type=Path, nargs="*", help="shards of synthetic pairs to add")
+        sub.add_argument("--oracle", type=Path, help="store of other patients than the study's, whose pairs are added")
+        sub.add_argument("--source", choices=SOURCES, help="add --count pairs made of the real ones, nothing learnt")
+        sub.add_argument("--shuffle-masks", action="store_true", help="give each added pair the mask of another")
+        sub.add_argument("--leaky", **SHARED["leaky"])
+        sub.add_argument("--real", type=float, default=1.0, help="share of the training patients to train on (1)")
+        sub.add_argument("--test", type=Path, help="store of other patients than the study's, to be tested on too")
 
     sub = command("predict", "Segment new images with a trained segmentation: masks of each image's own size.")
     sub.add_argument("--model", type=Path, required=True, help="folder that `pig segment` has written")

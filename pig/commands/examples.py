@@ -21,6 +21,8 @@ EXAMPLES = {
     "export": f"pig export --format png --synthetic {_SHARD} --count 100 --out pairs",
     "segment": f"pig segment {_FOLD} --settings '{{image_size: 48}}' --synthetic {_SHARD} --work work"
     " --out segmentation",
+    "nnunet": f"pig nnunet {_FOLD} --settings '{{epochs: 4, image_size: 48}}' --synthetic {_SHARD} --work work"
+    " --out segmentation",
     "predict": f"pig predict --model {_SEGMENTATION} --images new --out masks",
     "fid": f"pig fid {_FOLD} --synthetic {_SHARD} --features encoder"
     " --weights results/segmentation/real/fold0/seed0 --cache cache --out fid.json",

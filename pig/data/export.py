@@ -126,7 +126,7 @@ def export_nnunet(
         (folder / "labelsTr").mkdir()
         for row in track(range(len(store.images)), "writing real pairs", len(store.images)):
             case = f"real_{row:06d}"
-            _write_case(folder, case, store.images[row], store.masks[row])
+            write_case(folder, case, store.images[row], store.masks[row])
             for fold, part in enumerate(splits):
                 part["val" if fold == real[row] else "train"].append(case)
             patient = patient_of[store.manifest["patient_id"].iloc[row]]
@@ -145,7 +145,7 @@ def export_nnunet(
             pool = synthetic.pool(store.size)  # at this size already
             for index in track(range(len(pool)), f"writing pairs of fold {fold}", len(pool)):
                 case = _case(synthetic.provenance[0], index)
-                _write_case(folder, case, pool.images[index], pool.masks[index])
+                write_case(folder, case, pool.images[index], pool.masks[index])
                 splits[fold]["train"].append(case)
                 cases.append({"case": case, "patient": None, **_origin(synthetic.provenance[0], index)})
         columns = ["case", "patient", "fold", "generator", "seed", "index", "masks_from"]
@@ -153,13 +153,7 @@ def export_nnunet(
         table.to_csv(folder / "cases.csv", index=False)
         write_json(folder / "splits_final.json", splits)
         write_json(folder / "provenance.json", handed_on)
-        description = {
-            "channel_names": {"0": "grey"} if store.channels == 1 else {"0": "R", "1": "G", "2": "B"},
-            "labels": {"background": 0, "lesion": 1},
-            "numTraining": len(cases),
-            "file_ending": ".png",
-        }
-        write_json(folder / "dataset.json", description)
+        write_json(folder / "dataset.json", nnunet_description(store.channels, len(cases)))
     real_cases = len(store.images)
     logger.info("%d real and %d generated cases: %s", real_cases, len(cases) - real_cases, final)
     return final
@@ -187,7 +181,18 @@ def _fold_of_rows(store: Store, folds: pd.DataFrame) -> NDArray[np.int64]:
     return found
 
 
-def _write_case(folder: Path, case: str, image: NDArray[np.uint16], mask: NDArray[np.uint8]) -> None:
+def nnunet_description(channels: int, cases: int) -> dict[str, Any]:
+    """Return what nnU-Net's ``dataset.json`` says of so many cases, grey (1 channel) or in colour (3)."""
+    return {
+        "channel_names": {"0": "grey"} if channels == 1 else {"0": "R", "1": "G", "2": "B"},
+        "labels": {"background": 0, "lesion": 1},
+        "numTraining": cases,
+        "file_ending": ".png",
+    }
+
+
+def write_case(folder: Path, case: str, image: NDArray[np.uint16], mask: NDArray[np.uint8]) -> None:
+    """Write a pair, uint16 [(3,) H, W] and {0, 1} [H, W], into ``imagesTr`` and ``labelsTr`` of nnU-Net's raw data."""
     # nnU-Net's reader of PNG takes the three channels of a colour picture from one file.
     _picture(image, 16 if image.ndim == 2 else 8).save(folder / f"imagesTr/{case}_0000.png")
     Image.fromarray(np.ascontiguousarray(mask)).save(folder / f"labelsTr/{case}.png")

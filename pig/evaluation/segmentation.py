@@ -6,17 +6,19 @@ fold, and its last (averaged) weights: nothing is chosen by looking at the test 
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pig.data.shards import Synthetic, refuse_leak
+from pig.data.shards import Synthetic
 from pig.data.store import PairDataset
+from pig.evaluation.arm_pairs import ArmPairs
 from pig.evaluation.augmentation import augment
 from pig.evaluation.boundary import boundary_scores
 from pig.evaluation.lesions import lesion_counts
@@ -25,7 +27,6 @@ from pig.evaluation.segmenter import build_network, find_lesions
 from pig.evaluation.settings import SegmentationSettings, share_errors
 from pig.methods.model_folder import save_weights
 from pig.system.device import pick_device
-from pig.system.errors import UserError
 from pig.system.files import atomic_directory, sha256, write_sealed
 from pig.system.progress import track
 from pig.system.run_record import run_record
@@ -61,39 +62,6 @@ class JoinedPools:
         back = torch.from_numpy(np.argsort(np.argsort(owner, kind="stable")))
         images, masks = (torch.cat(tensors)[back] for tensors in zip(*drawn, strict=True))
         return images, masks
-
-
-def check_no_leak(
-    provenance: Iterable[Mapping[str, Any]], test_patients: Sequence[str], fold: int, leaky: bool = False
-) -> None:
-    """Refuse synthetic pairs whose generator may have seen what they are to be tested on.
-
-    Args:
-        provenance: of each shard: at least ``generator``, ``fold`` and ``patients`` (those it learnt from).
-        test_patients: the patients of the test fold.
-        fold: the fold that is tested.
-        leaky: whether the arm is a leaky control: of a generator that was trained as such, and of no other, the pairs
-            may pass.
-
-    Raises:
-        UserError: a shard is of another fold, names a patient of the test fold, or does not say what its
-            generator saw; or the arm is a leaky control, and a shard is not.
-    """
-    for shard in provenance:
-        name = f"the synthetic pairs of generator '{shard.get('generator', '?')}'"
-        if "fold" not in shard or not shard.get("patients"):
-            raise UserError(
-                f"{name} do not record the fold and the patients that their generator learnt from, so that a "
-                "leak cannot be ruled out; draw them again with 'pig synthesise'."
-            )
-        if shard["fold"] != fold:
-            raise UserError(
-                f"{name} are of fold {shard['fold']}, but fold {fold} is tested; give those of fold {fold}."
-            )
-        if not leaky:
-            refuse_leak(shard["patients"], test_patients, name)
-        elif not shard.get("leaky"):
-            raise UserError(f"{name} are none of a leaky control, as they are to be; leave --leaky out.")
 
 
 def mixed_batches(
@@ -144,9 +112,20 @@ def count_pixels(network: nn.Module, pairs: Pool, batch_size: int) -> pd.DataFra
     for start in track(starts, "test", len(starts), size=batch_size):
         images, masks = pairs.batch(np.arange(start, min(start + batch_size, len(pairs))))
         found, true = find_lesions(network, images), masks[:, 0].numpy() >= 0.5
-        measured = [measure(found, true) for measure in (confusion_counts, boundary_scores, lesion_counts)]
-        counts.append(pd.concat(measured, axis=1))
+        counts.append(count_masks(found, true))
     return pd.concat(counts, ignore_index=True)
+
+
+def count_masks(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> pd.DataFrame:
+    """Count the pixels of masks [N, H, W] that were found, and measure their outlines and lesions: a row for each."""
+    return pd.concat([measure(found, true) for measure in (confusion_counts, boundary_scores, lesion_counts)], axis=1)
+
+
+def write_counts(folder: Path, name: str, counts: pd.DataFrame, pairs: PairDataset, fold: int, seed: int) -> None:
+    """Write the counts of ``pairs`` with fold, seed, patient_id and slice, the row of the store, before them."""
+    patients = pairs.store.manifest["patient_id"].to_numpy()[pairs.rows]
+    rows = pd.DataFrame({"fold": fold, "seed": seed, "patient_id": patients, "slice": pairs.rows})
+    rows.join(counts).to_csv(folder / name, index=False)
 
 
 def run_arm(
@@ -170,7 +149,7 @@ def run_arm(
         synthetic: what the arm adds, see :mod:`pig.evaluation.added`; None for real data alone.
         test_pairs: real pairs of the fold's test patients.
         new_pairs: real pairs of patients who are in no fold, to be tested on too.
-        leaky: see :func:`check_no_leak`; of the test fold alone, since no generator has seen new patients.
+        leaky: see :class:`pig.evaluation.arm_pairs.ArmPairs`.
         settings: network and training.
         fold: whose patients are tested on.
         seed: of the first weights and of the order of the pairs.
@@ -188,23 +167,12 @@ def run_arm(
         UserError: a test patient is among the training pairs; the synthetic ones may leak, have no masks, or were
             learnt from other data; or a real lesion, also one to be tested on, vanishes at ``settings.image_size``.
     """
-    provenance = [] if synthetic is None else synthetic.provenance
-    tested = {"slices.csv": test_pairs} | ({} if new_pairs is None else {"new_patients.csv": new_pairs})
-    for pairs in tested.values():
-        refuse_leak(train_pairs.patients, pairs.patients, "the set of real training pairs")
-        check_no_leak(provenance, pairs.patients, fold, leaky and pairs is test_pairs)
-    if leaky and not provenance:
-        raise UserError("--leaky is of the pairs of a generator, and none are given; leave it out.")
-    for shard in provenance:
-        if shard.get("data", train_pairs.store.fingerprint) != train_pairs.store.fingerprint:
-            raise UserError(
-                f"the synthetic pairs of generator '{shard['generator']}' were learnt from other data than those of "
-                f"{train_pairs.store.path}; train the generator on these, and draw the pairs again."
-            )
+    pairs_of_arm = ArmPairs(train_pairs, synthetic, test_pairs, new_pairs, leaky)
+    pairs_of_arm.refuse_leaks(fold)
+    provenance, tested = pairs_of_arm.provenance, pairs_of_arm.tested(settings.image_size)
 
     # Real pairs come first in the pool; without synthetic ones it is theirs alone.
     real = train_pairs.at(settings.image_size)
-    tested = {name: pairs.at(settings.image_size) for name, pairs in tested.items()}
     pool, order = JoinedPools(real), None
     if synthetic is not None:
         made = synthetic.pool(settings.image_size)
@@ -242,9 +210,7 @@ def run_arm(
 
     with atomic_directory(out) as folder:
         for name, pairs in tested.items():
-            patients = pairs.store.manifest["patient_id"].to_numpy()[pairs.rows]
-            rows = pd.DataFrame({"fold": fold, "seed": seed, "patient_id": patients, "slice": pairs.rows})
-            rows.join(counts[name]).to_csv(folder / name, index=False)
+            write_counts(folder, name, counts[name], pairs, fold, seed)
         save_weights(folder, model=trained)
         record = run_record(
             started,

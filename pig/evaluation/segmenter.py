@@ -77,11 +77,16 @@ def load_segmenter(path: str | Path) -> tuple[nn.Module, SegmentationSettings, d
         hand, in eval mode), its settings and its record.
 
     Raises:
-        UserError: the folder is missing, half-written or damaged.
+        UserError: the folder is missing, half-written or damaged, or of nnU-Net.
     """
     path = Path(path)
     again = f"run 'pig segment' for {path} again."
     record = read_sealed(path / "record.json", again)
+    if record.get("engine") == "nnunet":
+        raise UserError(
+            f"{path} is of nnU-Net, which reads it by itself: nnUNetv2_predict_from_modelfolder -m {path / 'model'} "
+            "-f 0."
+        )
     weights = path / "model.safetensors"
     if not weights.is_file() or sha256(weights) != record["sha256"]:
         raise UserError(f"{weights} is missing or damaged; {again}")

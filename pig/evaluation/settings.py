@@ -70,6 +70,27 @@ class SegmentationSettings:
             yield from share_errors(self.real_share, training.batch_size)
 
 
+@dataclass(frozen=True)
+class NnunetSettings:
+    """How long nnU-Net is trained, and on pictures of which size; all else it plans itself.
+
+    nnU-Net's own length is 1,000 epochs of 250 iterations. The batch is of its plan, and so is the learning rate, which
+    falls over all epochs.
+    """
+
+    epochs: int
+    image_size: int
+    iterations: int = 250
+
+    def __post_init__(self) -> None:
+        refuse(self._errors(), self)
+
+    def _errors(self) -> Iterator[Error]:
+        for name in ("epochs", "image_size", "iterations"):
+            if getattr(self, name) < 1:
+                yield name, f"must be above 0, got {getattr(self, name)}."
+
+
 def share_errors(real_share: float, batch_size: int) -> Iterator[Error]:
     """Yield an error if a batch has no room for this share of real pairs and for synthetic ones beside them."""
     if not 0 <= real_share < 1:

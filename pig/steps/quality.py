@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from pig.data.folds import read_folds, split
 from pig.data.shards import read_shards, refuse_leak
 from pig.data.store import PairDataset, Store
+from pig.evaluation.arm_pairs import check_no_leak
 from pig.evaluation.frechet import Extractor, Features
 from pig.evaluation.predict import masks_found
 from pig.evaluation.quality import Pairs, measure_quality
-from pig.evaluation.segmentation import check_no_leak
 from pig.evaluation.segmenter import load_segmenter
 from pig.report.figures import draw_closest
 from pig.report.quality import write_quality

@@ -86,6 +86,8 @@ def reproduce(*, path: Path) -> None:
 def _segmentation(folder: Path) -> Result:
     """Return a segmentation whose files are those that its record names."""
     record = read_sealed(folder / "record.json", "run its segmentation again.")
+    if record.get("engine") == "nnunet":
+        raise UserError(f"{folder} is of nnU-Net; what `pig segment`, `pig fit` and `pig synthesise` made is compared.")
     written = record["tables"] | {"model.safetensors": record["sha256"]}
     if changed := [name for name in written if not (folder / name).is_file() or sha256(folder / name) != written[name]]:
         raise UserError(

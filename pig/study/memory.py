@@ -26,6 +26,8 @@ SLICES = 12  # of a view, where the phantom is to show all slices with mass
 TRAINING = 400  # bytes a pixel and channel of a diffusion network's level, with one residual block
 SAMPLING = 24  # the same without gradients, however many blocks
 SEGMENTATION = 2500  # bytes a pixel: a U-Net in training
+NNUNET = 6000  # the same of nnU-Net, in float32
+NNUNET_PIXELS = 12 * 512**2  # of a batch that it plans for its 8 GB of a GPU
 FEATURES = 250  # bytes a pixel: an encoder without gradients
 FID_BATCH = 64
 LOOKED_AT, AT_ONCE = 2048, 512  # images whose distances `pig quality` holds, and of those to all real ones, at most
@@ -53,6 +55,13 @@ def segment(config: Config, synthetic: int, gpu: bool) -> int:
     """The synthetic pairs and the resized real ones, at the size of the segmentation, and a batch's activations."""
     size, batch = config["segmentation"]["image_size"], config["segmentation"]["training"]["batch_size"]
     return _mib(_read(config, synthetic, size) + _real(config, size), batch * size**2 * SEGMENTATION, gpu)
+
+
+def nnunet(config: Config, synthetic: int, gpu: bool) -> int:
+    """nnU-Net plans a batch that fills 8 GB of a GPU, or a twentieth of the pairs; preprocessing holds a pair."""
+    size = config["segmentation"]["image_size"]
+    batch = min(NNUNET_PIXELS, real_pairs(config) * size**2 // 20)
+    return _mib(_read(config, synthetic, size) + _real(config, size), batch * NNUNET, gpu)
 
 
 def fid(config: Config, name: str, gpu: bool) -> int:

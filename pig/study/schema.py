@@ -14,7 +14,7 @@ import yaml
 
 from pig.data.phantom.settings import PhantomSettings
 from pig.data.settings import PreprocessSettings
-from pig.evaluation.settings import SegmentationSettings
+from pig.evaluation.settings import NnunetSettings, SegmentationSettings
 from pig.study.definitions import settings_class
 from pig.system.errors import UserError
 from pig.system.imports import find_class
@@ -38,6 +38,8 @@ def study_schema(frame: str | Path, config: Mapping[str, Any]) -> Schema:
     segmentation["properties"] |= seeds["properties"]
     segmentation["required"] += seeds["required"]
     sections["segmentation"] = segmentation
+    sections["nnunet"] = _section(NnunetSettings)
+    del sections["nnunet"]["properties"]["image_size"]  # that of the segmentation
     schema["$defs"]["generator"]["allOf"] = [_case(path) for path in sorted(_classes(config.get("generators")))]
     return schema
 

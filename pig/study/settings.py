@@ -5,7 +5,7 @@ from typing import Any
 
 from pig.data.phantom.settings import PhantomSettings
 from pig.data.settings import PreprocessSettings
-from pig.evaluation.settings import SegmentationSettings
+from pig.evaluation.settings import NnunetSettings, SegmentationSettings
 from pig.methods.settings import needs_errors
 from pig.study.arms import arms_of, studies_phantom
 from pig.study.definitions import class_attributes, derives, settings_class
@@ -25,6 +25,8 @@ def settings_errors(config: Config) -> Iterator[str]:
     prepared = _read(PreprocessSettings, config["preprocessing"], "preprocessing", errors)
     own = {key: value for key, value in segmentation.items() if key != "seeds"}
     _read(SegmentationSettings, own, "segmentation", errors)
+    size = {"image_size": max(segmentation["image_size"], 1)}  # whose own error is the segmentation's
+    _read(NnunetSettings, size | config["nnunet"], "nnunet", errors)
     errors += _class_errors(config)
     generators = {name: entry for name, entry in config["generators"].items() if _is_class(entry["class"])}
     errors += _Generators(generators, prepared.channels if prepared else 1).errors

@@ -38,6 +38,16 @@ def handling_signals() -> Iterator[None]:
         _Request.asked = None
 
 
+def _leave_to_parent() -> None:
+    """Give a forked child, a worker of some library's pool, the system's own handlers: it ends without a word."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is _handle:
+            signal.signal(number, signal.SIG_DFL)
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
+
+
 def _handle(number: int, frame: FrameType | None) -> None:
     _Request.asked = signal.Signals(number)
     if not _Request.patient:

@@ -16,8 +16,9 @@ from pig.data.folds import split
 from pig.data.shards import Synthetic
 from pig.data.store import PairDataset, Store, allocate, complete
 from pig.evaluation import segmentation
+from pig.evaluation.arm_pairs import check_no_leak
 from pig.evaluation.overlap import overlap_scores
-from pig.evaluation.segmentation import JoinedPools, check_no_leak, count_pixels, dice_bce, mixed_batches, run_arm
+from pig.evaluation.segmentation import JoinedPools, count_pixels, dice_bce, mixed_batches, run_arm
 from pig.evaluation.segmenter import load_segmenter
 from pig.report.slices import SLICE_COLUMNS, read_slices
 from pig.system.errors import UserError

@@ -99,6 +99,25 @@ def test_the_small_evidence_study_has_the_same_design() -> None:
     assert small["segmentation"]["seeds"] == large["segmentation"]["seeds"] == [0, 1, 2]
 
 
+def test_nnunet_segments_each_arm_that_it_does_not_augment_itself(tmp_path: Path) -> None:
+    target = "results/nnunet/table2.csv"
+    result = plan(tmp_path, "--configfile", TINY, "--", target)
+    whole = plan(tmp_path, "--configfile", TINY, "--", "results/table2.csv")
+    arms = {output.split("/")[2] for rule, output in result.jobs if rule == "nnunet"}
+    assert arms == {o.split("/")[2] for rule, o in whole.jobs if rule == "segment"} - {"real_strong"}
+    assert result.counts["nnunet"] == len(arms) * 2 and result.counts["nnunet_table2"] == 1
+    assert not [rule for rule, _ in result.jobs if rule in ("segment", "table2")]
+    assert [rule for rule, _ in whole.jobs if "nnunet" in rule] == []
+    assert result.text.count('"epochs": 1000, "image_size": 32, "iterations": 250') == len(arms) * 2
+    table = re.search(r"pig table2 .* --out results/nnunet/table2.csv", result.text)
+    assert table and table[0].count("=results/nnunet/") == len(arms) and "results/segmentation" not in table[0]
+
+
+def test_the_study_of_nnunet_has_its_main_rows(tmp_path: Path) -> None:
+    result = plan(tmp_path, "--configfile", CONFIGS / "nnunet.yaml", "--", "results/nnunet/table2.csv")
+    assert result.counts["nnunet"] == 5 * 5 and result.text.count('"epochs": 4') == 5 * 5
+
+
 def test_official_code_changes_pig_alone(tmp_path: Path) -> None:
     both = [CONFIGS / "paper.yaml", CONFIGS / "paper-official-code.yaml"]
     lines = [line for line in plan(tmp_path, "--configfile", *both).text.splitlines() if "pig fit" in line]

@@ -92,6 +92,9 @@ REFUSALS: list[tuple[Change, str]] = [
     (of(TRAINING, weight_decay=-1), "generators.pig.model.training.weight_decay: must be 0 or more, got -1.0."),
     (of(TRAINING, warmup_steps=-1), "generators.pig.model.training.warmup_steps: must be 0 or more, got -1."),
     (of(TRAINING, ema_decay=1), "generators.pig.model.training.ema_decay: must be null or in [0, 1), got 1.0."),
+    # nnU-Net
+    (of(("nnunet",), epochs=0), "nnunet.epochs: must be above 0, got 0."),
+    (of(("nnunet",), iterations=0), "nnunet.iterations: must be above 0, got 0."),
     # Network
     (
         of(NETWORK, channels=[]),

@@ -226,8 +226,8 @@ def added_by(arm, synthetic, oracle):
     return words + ["--shuffle-masks"] * arm.shuffle_masks + ["--leaky"] * arm.leaky
 
 
-def segmentations(arm, folds=FOLDS, file="slices.csv"):
-    return [f"results/segmentation/{arm}/fold{k}/seed{s}/{file}" for k in folds for s in SEEDS]
+def segmentations(arm, folds=FOLDS, file="slices.csv", of="segmentation"):
+    return [f"results/{of}/{arm}/fold{k}/seed{s}/{file}" for k in folds for s in SEEDS]
 
 
 # The labels of rows are parameters of their own, because Snakemake does not see a change in one that takes the inputs.
@@ -266,9 +266,11 @@ def rows_of_table1(files):
     return options("--row", [f"{name}={file}" for name, file in zip(LABELS_OF_TABLE1, files)])
 
 
-def rows_of_table2(files):
+def rows_of_table2(files, arms=ARMS):
     """The words that name rows, folders of arms and kinds of controls; ``files`` are all :func:`segmentations`, by arm."""
-    named = zip(ARMS.values(), LABELS_OF_TABLE2, files[:: len(FOLDS) * len(SEEDS)], strict=True)
+    labels = dict(zip(ARMS, LABELS_OF_TABLE2))
+    first = zip(arms.items(), files[:: len(FOLDS) * len(SEEDS)], strict=True)
+    named = [(arm, labels[name], file) for (name, arm), file in first]
     rows = [(arm, f"{name}={Path(file).parents[2]}") for arm, name, file in named]
     controls = [f"{arm.kind}={row}" for arm, row in rows if arm.control]
     return options("--row", [row for arm, row in rows if not arm.control]) + options("--control", controls)
