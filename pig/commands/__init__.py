@@ -25,8 +25,12 @@ SHARED: dict[str, dict[str, Any]] = {
     "work": {"type": Path, "required": True, "help": "folder of rolling checkpoints"},
     "count": {"type": positive, "help": "how many of the pairs to take, the first ones (all)"},
     "synthetic": {"type": Path, "nargs": "+", "required": True, "help": "shards of synthetic pairs"},
-    "features": {"choices": ["encoder", "inception"], "required": True, "help": "feature extractor"},
-    "weights": {"type": Path, "help": "weights of the features"},
+    "features": {
+        "choices": ["encoder", "general", "inception", "dinov2"],
+        "required": True,
+        "help": "network of the features",
+    },
+    "weights": {"type": Path, "help": "its weights: a folder of encoder, a file of inception or dinov2"},
     "cache": {"type": Path, "required": True, "help": "folder of cached features"},
     "salt": {"type": Path, "help": "file of the salt of pseudonyms; made if it does not exist"},
     "row": {"dest": "rows", "type": named, "action": "append", "required": True, "help": "LABEL=PATH of a row"},
@@ -35,6 +39,7 @@ SHARED: dict[str, dict[str, Any]] = {
 }
 
 FEATURES = ("store", "folds", "fold", "count", "synthetic", "features", "weights", "cache")
+LEARNING = ("store", "folds", "fold", "seed", "settings", "work", "count")
 CONFIGFILES: dict[str, Any] = {
     "dest": "configfiles",
     "type": Path,
@@ -182,13 +187,7 @@ def parser() -> argparse.ArgumentParser:
         sub = command(
             name,
             f"Train {network} on real pairs and what an arm adds; count its true and false pixels on the test fold.",
-            "store",
-            "folds",
-            "fold",
-            "seed",
-            "settings",
-            "work",
-            "count",
+            *LEARNING,
         )
         sub.add_argument("--synthetic", type=Path, nargs="*", help="shards of synthetic pairs to add")
         sub.add_argument("--oracle", type=Path, help="store of other patients than the study's, whose pairs are added")

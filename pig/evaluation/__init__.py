@@ -1,1 +1,1 @@
-"""What is measured: the segmentation that learns from an arm, overlap of masks, and the Frechet distance of images."""
+"""What is measured: the segmentation that learns from an arm, overlap of masks, and how generated images differ."""

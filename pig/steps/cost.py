@@ -14,7 +14,7 @@ from typing import Any
 
 from pig.data.settings import PreprocessSettings
 from pig.study.arms import studies_phantom
-from pig.study.estimate import Estimate, Measured, augmentations, populations
+from pig.study.estimate import Estimate, Measured, augmentations, feature_seconds, populations
 from pig.study.estimate_table import as_text
 from pig.study.jobs import jobs_of, owner, parts
 from pig.study.memory import real_pairs
@@ -65,6 +65,7 @@ def tried_out(config: Config) -> tuple[Measured, str]:
     with tempfile.TemporaryDirectory(prefix="pig-cost-") as name:
         clock = time.perf_counter if gpu_count() else processor_seconds
         measured = Measured(startup=startup_seconds(Path(name) / "startup", clock))
+        measured.features = 0.0 if gpu_count() else feature_seconds(config)
         with own_gpus(1):  # after the jobs above, which take one each
             device = _Calibration(config, Path(name, "trial"), measured).run()
     return measured, device

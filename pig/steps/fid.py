@@ -7,7 +7,8 @@ from pathlib import Path
 from pig.data.folds import read_folds, split
 from pig.data.shards import read_shards
 from pig.data.store import Store
-from pig.evaluation.frechet import Features, write_fid
+from pig.evaluation.features import Features
+from pig.evaluation.frechet import write_fid
 
 logger = logging.getLogger("pig")
 
@@ -32,7 +33,7 @@ def fid(
         fold: whose training images, as the store holds them, are the real ones.
         synthetic: shards of a generator of this fold.
         count: how many images of them, the first ones; None: all.
-        features: the extractor, see :mod:`pig.evaluation.frechet`.
+        features: the extractor, see :mod:`pig.evaluation.features.extractor`.
         weights: of the extractor.
         cache: folder for the features of the real images; None keeps nothing.
         out: the JSON file.

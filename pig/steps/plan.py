@@ -38,7 +38,7 @@ PATHS = (
     ("dataset", "manifest"),
     ("dataset", "salt"),
     ("dataset", "import", "root"),
-    ("table1", "inception_weights"),
+    ("table1", "feature_weights"),
     ("generators", "*", "model", "perceptual_weights"),
 )
 

@@ -13,7 +13,7 @@ from pig.data.folds import read_folds, split
 from pig.data.shards import read_shards, refuse_leak
 from pig.data.store import PairDataset, Store
 from pig.evaluation.arm_pairs import check_no_leak
-from pig.evaluation.frechet import Extractor, Features
+from pig.evaluation.features import Extractor, Features
 from pig.evaluation.predict import masks_found
 from pig.evaluation.quality import Pairs, measure_quality
 from pig.evaluation.segmenter import load_segmenter
@@ -42,8 +42,8 @@ def quality(
 ) -> None:
     """Write what was measured as JSON, for quality.csv, and the pairs that lie nearest to training images as a figure.
 
-    All pairs are brought to the size at which the segmentation works. Differs from the FID of table 1, where Inception
-    gets the images at their own size.
+    All pairs are brought to the size at which the segmentation works. Differs from the FID of table 1, where the
+    network of features gets them from their own size.
 
     Args:
         store: folder of the preprocessed pairs.
@@ -52,7 +52,7 @@ def quality(
         synthetic: shards of a generator of this fold.
         count: how many pairs of them, the first ones; None: all.
         segmentation: the folder that ``pig segment`` wrote for this fold from real pairs alone.
-        features: the extractor, see :mod:`pig.evaluation.frechet`.
+        features: the extractor, see :mod:`pig.evaluation.features.extractor`.
         weights: of the features, as for ``pig fid``.
         cache: folder for the features of the training images; None keeps nothing.
         figure: the PNG file.
@@ -100,7 +100,7 @@ def quality(
         pairs=len(drawn.images),
         training=len(train_pairs),
         held_out=len(test_pairs),
-        record=run_record(started, segmentation=str(segmentation), weights=str(weights)),
+        record=run_record(started, segmentation=str(segmentation), weights=str(weights), weights_sha256=extract.sha256),
     )
     logger.info(
         "%d measures of %d pairs of %s beside %d held-out ones, fold %d: %s",

@@ -7,7 +7,7 @@ from typing import Any
 from pig.data.phantom.settings import PhantomSettings
 from pig.study.arms import Arm, arms_of, studies_phantom
 from pig.study.jobs import Job, jobs_of
-from pig.study.memory import phantom_slices, real_pairs
+from pig.study.memory import phantom_slices, real_pairs, weights_bytes
 from pig.study.schedule import THREADS, makespan
 
 Config = Mapping[str, Any]
@@ -15,6 +15,9 @@ Config = Mapping[str, Any]
 # Seconds of one core for a slice of one's own data: of the phantom at 0.25 mm, read, cropped and resized
 # (benchmarks/results/preprocess.json). Large files, compressed ones, and slow disks take longer.
 OWN_SLICE = 0.05
+# Seconds of one core for the features of an image (Intel Xeon, one thread); of a DINOv2, for each byte of its file.
+OF_AN_IMAGE = {"encoder": 0.0, "general": 0.05, "inception": 0.2}
+OF_A_BYTE = 1.3e-9
 NO_TORCH = {"phantom", "import_data", "check", "verdict", "preprocess", "folds", "table1", "table2", "quality_table"}
 
 
@@ -29,6 +32,7 @@ class Measured:
         segment: by augmentation.
         patient: of growing one, by population.
         slice: of preparing one of the phantom, on one core.
+        features: of an image, assumed; 0 with a GPU.
         scaled: what was measured in another size than it will have, in words.
     """
 
@@ -38,6 +42,7 @@ class Measured:
     segment: dict[str, float] = field(default_factory=dict)
     patient: dict[str, float] = field(default_factory=dict)
     slice: float = 0.0
+    features: float = 0.0
     scaled: list[str] = field(default_factory=list)
 
     def longer(self, fit: float, segment: float) -> "Measured":
@@ -47,6 +52,11 @@ class Measured:
             fit={name: fit * seconds for name, seconds in self.fit.items()},
             segment={kind: segment * seconds for kind, seconds in self.segment.items()},
         )
+
+
+def feature_seconds(config: Config) -> float:
+    """Return the seconds of one core that the features of an image are assumed to take."""
+    return OF_AN_IMAGE.get(config["table1"]["features"], OF_A_BYTE * weights_bytes(config))
 
 
 def populations(config: Config) -> dict[str, tuple[int, int]]:
@@ -98,6 +108,9 @@ class Estimate:
                 return measured.synthesise[of]
             case "segment":
                 return measured.segment[self.augmentations[of]]
+            case "fid" | "quality":  # of real and drawn images; the latter also of their lesions
+                images: int = self.config["table1"]["count"] + real_pairs(self.config)
+                return measured.features * images * (2 if job.rule == "quality" else 1)
             case "phantom":
                 return measured.patient[of] * self._populations[of][0]
             case "preprocess" if self._populations:

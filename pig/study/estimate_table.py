@@ -93,6 +93,9 @@ def _notes(estimate: Estimate, device: str, gpus: int) -> Iterator[str]:
         "Assumed: no other work on the machine; jobs side by side do not slow each other down, though they share "
         "memory and caches; tables, image quality, figures and report take their start-up; Snakemake, nothing."
     )
+    if measured.features:
+        name = estimate.config["table1"]["features"]
+        yield f"Assumed of image quality: {measured.features:.2g} s of a core for the features of an image ({name})."
     if not studies_phantom(dataset):
         slices = real_pairs(estimate.config)
         yield f"Assumed of the data: {slices} slices; {OWN_SLICE} s of a core each time that one is read."

@@ -28,8 +28,10 @@ SAMPLING = 24  # the same without gradients, however many blocks
 SEGMENTATION = 2500  # bytes a pixel: a U-Net in training
 NNUNET = 6000  # the same of nnU-Net, in float32
 NNUNET_PIXELS = 12 * 512**2  # of a batch that it plans for its 8 GB of a GPU
-FEATURES = 250  # bytes a pixel: an encoder without gradients
 FID_BATCH = 64
+# Of the networks of features: pixels of a side (None: those of the segmentation), bytes a pixel without gradients.
+FEATURES = {"encoder": (None, 250), "general": (224, 420), "inception": (299, 250), "dinov2": (224, 650)}
+DINOV2_LARGE = 1_220_000_000  # bytes of the largest file, where it is not on this machine
 LOOKED_AT, AT_ONCE = 2048, 512  # images whose distances `pig quality` holds, and of those to all real ones, at most
 PANEL = 40  # bytes a pixel of a panel of a figure
 
@@ -65,21 +67,26 @@ def nnunet(config: Config, synthetic: int, gpu: bool) -> int:
 
 
 def fid(config: Config, name: str, gpu: bool) -> int:
-    """The pairs as they were drawn, the real images as they are stored, and both resized for the encoder."""
+    """The pairs as they were drawn, the real images as they are stored, and both at the size of the features."""
     count, drawn = config["table1"]["count"], _size(config, owner(config, name))
-    size = config["segmentation"]["image_size"] if config["table1"]["features"] == "encoder" else 299
+    size, per_pixel = _features(config)
     real, stored = real_pairs(config), config["preprocessing"]["size"]
     held = _read(config, count, drawn) + _image(config) * (real * stored**2 + (count + real) * size**2)
-    return _mib(held, FID_BATCH * size**2 * FEATURES, gpu)
+    return _mib(held + 2 * weights_bytes(config), FID_BATCH * size**2 * per_pixel, gpu)
 
 
 def quality(config: Config, gpu: bool) -> int:
-    """All pairs at the size of the segmentation, their lesions, masks of the larger set, and distances of features."""
+    """All pairs at the size of the segmentation, their lesions, masks of the larger set, and distances of features.
+
+    Where the network of features has another size, it gets one set at a time at that.
+    """
     size, count, real = config["segmentation"]["image_size"], config["table1"]["count"], real_pairs(config)
     held = _pairs(config, count + real, size) + (_image(config) * (count + real) + 7 * max(count, real)) * size**2
+    of_features, per_pixel = _features(config)
+    held += 2 * weights_bytes(config) + (of_features != size) * _image(config) * max(count, real) * of_features**2
     most = min(max(count, real), LOOKED_AT)
     batch = config["segmentation"]["training"]["batch_size"]
-    activations = max(FID_BATCH * FEATURES, batch * SEGMENTATION) * size**2
+    activations = max(FID_BATCH * of_features**2 * per_pixel, batch * size**2 * SEGMENTATION)
     return _mib(held + 8 * (5 * most**2 + 3 * AT_ONCE * real), activations, gpu)
 
 
@@ -92,6 +99,20 @@ def gallery(config: Config, name: str) -> int:
 def preprocess(config: Config, base: int, threads: int) -> int:
     """On top of ``base``, for each process the resized slices of a volume of 100, twice when they are handed over."""
     return base + 2 * threads * _pairs(config, 100, config["preprocessing"]["size"]) // 2**20
+
+
+def weights_bytes(config: Config) -> int:
+    """Return the bytes of the file of a DINOv2; the weights of other networks are small, beside the libraries."""
+    if config["table1"]["features"] != "dinov2":
+        return 0
+    file = Path(config["table1"]["feature_weights"])
+    return file.stat().st_size if file.is_file() else DINOV2_LARGE
+
+
+def _features(config: Config) -> tuple[int, int]:
+    """Return the side in pixels, and the bytes a pixel, of the network of features."""
+    size, per_pixel = FEATURES[config["table1"]["features"]]
+    return size or config["segmentation"]["image_size"], per_pixel
 
 
 def _mib(held: float, activations: float, gpu: bool) -> int:

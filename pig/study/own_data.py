@@ -30,6 +30,7 @@ def data_errors(config: Config) -> Iterator[str]:
         yield "dataset.new_patients.test is 1, and one patient tells nothing of others; give 0, or at least 2."
     if layout is not None:
         yield from _layout_errors(layout)
+    yield from _feature_errors(config["table1"])
     for where, file in _inputs(config):
         if _has_braces(file):
             yield f"{where}: '{file}' has braces, which Snakemake takes for wildcards; rename the file or its folder."
@@ -54,8 +55,20 @@ def _inputs(config: Config) -> Iterator[tuple[str, str]]:
         yield "dataset.manifest", dataset["manifest"]
     if dataset["import"] is not None:
         yield "dataset.import.root", dataset["import"]["root"]
-    if config["table1"]["inception_weights"] is not None:
-        yield "table1.inception_weights", config["table1"]["inception_weights"]
+    if config["table1"]["feature_weights"] is not None:
+        yield "table1.feature_weights", config["table1"]["feature_weights"]
+
+
+def _feature_errors(table1: Config) -> Iterator[str]:
+    """Yield whether a file of weights is missing or too many."""
+    features, file = table1["features"], table1["feature_weights"]
+    if features == "dinov2" and file is None:
+        yield (
+            "table1.features is dinov2, which needs a file; set table1.feature_weights to timm's model.safetensors of "
+            "vit_small_patch14_dinov2.lvd142m (or base, large)."
+        )
+    if features in ("encoder", "general") and file is not None:
+        yield f"table1.feature_weights is '{file}', and {features} takes no file; set it to null."
 
 
 def _has_braces(file: str) -> bool:

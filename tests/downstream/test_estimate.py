@@ -13,7 +13,7 @@ from torch import nn
 from pig.cli import main
 from pig.methods.unet import ConditionalUNet
 from pig.steps.cost import _Calibration
-from pig.study.estimate import Estimate, Measured, populations
+from pig.study.estimate import Estimate, Measured, feature_seconds, populations
 from pig.study.estimate_table import as_text, lines
 from pig.study.merged import merged_config
 from pig.study.reduced import divisor, reduced
@@ -49,6 +49,24 @@ def test_seconds_of_each_line_are_counts_times_what_one_takes(small: dict[str, A
         "data": (3, (1 + 4 * 10) + (1 + 8 * 0.5) + 1),
         "the rest": (10, 3 * 1 + 7 * 6),  # three tables; FID, quality, gallery, strip, overlay, ledger and report
     }
+
+
+def test_features_of_images_take_their_time(small: dict[str, Any], tmp_path: Path) -> None:
+    assert feature_seconds(small) == 0.0  # of the encoder
+    small["table1"]["features"] = "general"
+    assert feature_seconds(small) == 0.05
+    rest = ("the rest", "tables, image quality, figures, report")
+    sums = []
+    for seconds in (0.0, 2.0):
+        estimate = Estimate(small, dataclasses.replace(BY_HAND, features=seconds))
+        sums.append(estimate.sum(lines(estimate)[rest]))
+    images = small["table1"]["count"] + 8
+    assert sums[1] - sums[0] == 2 * images + 2 * 2 * images  # FID, and quality of whole images and of lesions
+    assert "2 s of a core for the features of an image (general)" in as_text(estimate, 1, 0, "a processor")
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(bytes(1000))
+    small["table1"] |= {"features": "dinov2", "feature_weights": str(file)}
+    assert feature_seconds(small) == pytest.approx(1.3e-6)
 
 
 def test_the_wall_time_is_that_of_jobs_side_by_side(small: dict[str, Any]) -> None:

@@ -14,11 +14,14 @@ from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 from pig.data.shards import Synthetic
 from pig.data.store import PairDataset
 from pig.evaluation import frechet as fid_module
-from pig.evaluation.frechet import INCEPTION_SHA256, RGB8, SegmentationEncoder, frechet_distance, write_fid
+from pig.evaluation.features import extractor, inception
+from pig.evaluation.features.encoder import SegmentationEncoder
+from pig.evaluation.features.extractor import RGB8
+from pig.evaluation.frechet import frechet_distance, write_fid
 from pig.evaluation.segmenter import load_segmenter
 from pig.report.tables import write_table1
 from pig.system.errors import UserError
-from pig.system.files import read_sealed, write_sealed
+from pig.system.files import read_sealed, sha256, write_sealed
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
@@ -114,13 +117,13 @@ def test_the_cache_is_used_and_never_stale(segmented: Path, tmp_path: Path, monk
     weights, cache = tmp_path / "weights", tmp_path / "cache"
     shutil.copytree(segmented, weights)
     counted: list[int] = []
-    extract = fid_module.get_featuresdict_from_dataset
+    extract = extractor.get_featuresdict_from_dataset
 
     def counting(images: RGB8, *args: object, **kwargs: object) -> object:
         counted.append(len(images))
         return extract(images, *args, **kwargs)
 
-    monkeypatch.setattr(fid_module, "get_featuresdict_from_dataset", counting)
+    monkeypatch.setattr(extractor, "get_featuresdict_from_dataset", counting)
 
     def measure() -> float:
         counted.clear()
@@ -146,7 +149,7 @@ def test_the_cache_is_used_and_never_stale(segmented: Path, tmp_path: Path, monk
     state["encoder.conv1.weight"] *= 1.5
     save_file(state, weights / "model.safetensors")
     record = read_sealed(weights / "record.json", "")
-    write_sealed(weights / "record.json", record | {"sha256": fid_module.sha256(weights / "model.safetensors")})
+    write_sealed(weights / "record.json", record | {"sha256": sha256(weights / "model.safetensors")})
     measure()
     assert counted == [24, 20, 24, 20]
 
@@ -220,8 +223,8 @@ def test_wrong_inception_weights_are_refused_unread(tmp_path: Path) -> None:
 
 
 def test_the_known_digest_is_that_of_the_known_file() -> None:
-    assert Path(URL_INCEPTION_V3).stem.endswith(INCEPTION_SHA256[:8])
-    assert len(bytes.fromhex(INCEPTION_SHA256)) == 32
+    assert Path(URL_INCEPTION_V3).stem.endswith(inception.SHA256[:8])
+    assert len(bytes.fromhex(inception.SHA256)) == 32
 
 
 def test_a_failed_download_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +234,7 @@ def test_a_failed_download_is_a_sentence(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", refused)
     images = discs(5, seed=1)[0]
-    with pytest.raises(UserError, match=r"no network.*inception_weights"):
+    with pytest.raises(UserError, match=r"no network.*feature_weights"):
         frechet_distance(images, images, "inception")
 
 
@@ -245,9 +248,9 @@ def test_inception_weights_of_the_right_digest_are_used(tmp_path: Path, monkeypa
     network = FeatureExtractorInceptionV3("inception-v3-compat", ["64"])
     monkeypatch.undo()
     torch.save(network.state_dict(), tmp_path / "inception.pth")
-    monkeypatch.setattr(fid_module, "INCEPTION_SHA256", fid_module.sha256(tmp_path / "inception.pth"))
+    monkeypatch.setattr(inception, "SHA256", sha256(tmp_path / "inception.pth"))
     # The first block of the network, since the eigenvalues of 2048 dimensions take half a minute
-    monkeypatch.setitem(fid_module.REGISTERED, "inception", ("inception-v3-compat", "64"))
+    monkeypatch.setitem(extractor.REGISTERED, "inception", ("inception-v3-compat", "64"))
     real, generated = discs(3, seed=1)[0], discs(4, seed=2)[0]
     with torch.inference_mode():
         a, b = (network(torch.stack([RGB8(images)[i] for i in range(len(images))]))[0] for images in (generated, real))
@@ -277,6 +280,7 @@ def test_the_file_says_what_was_measured(
         "generated": 24,
         "real": 20,
     }
+    assert result["record"]["weights_sha256"] == sha256(segmented / "model.safetensors")
 
 
 def test_images_of_another_fold_are_refused(

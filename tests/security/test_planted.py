@@ -124,6 +124,8 @@ PLACES: dict[str, Callable[[Path], object]] = {
     "fid/pig/fold0.json": lambda r: read_sealed(r / "fid/pig/fold0.json", ""),
     "plan.json": lambda r: read_status(r.parent),
     "inception.pth": lambda r: frechet_distance(noise(), noise(), "inception", r / "inception.pth"),
+    "dinov2.pth": lambda r: frechet_distance(noise(), noise(), "dinov2", r / "dinov2.pth"),
+    "dinov2.safetensors": lambda r: frechet_distance(noise(), noise(), "dinov2", r / "dinov2.safetensors"),
 }
 
 

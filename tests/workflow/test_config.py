@@ -263,7 +263,22 @@ def test_the_official_code_departs_from_the_paper_in_these_settings() -> None:
             "dataset.salt cannot be used with the manifest 's3://there/m.csv', since nothing is",
         ),
         (put("dataset", "new_patients", "test", value=1), "dataset.new_patients.test is 1, and one patient tells"),
-        (put("table1", "inception_weights", value="no.pth"), "table1.inception_weights: there is no file 'no.pth'"),
+        (
+            lambda config: config["table1"].update({"features": "inception", "feature_weights": "no.pth"}),
+            "table1.feature_weights: there is no file 'no.pth'",
+        ),
+        (
+            put("table1", "features", value="dinov2"),
+            "table1.features is dinov2, which needs a file; set table1.feature_weights to timm's model",
+        ),
+        (
+            lambda config: config["table1"].update({"features": "general", "feature_weights": "config.yaml"}),
+            "table1.feature_weights is 'config.yaml', and general takes no file; set it to null",
+        ),
+        (
+            put("table1", "feature_weights", value=__file__),  # of the encoder, in a file that is there
+            f"table1.feature_weights is '{__file__}', and encoder takes no file; set it to null",
+        ),
     ],
 )
 def test_a_fault_is_a_sentence(change: Callable[[Config], None], sentence: str) -> None:

@@ -173,7 +173,7 @@ def test_a_wrong_configuration_is_a_sentence(tmp_path: Path, text: str | None, s
 
 def test_a_cost_is_told_of_data_that_are_not_there(tmp_path: Path) -> None:
     dataset = {"import": {"from": "folders", "root": "nowhere", "patient": "^(.+)_"}}
-    weights = {"features": "inception", "inception_weights": "nowhere.pth"}
+    weights = {"features": "inception", "feature_weights": "nowhere.pth"}
     file = written(tmp_path, "own.yaml", {"dataset": dataset, "table1": weights})
     with pytest.raises(UserError, match=r"(?s)root: nothing is at 'nowhere'.*weights: there is no file 'nowhere\.pth'"):
         merged_config([TINY, file])

@@ -83,6 +83,17 @@ def test_the_papers_studies_dry_run(tmp_path: Path, files: list[str], controls: 
         assert result.text.count('"epochs": 128') >= 5 * 5
 
 
+def test_the_weights_of_features_reach_the_commands(tmp_path: Path) -> None:
+    (tmp_path / "my vit.safetensors").touch()
+    target = ["results/fid/pig/fold0.json", "results/quality/pig/fold0.json"]
+    for table1, words in (
+        ({"features": "general"}, "--features general +--cache "),
+        ({"features": "dinov2", "feature_weights": "my vit.safetensors"}, "--features dinov2 --weights 'my vit.safe"),
+    ):
+        text = plan(tmp_path, *overlay(tmp_path, table1["features"], table1=table1), *target).text
+        assert len(re.findall(f"pig (?:fid|quality) .*{words}", text)) == 2
+
+
 def test_the_evidence_study_has_all_arms_thrice_at_128_pixels(tmp_path: Path) -> None:
     result = plan(tmp_path, "--configfile", CONFIGS / "ablations.yaml", CONFIGS / "phantom.yaml")
     # Real data alone, 10 arms of generators, 11 controls. DDPM is trained for table 1 alone.

@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from discs import discs
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from pig.data.folds import make_folds, read_folds, split
 from pig.data.store import Store, allocate, complete
+from pig.evaluation.features import dinov2, general
 from pig.study import memory
 
 # Linux's own peak of the process, which the parent's memory has no part in.
@@ -149,6 +151,24 @@ def test_what_the_terms_are() -> None:
     study["preprocessing"]["colour"] = "keep"  # 7 bytes a pixel
     assert memory.fit(study, "g", True) == memory.BASE_WITH_GPU + REAL * 64**2 * 7 // 2**20
     assert memory.preprocess(study, 2000, 8) == 2000 + 8 * 2 * 175
+
+
+def test_what_networks_of_features_add(tmp_path: Path) -> None:
+    study, file = config(64, 100), tmp_path / "dinov2.safetensors"
+    study["table1"]["features"], pixels = "general", 224**2
+    held = (2 * (REAL * 64**2 + 124 * pixels) + 100 * 64**2 * 17 // 8) // 2**20
+    assert memory.fid(study, "g", True) == memory.BASE_WITH_GPU + held
+    assert memory.fid(study, "g", False) - memory.BASE - held == pytest.approx(64 * pixels * 420 / 2**20, abs=1)
+    encoder = study | {"table1": study["table1"] | {"features": "encoder"}}
+    more = memory.quality(study, True) - memory.quality(encoder, True)
+    assert more == pytest.approx(2 * 100 * pixels / 2**20, abs=1)  # the larger set at 224 pixels
+    study["table1"] |= {"features": "dinov2", "feature_weights": str(file)}
+    assert memory.weights_bytes(study) == memory.DINOV2_LARGE
+    with file.open("wb") as sparse:
+        sparse.truncate(10 * 2**20)
+    assert memory.fid(study, "g", True) == memory.BASE_WITH_GPU + held + 2 * 10
+    sides = {"general": general.SIZE, "dinov2": dinov2.SIZE, "inception": FeatureExtractorInceptionV3.INPUT_IMAGE_SIZE}
+    assert {name: side for name, (side, _) in memory.FEATURES.items() if side} == sides
 
 
 def test_the_rows_of_a_manifest_are_counted(tmp_path: Path) -> None:

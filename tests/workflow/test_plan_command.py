@@ -194,11 +194,12 @@ def test_all_paths_are_whole(tried: list[int], tmp_path: Path) -> None:
     for name in ("inception.pth", "resnet.safetensors"):
         Path(name).write_bytes(b"weights")
     model = {"perceptual_weights": "resnet.safetensors"}
-    weights = {"table1": {"inception_weights": "inception.pth"}, "generators": {"autoencoder": {"model": model}}}
+    table1 = {"features": "inception", "feature_weights": "inception.pth"}
+    weights = {"table1": table1, "generators": {"autoencoder": {"model": model}}}
     Path("set.yaml").write_text(yaml.safe_dump(weights | {"dataset": {"salt": None}}))
     assert main(["plan", "--configfile", "mine.yaml", "set.yaml"]) == 0
     made = yaml.safe_load(Path("set.plan.yaml").read_text())
-    assert made["table1"]["inception_weights"] == str(tmp_path / "inception.pth")
+    assert made["table1"]["feature_weights"] == str(tmp_path / "inception.pth")
     assert made["generators"]["autoencoder"]["model"]["perceptual_weights"] == str(tmp_path / "resnet.safetensors")
     assert made["dataset"]["import"]["root"] == str(tmp_path / "data") and made["dataset"]["salt"] is None
 

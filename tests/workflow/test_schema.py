@@ -1,17 +1,20 @@
 """The schema of configurations is its frame and what the dataclasses of settings say of themselves."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytest
 import yaml
 from classes import dataclass_of
 from studies import SCHEMA, study
 
+from pig.commands import SHARED
 from pig.data.phantom import PhantomSettings
 from pig.data.readers import SOURCES
 from pig.data.settings import PreprocessSettings
+from pig.evaluation.features.extractor import REGISTERED, Features
 from pig.evaluation.settings import SegmentationSettings
+from pig.study.memory import FEATURES
 from pig.study.schema import described, study_schema
 
 
@@ -93,3 +96,10 @@ def test_a_configuration_that_is_wrong_has_a_schema_too(wrong: Any) -> None:
 def test_the_schema_knows_every_layout() -> None:
     frame = yaml.safe_load(SCHEMA.read_text())
     assert frame["properties"]["dataset"]["properties"]["import"]["properties"]["from"]["enum"] == list(SOURCES)
+
+
+def test_features_have_the_same_names_everywhere() -> None:
+    names = list(get_args(Features))
+    assert yaml.safe_load(SCHEMA.read_text())["properties"]["table1"]["properties"]["features"]["enum"] == names
+    assert SHARED["features"]["choices"] == names
+    assert [*REGISTERED] == [*FEATURES] == names

@@ -8,10 +8,10 @@ def real_segmentation(wildcards):
 
 
 def feature_weights(wildcards):
-    """The weights of FID's feature extractor: of the fold's real-data segmentation, or Inception's, if in a file."""
+    """The weights of the features' network: of the fold's real-data segmentation, or the file that is named, if any."""
     if TABLE1["features"] == "encoder":
         return real_segmentation(wildcards)
-    return TABLE1["inception_weights"] or []
+    return TABLE1["feature_weights"] or []
 
 
 def distances(names=TABLE1["generators"], folds=TABLE1["folds"]):
@@ -27,7 +27,7 @@ def closest():
 
 
 def words_of_weights(files):
-    """The words that name the weights of the features; Inception's are downloaded where there are none."""
+    """The words that name the weights of the features; those of a package, or of a download, have none."""
     if not files:
         return []
     return ["--weights", Path(files[0]).parent if TABLE1["features"] == "encoder" else files]
