@@ -225,15 +225,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--new-patients", action="store_true", help="new_patients.csv stands beside each slices.csv")
 
     sub = command("ledger", "Sum up what the study cost: time, memory and pairs a second of each method.")
-    for option, what in (("model", "model folder"), ("drawn", "shard"), ("segmentation", "segmentation's folder")):
-        sub.add_argument(
-            f"--{option}",
-            dest=option if option == "drawn" else f"{option}s",
-            type=named,
-            action="append",
-            default=[],
-            help=f"LABEL=PATH of a {what}",
-        )
+    sub.add_argument("--results", type=Path, default=Path("results"), help="folder of the results (results)")
+    sub.add_argument("--config", type=settings, required=True, help="configuration of the study, whole")
 
     sub = command("report", "Write the report of a study: its answer, tables, figures and configuration on one page.")
     sub.add_argument("--results", type=Path, default=Path("results"), help="folder of the results (results)")

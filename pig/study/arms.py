@@ -98,6 +98,13 @@ def generator_labels(generators: Mapping[str, Any]) -> dict[str, str]:
     return {name: "leaky " * entry.get("leaky", False) + entry.get("label", name) for name, entry in generators.items()}
 
 
+def data_label(dataset: Mapping[str, Any]) -> str:
+    """Return the name of the data in table 2, with the word that weak masks must never lack."""
+    name = str(dataset["name"])
+    weak = (dataset["import"] or {}).get("from") == "bcs-dbt" and "weak" not in name.lower()
+    return f"{name} (weak masks: ellipses in boxes)" if weak else name
+
+
 def studies_phantom(dataset: Mapping[str, Any]) -> bool:
     """Return whether the patients of a study are the phantom's, of whom there can be new ones."""
     return dataset["manifest"] is dataset["import"] is None

@@ -7,10 +7,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from study_runs import TINY
 
 from pig.report.cost import DRAW, FIT, PARTS, SEGMENT, costs, in_brief, write_costs
+from pig.steps.ledger import ledger
+from pig.study.jobs import results_of
+from pig.study.merged import merged_config
 from pig.system.errors import UserError
 from pig.system.files import sha256, write_sealed
+
+# Of the tiny study: two folds; in fold 0 all generators of table 1 with 16 pairs in one shard, PIG with 24 in two.
+FITS = {"DDPM": 1, "DDIM": 1, "PIG": 2, "LDM": 1, "SegGuidedDif": 2, "ControlNet": 1}
+DRAWN = {"DDPM": 1, "DDIM": 1, "PIG": 4, "LDM": 1, "SegGuidedDif": 2, "ControlNet": 1}
+LABELS = [
+    "Tiny", "+SegGuidedDif_8", "+PIG_8", "+PIG_24", "control: +real pairs of 3 new patients",
+    "control: +PIG_8, masks shuffled", "control: strong augmentation",
+]  # fmt: skip
 
 
 def record(wall_s: float, images: int, peak: float = 1000.0, **more: Any) -> dict[str, Any]:
@@ -91,3 +103,29 @@ def test_a_damaged_result_is_named(tmp_path: Path) -> None:
     (folder / "generator.json").write_text((folder / "generator.json").read_text().replace("1000", "1001"))
     with pytest.raises(UserError, match=r"generator\.json is damaged"):
         costs([("M", folder)], [], [])
+
+
+def test_the_ledger_counts_what_the_configuration_names(tmp_path: Path) -> None:
+    """Each job of a small study takes a second; what another configuration left in the folder does not count."""
+    config, results = merged_config([TINY]), tmp_path / "results"
+    results.mkdir()
+    plan = results_of(config)
+    left_over = ["models/mine/fold0", "synthetic/pig/fold2/shard0.npz", "segmentation/pig_9/fold0/seed0/record.json"]
+    for name in [*plan, *left_over]:
+        path = results / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.startswith("models/"):
+            model(path, record(1, 10))
+        elif name.startswith("synthetic/"):
+            shard(path, record(1, 10))
+        elif name.startswith("segmentation/"):
+            write_sealed(path, record(1, 10))
+    ledger(results=results, config=config, out=tmp_path / "cost.csv")
+    table = pd.read_csv(tmp_path / "cost.csv").set_index(["method", "work"])
+    jobs = {key: int(number) for key, number in table.jobs.items()}
+    assert jobs == {(label, FIT): n for label, n in FITS.items()} | {(label, DRAW): n for label, n in DRAWN.items()} | {
+        (label, SEGMENT): 2 for label in LABELS
+    }
+    assert table.wall_s.tolist() == table.jobs.tolist()
+    with pytest.raises(UserError, match="generators is missing"):
+        ledger(results=results, config={}, out=tmp_path / "again.csv")

@@ -135,6 +135,15 @@ def test_official_code_changes_pig_alone(tmp_path: Path) -> None:
     assert {("--name pig " in line, '"plateau"' in line) for line in lines} == {(True, True), (False, False)}
 
 
+def test_no_command_grows_with_the_number_of_results(tmp_path: Path) -> None:
+    """Linux passes 128 KiB as one argument, and bash gets a command as one (MAX_ARG_STRLEN, execve(2))."""
+    words = overlay(tmp_path, "many", segmentation={"seeds": [*range(150)]})
+    text = plan(tmp_path, *words, "results/cost.csv").text
+    assert text.count("pig segment ") == 7 * 2 * 150
+    commands = re.findall(r"^Shell command: (.*)$", text, re.M)
+    assert len(commands) > 2000 and max(map(len, commands)) < 20_000
+
+
 def test_gpus_are_asked_for_where_there_are_any(tmp_path: Path) -> None:
     target = ["--configfile", TINY, "--", "results/models/ddpm/fold0"]
     assert "gpu=1" not in plan(tmp_path, *target, PIG_GPUS="0").text

@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 from pig.data.phantom.settings import PhantomSettings
 from pig.study import memory
-from pig.study.arms import REAL, Arm, arms_of, generator_labels, studies_phantom
+from pig.study.arms import REAL, Arm, arms_of, data_label, generator_labels, studies_phantom
 from pig.study.config import check_config
 from pig.study.jobs import counts_drawn, mask_source
 from pig.study.listed import state_of_folder, state_of_manifest
@@ -135,13 +135,6 @@ def memory_for_data(wildcards, threads, attempt):
     return (1500 * threads if OWN_DATA else 2000) * attempt
 
 
-def data_label():
-    """The name of the data in table 2, with the word that weak masks must never lack."""
-    name = config["dataset"]["name"]
-    weak = IMPORTED is not None and IMPORTED[0] == "bcs-dbt" and "weak" not in name.lower()
-    return f"{name} (weak masks: ellipses in boxes)" if weak else name
-
-
 def options(flag, values):
     """The words ``flag=value flag=value ...`` of a command line; a value may begin with a dash."""
     return [f"{flag}={value}" for value in values]
@@ -232,33 +225,21 @@ def segmentations(arm, folds=FOLDS, file="slices.csv", of="segmentation"):
 
 # The labels of rows are parameters of their own, because Snakemake does not see a change in one that takes the inputs.
 LABELS_OF_TABLE1 = [LABELS[name] for name in TABLE1["generators"] for _ in TABLE1["folds"]]
-LABELS_OF_TABLE2 = [data_label(), *(arm.label(LABELS) for arm in arms_of(config))]
+LABELS_OF_TABLE2 = [data_label(config["dataset"]), *(arm.label(LABELS) for arm in arms_of(config))]
 
 
 def all_models():
-    return [(LABELS[name], model(name, fold)) for name, folds in DRAWN.items() for fold in folds]
+    return [model(name, fold) for name, folds in DRAWN.items() for fold in folds]
 
 
 def all_shards():
-    """All that are drawn, with the label of their generator."""
     drawn = [(name, fold, count) for name, folds in DRAWN.items() for fold, count in folds.items()]
-    return [(LABELS[name], shard) for name, fold, count in drawn for shard in shards(name, fold, count)]
+    return [shard for name, fold, count in drawn for shard in shards(name, fold, count)]
 
 
 def all_segmentations():
-    """All that are trained, with the label of their arm."""
-    return [
-        (name, path) for name, arm in zip(LABELS_OF_TABLE2, ARMS) for path in segmentations(arm, file="record.json")
-    ]
-
-
-def paths(labelled):
-    return [path for _, path in labelled]
-
-
-def relabelled(labelled, files, folder=False):
-    """The words LABEL=PATH, of ``files`` wherever a storage has put them; ``folder``: those that they lie in."""
-    return [f"{name}={Path(file).parent if folder else file}" for (name, _), file in zip(labelled, files)]
+    """The records of all that are trained."""
+    return [path for arm in ARMS for path in segmentations(arm, file="record.json")]
 
 
 def rows_of_table1(files):

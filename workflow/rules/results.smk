@@ -101,9 +101,9 @@ rule table2:
 
 rule ledger:
     input:
-        models=paths(all_models()),
-        drawn=paths(all_shards()),
-        segmentations=paths(all_segmentations()),
+        models=all_models(),
+        drawn=all_shards(),
+        segmentations=all_segmentations(),
     output:
         csv="results/cost.csv",
         md="results/cost.md",
@@ -118,15 +118,11 @@ rule ledger:
         mem_mb=1000,
         runtime=10,
     params:
-        labels=lambda wildcards: LABELS | dict(zip(ARMS, LABELS_OF_TABLE2)),
-        models=lambda wildcards, input: options("--model", relabelled(all_models(), input.models)),
-        drawn=lambda wildcards, input: options("--drawn", relabelled(all_shards(), input.drawn)),
-        segmentations=lambda wildcards, input: options(
-            "--segmentation", relabelled(all_segmentations(), input.segmentations, folder=True)
-        ),
+        folder=lambda wildcards, input: Path(input.segmentations[0]).parents[4],
+        config=lambda wildcards: as_json(config),  # a {2} in a plain text would be a wildcard
         code=source_hash("pig.steps.ledger"),
     shell:
-        "pig ledger {params.models:q} {params.drawn:q} {params.segmentations:q} --out {output.csv:q} --threads {threads}"
+        "pig ledger --results {params.folder:q} --config {params.config:q} --out {output.csv:q} --threads {threads}"
         " &> {log:q}"
 
 
@@ -139,7 +135,7 @@ rule report:
         cost="results/cost.csv",
         figures=galleries(DRAWN) + strips() + closest(),
         predictions="results/predictions",
-        audited=[*paths(all_segmentations()), *paths(all_models()), *paths(all_shards())],
+        audited=[*all_segmentations(), *all_models(), *all_shards()],
     output:
         "results/report.html",
     log:
@@ -234,7 +230,7 @@ rule overlay:
     params:
         labels=lambda wildcards: LABELS_OF_TABLE2,
         arms=lambda wildcards, input: options(
-            "--segmentation", relabelled(zip(LABELS_OF_TABLE2, ARMS), input.slices, folder=True)
+            "--segmentation", [f"{name}={Path(file).parent}" for name, file in zip(LABELS_OF_TABLE2, input.slices)]
         ),
         code=source_hash("pig.steps.overlay"),
     shell:
