@@ -12,6 +12,7 @@ from contextlib import nullcontext
 
 from pig.commands import parser
 from pig.study.status import announce
+from pig.system.energy import begin
 from pig.system.errors import UserError, in_brief
 from pig.system.events import recording
 from pig.system.files import disk_is_full
@@ -62,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with own_gpus(getattr(a, "processes", 1)) if a.command in ON_GPU else nullcontext() as promise:
             if promise:
                 check_promise(promise)
+                begin()
             if a.command == "fit" and a.processes > 1 and processes() == 1:
                 return launch(a.processes, sys.argv[1:] if arguments is None else arguments)
             with handling_signals(), recording(a.events if is_first() else None):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import pig.system.energy
 import pig.system.gpus
 from pig.cli import main
 from pig.system.errors import UserError
@@ -271,7 +272,8 @@ def test_the_stand_in_is_like_the_real_one() -> None:
     assert spec.loader is not None
     stand_in = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(stand_in)
-    used = set(re.findall(r"pynvml\.(\w+)", Path(pig.system.gpus.__file__).read_text()))
+    read = "".join(Path(module.__file__ or "").read_text() for module in (pig.system.gpus, pig.system.energy))
+    used = set(re.findall(r"pynvml\.(\w+)", read))
     assert used <= set(vars(stand_in))
     for name in used | {"NVMLError_LibRmVersionMismatch"}:
         mine, real = getattr(stand_in, name), getattr(pynvml, name)

@@ -29,7 +29,7 @@ def costs(models: Named, drawn: Named, segmentations: Named) -> pd.DataFrame:
         One row for each label and kind of work, in the order given: ``method``, ``work``, ``jobs``, ``wall_s`` (of
         stopped runs too, up to their last checkpoint), ``cpu_s`` (start-up included; of the last run of each job),
         ``images`` (seen in training or drawn), ``images_per_s``, ``peak_memory_mb`` and ``peak_gpu_memory_mb`` (the
-        greatest; empty without a GPU), ``devices``.
+        greatest; empty without a GPU), ``gpu_energy_wh`` (of the jobs whose GPU tells, as ``cpu_s``), ``devices``.
 
     Raises:
         UserError: a result is missing, half-written or damaged.
@@ -43,6 +43,7 @@ def costs(models: Named, drawn: Named, segmentations: Named) -> pd.DataFrame:
         images=("images", "sum"),
         peak_memory_mb=("peak_memory_mb", "max"),
         peak_gpu_memory_mb=("peak_gpu_memory_mb", "max"),
+        gpu_energy_wh=("gpu_energy_wh", lambda energies: energies.sum(min_count=1)),
         devices=("device", lambda devices: ", ".join(sorted(set(devices)))),
     ).reset_index()
     table.insert(6, "images_per_s", table.images / table.wall_s)
@@ -68,7 +69,9 @@ def _of_segmentations(segmentations: Named) -> Iterator[dict[str, Any]]:
 
 def _row(label: str, work: str, record: dict[str, Any]) -> dict[str, Any]:
     own = {key: record[key] for key in ("cpu_s", "images", "peak_memory_mb", "peak_gpu_memory_mb", "device")}
-    return {"method": label, "work": work, "wall_s": record["wall_s"] + record.get("earlier_s", 0)} | own
+    joules = record.get("gpu_energy_j")  # of a record from before it was counted there is none
+    energy = {"gpu_energy_wh": None if joules is None else joules / 3600}
+    return {"method": label, "work": work, "wall_s": record["wall_s"] + record.get("earlier_s", 0)} | own | energy
 
 
 def in_brief(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pig.system.commit import commit_of
+from pig.system.energy import joules
 from pig.system.source import ROOT
 
 PACKAGES = (
@@ -78,7 +79,8 @@ def surroundings() -> dict[str, Any]:
 def run_record(started: float, **what: Any) -> dict[str, Any]:
     """Return the record of a step that began at ``started`` (``time.monotonic()``) and ends now.
 
-    Its ``wall_s`` is that of the step's own work, ``cpu_s`` of all its processors' time, start-up included.
+    Its ``wall_s`` is that of the step's own work; ``cpu_s``, of all its processors' time, and ``gpu_energy_j``, of its
+    GPUs (:mod:`pig.system.energy`), have its start-up, too.
 
     Args:
         started: when the step's own work began; imports and start-up lie before it.
@@ -93,6 +95,7 @@ def run_record(started: float, **what: Any) -> dict[str, Any]:
         "cpu_s": round(processor_seconds(), 2),
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "peak_gpu_memory_mb": round(torch.cuda.max_memory_allocated() / 2**20, 1) if cuda else None,
+        "gpu_energy_j": joules(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         **surroundings(),
     }

@@ -50,10 +50,11 @@ def shard(path: Path, of: dict[str, Any]) -> Path:
 
 @pytest.fixture
 def table(tmp_path: Path) -> pd.DataFrame:
+    on_gpu = record(30, 1600, peak_gpu_memory_mb=512.0, gpu_energy_j=5400.0, device="a GPU")
     models = [
         ("LDM", model(tmp_path / "ldm0", record(10, 800, 1500, earlier_s=4.5), part=record(6, 80))),
         ("LDM", model(tmp_path / "ldm1", record(12, 800), part=record(8, 80, 2000))),
-        ("PIG", model(tmp_path / "pig0", record(30, 1600, peak_gpu_memory_mb=512.0, device="a GPU"))),
+        ("PIG", model(tmp_path / "pig0", on_gpu)),
     ]
     drawn = [
         ("LDM", shard(tmp_path / "a.npz", record(2, 100))),
@@ -80,6 +81,8 @@ def test_costs_are_summed_by_method_and_work(table: pd.DataFrame) -> None:
     assert found.wall_s["Real", SEGMENT] == 21
     assert found.peak_gpu_memory_mb["PIG", FIT] == 512
     assert np.isnan(found.peak_gpu_memory_mb["LDM", FIT])
+    assert found.gpu_energy_wh["PIG", FIT] == 1.5
+    assert np.isnan(found.gpu_energy_wh["LDM", FIT]) and np.isnan(found.gpu_energy_wh["PIG", DRAW])
     assert found.devices["PIG", FIT] == "a GPU"
 
 
