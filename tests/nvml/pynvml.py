@@ -1,8 +1,8 @@
 """A stand-in for NVIDIA's management library, for processes of tests: the GPUs are those of the variable NVML_GPUS.
 
 It holds JSON: a list of GPUs, each {"uuid": ...}, with "mig": [UUID or null of each place] if in MIG mode, with
-"denied": true if the container may not use it, and with "mJ" if it counts its energy; or the name of the error with which
-the library cannot be loaded. ``test_the_stand_in_is_like_the_real_one`` compares it with the real module.
+"denied": true if the container may not use it, and with "mJ" if it counts its energy; or the name of the error with
+which the library cannot be loaded. ``test_the_stand_in_is_like_the_real_one`` compares it with the real module.
 """
 
 import json
