@@ -1,35 +1,40 @@
 """How good pairs are at few network calls: each solver and spacing on the trained models of a finished study.
 
-    python benchmarks/few_steps.py results --fold 0 --pairs 512 --out benchmarks/results/few-steps.json
+    python -m benchmarks.few_steps results --folds 0 1 2 --seeds 0 1 --pairs 512 --out benchmarks/results/few-steps.json
 
-For each: the Frechet distance to the fold's training images and to the held-out patients' (encoder of the fold's
-real-data segmentation), the share of empty masks, the mean area of the others, the grain of the pictures (the mean
-difference of neighbouring pixels) beside the least and the greatest of a training patient, and seconds a pair. The
-floor is the distance of the held-out patients' images to the training images. One seed and one fold: differences of a
-few tenths mean nothing.
+For each fold, seed of the noise, solver and spacing, as `pig quality` measures a study's pairs: Frechet and kernel
+distance of the features of the fold's real-data segmentation to the training images and to those of the held-out
+patients, faithfulness (Dice of a mask and what that segmentation sees in its image), the share of empty masks and the
+mean area of the others, each beside its floor, that of real pairs; also the grain of the pictures (the mean difference
+of neighbouring pixels), and seconds a pair. Printed are means over folds and seeds.
 """
 
 import argparse
-import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
+from benchmarks.measure import facts
 from pig.data.folds import read_folds, split
 from pig.data.looks import beside_real
 from pig.data.store import PairDataset, Store, to_uint16
-from pig.evaluation.frechet import frechet_distance
+from pig.evaluation.features import Extractor
+from pig.evaluation.predict import masks_found
+from pig.evaluation.quality import HELD_OUT, TRAINING, Pairs, measure_quality
+from pig.evaluation.segmenter import load_segmenter
 from pig.methods.model_folder import load_generator
 from pig.system.files import write_json
-from pig.system.run_record import processor
 
 GENERATORS = {  # name -> class, model folder, what the study sets besides
     "pig": ("pig.methods.pig.PIG", "pig", {"clip": True}),
+    "joint": ("baselines.joint.Joint", "joint", {"clip": True}),
     "ddim": ("baselines.ddim.DDIM", "ddpm", {"clip": True}),
     "segguided": ("baselines.segguided.SegGuidedDif", "segguided", {"clip": True}),
     "ldm": ("baselines.ldm.LDM", "ldm", {}),
@@ -40,11 +45,20 @@ CHOICES = [
     ("ddim", "trailing"),
     *product(["dpmpp_2m"], ["uniform", "trailing", "edm", "log_snr"]),
 ]
+REPORTED = {  # (of, against, measure) -> column; each but the last two beside its floor
+    ("image", TRAINING, "fid"): "fid_train",
+    ("image", HELD_OUT, "fid"): "fid_held_out",
+    ("image", TRAINING, "kid"): "kid_train",
+    ("image", HELD_OUT, "kid"): "kid_held_out",
+    ("pair", HELD_OUT, "faithfulness"): "faithfulness",
+    ("mask", HELD_OUT, "empty"): "empty",
+    ("mask", HELD_OUT, "area"): "area",
+}
 BATCH = 64
 
 
-def draw(generator: Any, count: int, train: PairDataset) -> tuple[np.ndarray, np.ndarray]:
-    """Return images uint16 [n, H, W] and masks bool [n, H, W], of none if it draws images alone."""
+def draw(generator: Any, count: int, train: PairDataset) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return images uint16 [n, H, W] and masks uint8 [n, H, W]; None of a generator of images alone."""
     images, masks = [], []
     given_pairs = train.at(generator.image_size)
     for start in range(0, count, BATCH):
@@ -52,69 +66,84 @@ def draw(generator: Any, count: int, train: PairDataset) -> tuple[np.ndarray, np
         given = given_pairs.batch(np.array(indices) % len(train))[1] if generator.takes_masks else None
         pairs = generator.sample(indices, given)
         images.append(to_uint16(pairs.images[:, 0].float().cpu()))
-        if pairs.masks is not None:
-            masks.append(pairs.masks[:, 0].cpu().numpy())
-    return np.concatenate(images), np.concatenate(masks) if masks else np.zeros((0, 1, 1), bool)
+        of_pairs = pairs.masks if pairs.masks is not None else given
+        masks += [] if of_pairs is None else [of_pairs[:, 0].cpu().numpy().astype(np.uint8)]
+    return np.concatenate(images), np.concatenate(masks) if masks else None
+
+
+class Fold:
+    """What a fold's pairs are held against."""
+
+    def __init__(self, results: Path, fold: int) -> None:
+        folder = results / f"segmentation/real/fold{fold}/seed0"
+        self.train, test = split(Store.open(results / "data/store"), read_folds(results / "data/folds.csv"), fold)
+        self.network, self.settings, _ = load_segmenter(folder)
+        self.extractor = Extractor("encoder", folder)
+        self.real = [self._pairs(pairs) for pairs in (self.train, test)]
+
+    def _pairs(self, pairs: PairDataset) -> Pairs:
+        patients = pd.factorize(pairs.store.manifest["patient_id"].to_numpy()[pairs.rows])[0]
+        return Pairs(*pairs.at(self.settings.image_size).pixels(), patients.astype(np.int64))
+
+    def measure(self, images: np.ndarray, masks: np.ndarray | None, own_masks: bool) -> dict[str, float]:
+        """Return the columns of REPORTED, each with its floor where it has one."""
+        found = measure_quality(
+            Pairs(images, masks, np.arange(len(images))), *self.real,
+            lambda of: self.extractor(of).numpy().astype(np.float64),
+            lambda of: np.stack([*masks_found(self.network, of, self.settings)]),
+            own_masks=own_masks, seed=0,
+        ).table.set_index(["of", "against", "measure"])  # fmt: skip
+        return {
+            f"{column}{end}": round(float(found.loc[row, name]), 4)
+            for row, column in REPORTED.items() if row in found.index
+            for end, name in (("", "value"), ("_floor", "floor"))
+        }  # fmt: skip
+
+
+def rows(a: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield what was measured of each generator, solver, spacing, number of calls, fold and seed."""
+    reference = [("ddim", "uniform", a.reference)] if a.reference else []
+    for fold in a.folds:
+        against = Fold(a.results, fold)
+        for name, seed in product(a.generators, a.seeds):
+            cls, model, more = GENERATORS[name]
+            for solver, spacing, steps in [*((*choice, n) for choice, n in product(CHOICES, a.steps)), *reference]:
+                sampling = {**more, "steps": steps, "solver": solver, "spacing": spacing}
+                generator = load_generator(a.results / f"models/{model}/fold{fold}", sampling, cls, name, seed=seed)
+                started = time.process_time()
+                images, masks = draw(generator, a.pairs, against.train)
+                seconds = (time.process_time() - started) / a.pairs
+                yield {
+                    "generator": name, "solver": solver, "spacing": spacing, "steps": steps, "fold": fold, "seed": seed,
+                    **against.measure(images, masks, generator.makes_masks),
+                    "grain": round(beside_real(images, None, against.train)["grain"]["drawn"] or 0, 4),
+                    "cpu_s_a_pair": round(seconds, 4),
+                }  # fmt: skip
 
 
 def main() -> None:
-    """Measure and print a line for each choice, and write all as JSON."""
+    """Measure, print a table of means, and write each fold and seed as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path)
-    parser.add_argument("--fold", type=int, default=0)
+    parser.add_argument("--folds", type=int, nargs="+", default=[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the noise that pairs are drawn from")
     parser.add_argument("--pairs", type=int, default=512)
     parser.add_argument("--steps", type=int, nargs="+", default=[6, 8, 12])
     parser.add_argument("--generators", nargs="+", choices=GENERATORS, default=list(GENERATORS))
     parser.add_argument("--reference", type=int, help="further, ddim and uniform in so many steps")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
-
-    store = Store.open(a.results / "data/store")
-    train, test = split(store, read_folds(a.results / "data/folds.csv"), a.fold)
-    encoder = a.results / f"segmentation/real/fold{a.fold}/seed0"
-    real = {"train": store.images[train.rows], "held out": store.images[test.rows]}
-    floor = frechet_distance(real["held out"], real["train"], "encoder", encoder)
-    print(f"floor: held-out patients to training images {floor:.2f}")
-    rows = []
-    reference = [("ddim", "uniform", a.reference)] if a.reference else []
-    for name in a.generators:
-        cls, model, more = GENERATORS[name]
-        for solver, spacing, steps in [*((*choice, n) for choice, n in product(CHOICES, a.steps)), *reference]:
-            sampling = {**more, "steps": steps, "solver": solver, "spacing": spacing}
-            generator = load_generator(a.results / f"models/{model}/fold{a.fold}", sampling, cls, name, seed=0)
-            started = time.perf_counter()
-            images, masks = draw(generator, a.pairs, train)
-            seconds = (time.perf_counter() - started) / a.pairs
-            filled = masks[masks.any((1, 2))]
-            grain = beside_real(images, None, train)["grain"]
-            row = {
-                "generator": name,
-                "solver": solver,
-                "spacing": spacing,
-                "steps": steps,
-                "fid_train": round(frechet_distance(images, real["train"], "encoder", encoder), 2),
-                "fid_held_out": round(frechet_distance(images, real["held out"], "encoder", encoder), 2),
-                "empty": round(1 - len(filled) / len(masks), 4) if generator.makes_masks else None,
-                "area": round(float(filled.mean()), 4) if generator.makes_masks else None,
-                "grain": [round(value, 4) for value in grain.values() if value is not None],  # drawn, least, greatest
-                "seconds_a_pair": round(seconds, 4),
-            }
-            rows.append(row)
-            print(*row.values(), flush=True)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    write_json(
-        a.out,
-        {
-            "command": " ".join(["python", "benchmarks/few_steps.py", "results", *sys.argv[2:]]),
-            "commit": commit,
-            "machine": f"{processor()}, {a.threads} threads",
-            "torch": torch.__version__,
-            "floor_fid": round(floor, 2),
-            "rows": rows,
-        },
-    )
+    found = []
+    for row in rows(a):
+        found.append(row)
+        print(*row.values(), file=sys.stderr, flush=True)
+    command = " ".join(["python", "-m", "benchmarks.few_steps", "results", *sys.argv[2:]])
+    write_json(a.out, {**facts(command, torch.device("cpu")), "threads": a.threads, "rows": found})
+    of = ["generator", "solver", "spacing", "steps"]
+    means = pd.DataFrame(found).groupby(of, sort=False).mean().drop(columns=["fold", "seed"])
+    print(means.round(3).reset_index().to_markdown(index=False))
 
 
 if __name__ == "__main__":
