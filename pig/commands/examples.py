@@ -33,7 +33,7 @@ EXAMPLES = {
     "table1": "pig table1 --row PIG=results/fid/pig/fold0.json --out table1.csv",
     "table2": "pig table2 --row Real=results/segmentation/real --row +PIG_1024=results/segmentation/pig_1024"
     " --fold-count 5 --seeds 0 --out table2.csv",
-    "ledger": "pig ledger --config results/config.yaml --out cost.csv",
+    "ledger": "pig ledger --config config.yaml --out cost.csv",
     "report": "pig report --results results --out results/report.html",
     "gallery": f"pig gallery {_FOLD} --synthetic {_SHARD} --label PIG --out gallery.png",
     "overlay": f"pig overlay --store results/data/store --segmentation +PIG_1024={_SEGMENTATION} --out overlays",

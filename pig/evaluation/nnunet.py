@@ -14,6 +14,7 @@ Differs from nnU-Net's commands, because arms are compared here, and not tuned:
 """
 
 import dataclasses
+import importlib.util
 import logging
 import os
 import random
@@ -144,17 +145,14 @@ def _own_place(work: Path, mark: str) -> Path:
     Raises:
         UserError: it is not installed.
     """
+    if importlib.util.find_spec("nnunetv2") is None:
+        raise UserError(
+            "nnU-Net is not installed; install it beside pig: pip install 'nnunetv2>=2.8,<3'. No other result needs it."
+        )
     place = work / mark[:16]
     for name in ("raw", "preprocessed", "results"):
         (place / name).mkdir(parents=True, exist_ok=True)
         os.environ[f"nnUNet_{name}"] = str((place / name).resolve())
-    try:
-        import nnunetv2  # noqa: F401
-    except ImportError as error:
-        raise UserError(
-            f"nnU-Net is not installed ({error}); install it beside pig: pip install 'nnunetv2>=2.8,<3'. No other "
-            "result needs it."
-        ) from None
     return place
 
 
