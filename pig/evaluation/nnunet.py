@@ -117,7 +117,7 @@ def run_nnunet(
         record = run_record(
             started,
             engine="nnunet",
-            images=settings.epochs * settings.iterations * trainer.batch_size,
+            images=settings.epochs * settings.iterations * trainer.configuration_manager.batch_size,
             fold=fold,
             seed=seed,
             settings=dataclasses.asdict(settings),
@@ -208,7 +208,8 @@ def _train(place: Path, settings: NnunetSettings, seed_of_epoch: Callable[[int],
 
     trainer.on_epoch_start = begin_seeded
     latest = place / TRAINED / "fold_0" / "checkpoint_latest.pth"
-    if (place / TRAINED / MODEL[-1]).exists():
+    done = place / "trained"  # nnU-Net's last checkpoint may be half-written
+    if done.exists():
         return trainer
     if latest.exists():
         try:
@@ -218,6 +219,7 @@ def _train(place: Path, settings: NnunetSettings, seed_of_epoch: Callable[[int],
             shutil.rmtree(place / TRAINED)
             return _train(place, settings, seed_of_epoch)
     trainer.run_training()
+    done.touch()
     return trainer
 
 

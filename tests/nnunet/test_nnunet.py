@@ -129,12 +129,13 @@ def test_the_same_seed_gives_the_same_bits_also_after_a_stop(study: Path) -> Non
     stopped = study / "stopped"
     process = subprocess.Popen(command(study, stopped, epochs=3, iterations=5), env=ONE_THREAD)
     work = study / "stopped work"
-    while not [*work.glob("*/results/*/*/fold_0/checkpoint_latest.pth")]:
+    while not (latest := [*work.glob("*/results/*/*/fold_0/checkpoint_latest.pth")]):
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 75
     assert not stopped.exists()
+    latest[0].with_name("checkpoint_final.pth").write_bytes(b"half-written")  # as by a stop a moment later
     run(study, stopped, epochs=3, iterations=5)
     for name, tensor in weights(whole).items():
         assert torch.equal(tensor, weights(stopped)[name]), name
