@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -131,6 +133,27 @@ def test_without_the_command_line_signals_are_the_callers_own(tmp_path: Path, re
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with pytest.raises(KeyboardInterrupt):
         run_phases(tmp_path, Steps(4, signal.SIGINT))
+
+
+FORKED = """
+import os, signal, time
+from pig.system.signals import handling_signals
+begun, begin = os.pipe()
+with handling_signals():
+    child = os.fork()
+    if not child:
+        os.write(begin, b"!")
+        time.sleep(60)
+    os.read(begun, 1)
+    os.kill(child, signal.SIGTERM)
+    print(os.WTERMSIG(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_worker_that_is_terminated_ends_without_a_word() -> None:
+    """Libraries end the workers of their pools by SIGTERM; that is no wish of whoever started the command."""
+    run = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=50)
+    assert (run.stdout.strip(), run.stderr) == (str(int(signal.SIGTERM)), "")
 
 
 @pytest.mark.parametrize("writer", [atomic_path, atomic_directory])
