@@ -27,7 +27,7 @@ from pig.data.looks import beside_real
 from pig.data.store import PairDataset, Store, to_uint16
 from pig.evaluation.features import Extractor
 from pig.evaluation.predict import masks_found
-from pig.evaluation.quality import HELD_OUT, TRAINING, Pairs, measure_quality
+from pig.evaluation.quality import HELD_OUT, TRAINING, Pairs, measure_quality, real_pairs
 from pig.evaluation.segmenter import load_segmenter
 from pig.methods.model_folder import load_generator
 from pig.system.files import write_json
@@ -45,7 +45,7 @@ CHOICES = [
     ("ddim", "trailing"),
     *product(["dpmpp_2m"], ["uniform", "trailing", "edm", "log_snr"]),
 ]
-REPORTED = {  # (of, against, measure) -> column; each but the last two beside its floor
+REPORTED = {  # (of, against, measure) -> column
     ("image", TRAINING, "fid"): "fid_train",
     ("image", HELD_OUT, "fid"): "fid_held_out",
     ("image", TRAINING, "kid"): "kid_train",
@@ -79,11 +79,7 @@ class Fold:
         self.train, test = split(Store.open(results / "data/store"), read_folds(results / "data/folds.csv"), fold)
         self.network, self.settings, _ = load_segmenter(folder)
         self.extractor = Extractor("encoder", folder)
-        self.real = [self._pairs(pairs) for pairs in (self.train, test)]
-
-    def _pairs(self, pairs: PairDataset) -> Pairs:
-        patients = pd.factorize(pairs.store.manifest["patient_id"].to_numpy()[pairs.rows])[0]
-        return Pairs(*pairs.at(self.settings.image_size).pixels(), patients.astype(np.int64))
+        self.real = [real_pairs(pairs, self.settings.image_size) for pairs in (self.train, test)]
 
     def measure(self, images: np.ndarray, masks: np.ndarray | None, own_masks: bool) -> dict[str, float]:
         """Return the columns of REPORTED, each with its floor where it has one."""

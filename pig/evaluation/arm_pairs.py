@@ -43,6 +43,29 @@ class ArmPairs(NamedTuple):
         """What the pairs that are added say of themselves."""
         return [] if self.synthetic is None else self.synthetic.provenance
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells these training pairs from others, for :func:`pig.training.run.fingerprint`."""
+        return {
+            "data": self.train_pairs.store.fingerprint,
+            "rows": self.train_pairs.rows.tolist(),
+            "synthetic": 0 if self.synthetic is None else len(self.synthetic.images),
+            "provenance": self.provenance,
+        }
+
+    def for_record(self) -> dict[str, Any]:
+        """Return what the record of a trained network says of its pairs."""
+        return {
+            "image_channels": self.train_pairs.channels,
+            "real_pairs": len(self.train_pairs),
+            "synthetic_pairs": 0 if self.synthetic is None else len(self.synthetic.images),
+            "train_patients": self.train_pairs.patients,
+            "test_patients": self.test_pairs.patients,
+            "leaky": self.leaky,
+            "new_patients": [] if self.new_pairs is None else self.new_pairs.patients,
+            "synthetic": [{key: shard[key] for key in shard if key != "patients"} for shard in self.provenance],
+        }
+
     def tested(self, image_size: int) -> dict[str, PairDataset]:
         """Return what is tested on, at a size, by the name of the file of its counts."""
         new = {} if self.new_pairs is None else {"new_patients.csv": self.new_pairs.at(image_size)}

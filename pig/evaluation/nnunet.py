@@ -90,15 +90,7 @@ def run_nnunet(
     tested = pairs.tested(size)
     real = pairs.train_pairs.at(size)
     added = None if pairs.synthetic is None else pairs.synthetic.pool(size)
-    mark = fingerprint(
-        [CODE],
-        data=planned.store.fingerprint,
-        rows=pairs.train_pairs.rows.tolist(),
-        settings=dataclasses.asdict(settings),
-        seed=seed,
-        synthetic=0 if added is None else len(added),
-        provenance=pairs.provenance,
-    )
+    mark = fingerprint([CODE], **pairs.identity, settings=dataclasses.asdict(settings), seed=seed)
     place = _own_place(work, mark)
     started = time.monotonic()
     if not (place / "prepared").exists():
@@ -109,8 +101,7 @@ def run_nnunet(
     counts = {name: _count(place, part, name) for name, part in tested.items()}
 
     with atomic_directory(out) as folder:
-        for name, part in tested.items():
-            write_counts(folder, name, counts[name], part, fold, seed)
+        tables = write_counts(folder, tested, counts, fold, seed)
         for file in MODEL:
             (folder / "model" / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(place / TRAINED / file, folder / "model" / file)
@@ -121,18 +112,11 @@ def run_nnunet(
             fold=fold,
             seed=seed,
             settings=dataclasses.asdict(settings),
-            image_channels=planned.channels,
-            real_pairs=len(real),
-            synthetic_pairs=0 if added is None else len(added),
-            train_patients=pairs.train_pairs.patients,
-            test_patients=pairs.test_pairs.patients,
-            leaky=pairs.leaky,
-            new_patients=[] if pairs.new_pairs is None else pairs.new_pairs.patients,
-            synthetic=[{key: shard[key] for key in shard if key != "patients"} for shard in pairs.provenance],
+            **pairs.for_record(),
             step=step,
             code=source_hash(CODE),
             sha256=sha256(folder / "model" / MODEL[-1]),
-            tables={name: sha256(folder / name) for name in tested},
+            tables=tables,
         )
         write_sealed(folder / "record.json", record)
     shutil.rmtree(work)

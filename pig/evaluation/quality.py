@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pig.data.store import PairDataset
 from pig.evaluation.copies import Nearest, memorised, nearest_masks
 from pig.evaluation.crops import lesion_crops
 from pig.evaluation.distances import Comparison, Reference
@@ -40,6 +41,12 @@ class Pairs(NamedTuple):
     images: NDArray[np.uint16]
     masks: NDArray[np.uint8] | None
     patients: NDArray[np.int64]
+
+
+def real_pairs(pairs: PairDataset, size: int) -> Pairs:
+    """Return real pairs at a size, with the codes of their patients."""
+    patients = pd.factorize(pairs.store.manifest["patient_id"].to_numpy()[pairs.rows])[0]
+    return Pairs(*pairs.at(size).pixels(), patients.astype(np.int64))
 
 
 class Quality(NamedTuple):

@@ -121,11 +121,19 @@ def count_masks(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> pd.DataFra
     return pd.concat([measure(found, true) for measure in (confusion_counts, boundary_scores, lesion_counts)], axis=1)
 
 
-def write_counts(folder: Path, name: str, counts: pd.DataFrame, pairs: PairDataset, fold: int, seed: int) -> None:
-    """Write the counts of ``pairs`` with fold, seed, patient_id and slice, the row of the store, before them."""
-    patients = pairs.store.manifest["patient_id"].to_numpy()[pairs.rows]
-    rows = pd.DataFrame({"fold": fold, "seed": seed, "patient_id": patients, "slice": pairs.rows})
-    rows.join(counts).to_csv(folder / name, index=False)
+def write_counts(
+    folder: Path, tested: Mapping[str, PairDataset], counts: Mapping[str, pd.DataFrame], fold: int, seed: int
+) -> dict[str, str]:
+    """Write the counts of each set with fold, seed, patient_id and slice, the row of the store, before them.
+
+    Returns:
+        The SHA-256 of each file, by its name.
+    """
+    for name, pairs in tested.items():
+        patients = pairs.store.manifest["patient_id"].to_numpy()[pairs.rows]
+        rows = pd.DataFrame({"fold": fold, "seed": seed, "patient_id": patients, "slice": pairs.rows})
+        rows.join(counts[name]).to_csv(folder / name, index=False)
+    return {name: sha256(folder / name) for name in tested}
 
 
 def run_arm(
@@ -169,7 +177,7 @@ def run_arm(
     """
     pairs_of_arm = ArmPairs(train_pairs, synthetic, test_pairs, new_pairs, leaky)
     pairs_of_arm.refuse_leaks(fold)
-    provenance, tested = pairs_of_arm.provenance, pairs_of_arm.tested(settings.image_size)
+    tested = pairs_of_arm.tested(settings.image_size)
 
     # Real pairs come first in the pool; without synthetic ones it is theirs alone.
     real = train_pairs.at(settings.image_size)
@@ -193,15 +201,7 @@ def run_arm(
         images, masks = augment(images, masks, settings.augmentation, rng)
         return dice_bce(network(images), masks)
 
-    mark = fingerprint(
-        [CODE],
-        data=train_pairs.store.fingerprint,
-        rows=train_pairs.rows.tolist(),
-        settings=dataclasses.asdict(settings),
-        seed=seed,
-        synthetic=len(pool) - len(real),
-        provenance=provenance,
-    )
+    mark = fingerprint([CODE], **pairs_of_arm.identity, settings=dataclasses.asdict(settings), seed=seed)
     run = TrainingRun(work, fold, seed, mark)
     trained = train(
         {"segmentation": network}, {"segmentation": loss}, pool, settings.training, run, "segmentation", order
@@ -209,8 +209,7 @@ def run_arm(
     counts = {name: count_pixels(trained, pairs, settings.training.batch_size) for name, pairs in tested.items()}
 
     with atomic_directory(out) as folder:
-        for name, pairs in tested.items():
-            write_counts(folder, name, counts[name], pairs, fold, seed)
+        tables = write_counts(folder, tested, counts, fold, seed)
         save_weights(folder, model=trained)
         record = run_record(
             started,
@@ -219,19 +218,12 @@ def run_arm(
             fold=fold,
             seed=seed,
             settings=dataclasses.asdict(settings),
-            image_channels=train_pairs.channels,
-            real_pairs=len(real),
-            synthetic_pairs=len(pool) - len(real),
-            train_patients=train_pairs.patients,
-            test_patients=test_pairs.patients,
-            leaky=leaky,
-            new_patients=[] if new_pairs is None else new_pairs.patients,
-            synthetic=[{key: shard[key] for key in shard if key != "patients"} for shard in provenance],
+            **pairs_of_arm.for_record(),
             preprocessing=dataclasses.asdict(prepared) if (prepared := train_pairs.store.preprocessing) else None,
             step=step,
             code=source_hash(CODE),
             sha256=sha256(folder / "model.safetensors"),
-            tables={name: sha256(folder / name) for name in tested},
+            tables=tables,
         )
         write_sealed(folder / "record.json", record)
     remove_checkpoints(work, mark)

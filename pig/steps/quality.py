@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from pig.data.folds import read_folds, split
 from pig.data.shards import read_shards, refuse_leak
-from pig.data.store import PairDataset, Store
+from pig.data.store import Store
 from pig.evaluation.arm_pairs import check_no_leak
 from pig.evaluation.features import Extractor, Features
 from pig.evaluation.predict import masks_found
-from pig.evaluation.quality import Pairs, measure_quality
+from pig.evaluation.quality import Pairs, measure_quality, real_pairs
 from pig.evaluation.segmenter import load_segmenter
 from pig.report.figures import draw_closest
 from pig.report.quality import write_quality
@@ -74,7 +73,7 @@ def quality(
     check_no_leak(drawn.provenance, test_pairs.patients, fold)
     started = time.monotonic()  # all that is slow to import is in
     extract = Extractor(features, weights)
-    training, held_out = (_pairs(of, settings.image_size) for of in (train_pairs, test_pairs))
+    training, held_out = (real_pairs(of, settings.image_size) for of in (train_pairs, test_pairs))
 
     def features_of(images: NDArray[np.uint16]) -> NDArray[np.float64]:
         return extract(images, cache if images is training.images else None).numpy().astype(np.float64)
@@ -106,9 +105,3 @@ def quality(
         "%d measures of %d pairs of %s beside %d held-out ones, fold %d: %s",
         len(found.table), len(drawn.images), first["generator"], len(test_pairs), fold, out,
     )  # fmt: skip
-
-
-def _pairs(pairs: PairDataset, size: int) -> Pairs:
-    """Return all pairs at a size, with the codes of their patients."""
-    patients = pd.factorize(pairs.store.manifest["patient_id"].to_numpy()[pairs.rows])[0]
-    return Pairs(*pairs.at(size).pixels(), patients.astype(np.int64))

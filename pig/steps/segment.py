@@ -37,22 +37,9 @@ def segment(
 ) -> None:
     """Write ``slices.csv``, the network and its record into the folder ``out``.
 
-    Args:
-        store: folder of the preprocessed pairs.
-        folds: table of folds.
-        fold: that is tested on.
-        seed: of first weights and order.
-        settings: those of :class:`SegmentationSettings`.
-        synthetic: shards of a generator of this fold, whose pairs are added.
-        oracle: store of patients who are not among the study's, whose real pairs are added.
-        source: of ``count`` pairs that are made of the real ones that are trained on, and added.
-        count: how many pairs are added, the first ones; None: all.
-        shuffle_masks: whether each added pair gets the mask of another.
-        real: share of the training patients whose real pairs are trained on, in [0, 1].
-        leaky: whether the shards are of a leaky control, whose generator has learnt from the test fold, too.
-        test: store of patients who are not among the study's, to be tested on too; writes ``new_patients.csv``.
-        work: folder of rolling checkpoints.
-        out: the folder.
+    Its pairs are asked for by the options of :class:`pig.evaluation.arm_pairs.Asked`. ``fold`` is tested on, ``seed``
+    is of first weights and order, ``settings`` are those of :class:`SegmentationSettings`, and ``work`` is the folder
+    of rolling checkpoints. With ``test`` there is a ``new_patients.csv`` beside the ``slices.csv``.
 
     Raises:
         UserError: what :meth:`pig.evaluation.arm_pairs.Asked.pairs` and :func:`run_arm` raise.
