@@ -1,6 +1,7 @@
 """How the segmentation of the default study was chosen: the Dice of four arms against its number of steps.
 
-    python benchmarks/instrument.py work --out benchmarks/results/instrument.json
+    python benchmarks/instrument.py work --steps 200 320 --out benchmarks/results/instrument.json
+    python benchmarks/instrument.py work --encoders resnet18 resnet34 --seeds 0 1 2 --steps 200 320 --out ...
 
 On a tuning population of its own (seed 101): real pairs alone, with strong augmentation, with the real pairs of new
 patients (the oracle), and with those pairs and wrong masks (the negative control). No generator is needed. The study
@@ -10,9 +11,11 @@ itself reports on another population (``dataset.phantom.seed``). A stopped run g
 import argparse
 import subprocess
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -58,27 +61,41 @@ def make_data(work: Path) -> None:
         folds(store=work / "store", **CONFIG["folds"], out=work / "folds.csv")
 
 
-def folder(work: Path, arm: str, steps: int, fold: int) -> Path:
-    """Return where a training writes."""
-    return work / arm.replace(", ", "-").replace(" ", "-") / f"steps{steps}" / f"fold{fold}"
+class Training(NamedTuple):
+    """One network: which, of which arm, how long, and on which fold and seed."""
+
+    encoder: str
+    steps: int
+    arm: str
+    fold: int
+    seed: int
+
+    def folder(self, work: Path) -> Path:
+        """Return where it writes."""
+        arm = self.arm.replace(", ", "-").replace(" ", "-")
+        return work / f"{self.encoder}-steps{self.steps}" / arm / f"fold{self.fold}" / f"seed{self.seed}"
 
 
-def train(work: Path, arm: str, steps: int, fold: int) -> None:
-    """Train and test one network, unless that is done."""
+def train(work: Path, training: Training) -> float:
+    """Train and test one network, unless that is done; return its processor seconds, NaN if it was."""
     import torch
 
     torch.set_num_threads(1)
-    out, of_arm = folder(work, arm, steps, fold), dict(ARMS[arm])
+    out, of_arm, started = training.folder(work), dict(ARMS[training.arm]), time.process_time()
+    if out.exists():
+        return float("nan")
     settings = {key: value for key, value in CONFIG["segmentation"].items() if key != "seeds"}
-    settings["training"] = settings["training"] | {"steps": steps}
+    settings["training"] = settings["training"] | {"steps": training.steps}
+    settings["encoder"] = training.encoder
     if "augmentation" in of_arm:
         settings["augmentation"] = of_arm["augmentation"]
-    if not out.exists():
-        segment(
-            store=work / "store", folds=work / "folds.csv", fold=fold, seed=0, settings=settings, synthetic=None,
-            oracle=work / "oracle" if of_arm.get("oracle") else None, count=None, test=work / "test",
-            shuffle_masks=of_arm.get("shuffle_masks", False), real=1.0, work=out.with_suffix(".work"), out=out,
-        )  # fmt: skip
+    segment(
+        store=work / "store", folds=work / "folds.csv", fold=training.fold, seed=training.seed, settings=settings,
+        synthetic=None, oracle=work / "oracle" if of_arm.get("oracle") else None, source=None, count=None,
+        test=work / "test", shuffle_masks=of_arm.get("shuffle_masks", False), real=1.0,
+        work=out.with_suffix(".work"), out=out,
+    )  # fmt: skip
+    return time.process_time() - started
 
 
 def main() -> None:
@@ -86,28 +103,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("--steps", type=int, nargs="+", default=[100, 200, 400, 800])
+    parser.add_argument("--encoders", nargs="+", default=[CONFIG["segmentation"]["encoder"]])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path)
     a = parser.parse_args()
 
     make_data(a.work)
-    count = CONFIG["folds"]["count"]
-    calls = [(a.work, arm, steps, fold) for steps in a.steps for fold in range(count) for arm in ARMS]
+    all_folds = range(CONFIG["folds"]["count"])
+    choices = [*product(a.encoders, a.steps)]
+    trainings = [Training(*choice, *of) for choice in choices for of in product(ARMS, all_folds, a.seeds)]
     with ProcessPoolExecutor(a.processes) as pool:
-        list(pool.map(train, *zip(*calls, strict=True)))
+        seconds = dict(zip(trainings, pool.map(train, [a.work] * len(trainings), trainings), strict=True))
 
     rows = []
-    for steps in a.steps:
-        files = {arm: [folder(a.work, arm, steps, k) / "new_patients.csv" for k in range(count)] for arm in ARMS}
+    for choice in choices:
+        of = {arm: [Training(*choice, arm, *run) for run in product(all_folds, a.seeds)] for arm in ARMS}
+        files = {arm: [one.folder(a.work) / "new_patients.csv" for one in of[arm]] for arm in ARMS}
         arms = read_arms(files)
-        compared = compare(arms, tested=NEW)
-        against_real = compared[(compared.metric == "dice") & (compared.against == "real")].set_index("arm")
+        compared = compare(arms, {"strong augmentation": "augmentation"}, tested=NEW)
+        compared = compared[compared.metric == "dice"].set_index(["arm", "against"])
         for arm, slices in arms.items():
-            by_fold = score_runs(slices, "per patient").dice
-            row = {"steps": steps, "arm": arm, "dice": 100 * by_fold.mean(), "folds": (100 * by_fold).round(2).tolist()}
+            by_fold = score_runs(slices, "per patient").dice.groupby(level="fold").mean()
+            row = {"encoder": choice[0], "steps": choice[1], "seeds": len(a.seeds), "arm": arm}
+            row |= {"cpu_s": pd.Series([seconds[one] for one in of[arm]]).mean()}  # of those that were trained now
+            row |= {"dice": 100 * by_fold.mean(), "folds": (100 * by_fold).round(2).tolist()}
+            for against in ("real", "strong augmentation"):
+                if (arm, against) in compared.index:
+                    found, end = compared.loc[(arm, against)], "" if against == "real" else "_to_strong"
+                    row |= {f"{key}{end}": 100 * found[key] for key in ("difference", "low_folds", "high_folds")}
             if arm != "real":
-                found = against_real.loc[arm]
-                row |= {key: 100 * found[key] for key in ("difference", "low_folds", "high_folds", "smallest_visible")}
+                row |= {"smallest_visible": 100 * compared.loc[(arm, "real")].smallest_visible}
             rows.append(row)
     print(pd.DataFrame(rows).round(2).to_string(index=False))
     if a.out:

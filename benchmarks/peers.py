@@ -26,12 +26,14 @@ from pig.training.optimiser import Player
 from pig.training.settings import TrainingSettings
 
 SCHEDULE = ScheduleSettings()  # the paper's
-RATE = 1e-5
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be done: images of ``size`` pixels, ``batch`` at once, drawn in ``steps`` calls of the network."""
+    """What is to be done: images of ``size`` pixels, ``batch`` at once, drawn in ``steps`` calls of the network.
+
+    The rate is that of learning.
+    """
 
     network: NetworkSettings
     size: int
@@ -39,27 +41,32 @@ class Work:
     steps: int
     device: torch.device
     dtype: torch.dtype = torch.float32
+    rate: float = 1e-5
 
     def autocast(self) -> AbstractContextManager[None]:
         """Return the context of the network's calls."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16)
 
-    def draw(self, patch: int = 1) -> tuple[Tensor, Tensor, Tensor]:
-        """Return images and masks in [-1, 1] and noise, float32 [N, p^2, H / p, W / p], the same at each call."""
+    def draw(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return images and masks in [-1, 1] and noise, float32 [N, 1, H, W], the same at each call."""
         rng = torch.Generator().manual_seed(0)
         images, masks, noise = (torch.randn(self.batch, 1, self.size, self.size, generator=rng) for _ in range(3))
-        drawn = (images.clamp(-1, 1), masks.sign(), noise)
-        images, masks, noise = (F.pixel_unshuffle(tensor, patch).to(self.device) for tensor in drawn)
-        return images, masks, noise
+        return images.clamp(-1, 1).to(self.device), masks.sign().to(self.device), noise.to(self.device)
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A way of doing the work."""
+    """A way of doing the work; images, masks and noise are as :meth:`Work.draw` gives them, of any number."""
 
     network: nn.Module
-    train: Callable[[], Tensor]  # a step -> its loss
-    sample: Callable[[], Tensor]  # -> images, of the shape of the noise
+    learn: Callable[[Tensor, Tensor], Tensor]  # (images, masks) -> the loss of a training step on them
+    predict: Callable[[Tensor, Tensor, Tensor], Tensor]  # (noisy images, masks, t [N] in 1..T) -> eps
+    sample: Callable[[], Tensor]  # -> images
+    given: tuple[Tensor, Tensor]  # images and masks of :meth:`train`
+
+    def train(self) -> Tensor:
+        """Make a training step on the same pairs at each call, and return its loss."""
+        return self.learn(*self.given)
 
     @property
     def parameters(self) -> int:
@@ -77,12 +84,12 @@ def pig(work: Work, *, compiled: str | None = None, channels_last: bool = False,
         images, masks, noise = (x.to(memory_format=torch.channels_last) for x in (images, masks, noise))
     call = network if compiled is None else torch.compile(network, mode=compiled)
     schedule, rng = build_schedule(SCHEDULE), torch.Generator(work.device).manual_seed(0)
-    settings = TrainingSettings(batch_size=work.batch, learning_rate=RATE, steps=1)
+    settings = TrainingSettings(batch_size=work.batch, learning_rate=work.rate, steps=1)
     player = Player(network, settings, total=1, pairs=work.batch)
     for group in player.optimizer.param_groups:
         group["fused"], group["foreach"] = fused, not fused
 
-    def train() -> Tensor:
+    def learn(images: Tensor, masks: Tensor) -> Tensor:
         player.optimizer.zero_grad(set_to_none=True)
         with work.autocast():
             loss = denoiser_loss(call, schedule, masks, images, rng, guider=None, prediction="epsilon")
@@ -90,15 +97,16 @@ def pig(work: Work, *, compiled: str | None = None, channels_last: bool = False,
         player.optimizer.step()
         return loss.detach()
 
-    def estimate(x_t: Tensor, t: Tensor) -> Tensor:
+    def predict(x_t: Tensor, masks: Tensor, t: Tensor) -> Tensor:
         with work.autocast():
             predicted: Tensor = call(x_t, masks, t)
         return predicted
 
     def sample() -> Tensor:
-        return sample_images(estimate, schedule, noise, SamplingSettings(work.steps), prediction="epsilon")
+        sampling = SamplingSettings(work.steps)
+        return sample_images(lambda x_t, t: predict(x_t, masks, t), schedule, noise, sampling, prediction="epsilon")
 
-    return Peer(network, train, sample)
+    return Peer(network, learn, predict, sample, (images, masks))
 
 
 def diffusers(work: Work) -> Peer:
@@ -106,7 +114,6 @@ def diffusers(work: Work) -> Peer:
     from diffusers import DDIMScheduler, UNet2DModel
 
     shape = work.network
-    images, masks, noise = work.draw(shape.patch)
     down = tuple("AttnDownBlock2D" if attention else "DownBlock2D" for attention in shape.attention)
     up = tuple("AttnUpBlock2D" if attention else "UpBlock2D" for attention in reversed(shape.attention))
     network = UNet2DModel(
@@ -124,21 +131,19 @@ def diffusers(work: Work) -> Peer:
     scheduler = DDIMScheduler(SCHEDULE.timesteps, **betas, clip_sample=False)
     scheduler.set_timesteps(work.steps)
 
-    def loss(t: Tensor) -> Tensor:
-        eps = torch.randn_like(images)
-        noisy = scheduler.add_noise(images, eps, t)
-        return F.mse_loss(network(torch.cat([noisy, masks], dim=1), t).sample.float(), eps)
+    def call(x_t: Tensor, masks: Tensor, t: Tensor) -> Tensor:
+        predicted: Tensor = network(torch.cat([x_t, masks], dim=1), t).sample
+        return predicted
 
     @torch.no_grad()
-    def sample() -> Tensor:
-        x_t = noise
+    def draw(x_t: Tensor, masks: Tensor) -> Tensor:
         for t in scheduler.timesteps:
             with work.autocast():
-                eps = network(torch.cat([x_t, masks], dim=1), t).sample
+                eps = call(x_t, masks, t)
             x_t = scheduler.step(eps, t, x_t).prev_sample
         return x_t
 
-    return Peer(network, _trainer(network, loss, work), sample)
+    return _peer(network, call, scheduler.add_noise, draw, work)
 
 
 def monai(work: Work) -> Peer:
@@ -147,24 +152,22 @@ def monai(work: Work) -> Peer:
     from monai.networks.schedulers import DDIMScheduler
 
     fold = work.network.patch**2
-    images, masks, noise = work.draw(work.network.patch)
     network = _filled(monai_unet(work.network, 2 * fold, fold), work)
     betas = {"beta_start": SCHEDULE.beta_1, "beta_end": SCHEDULE.beta_T}
     scheduler = DDIMScheduler(SCHEDULE.timesteps, "linear_beta", clip_sample=False, **betas)
     scheduler.set_timesteps(work.steps)
     inferer = DiffusionInferer(scheduler)
 
-    def loss(t: Tensor) -> Tensor:
-        eps = torch.randn_like(images)
-        predicted = inferer(images, network, eps, t, condition=masks, mode="concat")
-        return F.mse_loss(predicted.float(), eps)
+    def call(x_t: Tensor, masks: Tensor, t: Tensor) -> Tensor:
+        predicted: Tensor = network(torch.cat([x_t, masks], dim=1), timesteps=t)
+        return predicted
 
-    def sample() -> Tensor:
+    def draw(noise: Tensor, masks: Tensor) -> Tensor:
         with work.autocast():
             drawn: Tensor = inferer.sample(noise, network, conditioning=masks, mode="concat", verbose=False)
         return drawn
 
-    return Peer(network, _trainer(network, loss, work), sample)
+    return _peer(network, call, scheduler.add_noise, draw, work)
 
 
 PEERS: Mapping[str, Callable[[Work], Peer]] = {"pig": pig, "diffusers": diffusers, "monai": monai}
@@ -178,20 +181,44 @@ def check_parameters(peers: Mapping[str, Peer], within: float = 0.02) -> None:
             raise ValueError(f"{name} has {peer.parameters} parameters, {wanted} are wanted within {within:.0%}.")
 
 
-def _trainer(network: nn.Module, loss_at: Callable[[Tensor], Tensor], work: Work) -> Callable[[], Tensor]:
-    """Return a step of PyTorch's AdamW with its defaults; the loss is given t [N] long in 0..T - 1."""
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE)
+def _peer(
+    network: nn.Module,
+    call: Callable[[Tensor, Tensor, Tensor], Tensor],
+    add_noise: Callable[[Tensor, Tensor, Tensor], Tensor],
+    draw: Callable[[Tensor, Tensor], Tensor],
+    work: Work,
+) -> Peer:
+    """Return a library's peer, which learns by PyTorch's AdamW with its defaults, as the libraries' examples do.
 
-    def train() -> Tensor:
-        t = torch.randint(0, SCHEDULE.timesteps, (work.batch,), device=work.device)
+    Args:
+        network: what learns.
+        call: (x_t, masks, t [N] in 0..T - 1, or a scalar) -> eps, all folded by ``work.network.patch``.
+        add_noise: (images, eps, t) -> x_t.
+        draw: (noise, masks) -> images, folded.
+        work: what is to be done.
+    """
+    images, masks, noise = work.draw()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=work.rate)
+    patch = work.network.patch
+
+    def learn(images: Tensor, masks: Tensor) -> Tensor:
+        images, masks = F.pixel_unshuffle(images, patch), F.pixel_unshuffle(masks, patch)
+        t, eps = torch.randint(0, SCHEDULE.timesteps, (len(images),), device=work.device), torch.randn_like(images)
         with work.autocast():
-            loss = loss_at(t)
+            loss = F.mse_loss(call(add_noise(images, eps, t), masks, t).float(), eps)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         return loss.detach()
 
-    return train
+    def predict(x_t: Tensor, masks: Tensor, t: Tensor) -> Tensor:
+        with work.autocast():
+            return F.pixel_shuffle(call(F.pixel_unshuffle(x_t, patch), F.pixel_unshuffle(masks, patch), t - 1), patch)
+
+    def sample() -> Tensor:
+        return F.pixel_shuffle(draw(F.pixel_unshuffle(noise, patch), F.pixel_unshuffle(masks, patch)), patch)
+
+    return Peer(network, learn, predict, sample, (images, masks))
 
 
 def _filled(network: Any, work: Work) -> Any:

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from pig.diffusion.mask_scale import Bounds
 from pig.diffusion.settings import Prediction as Prediction
 
 
@@ -17,7 +18,9 @@ def target(prediction: Prediction, x_0: Tensor, eps: Tensor, alpha_bar: Tensor) 
     return alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * x_0
 
 
-def split(prediction: Prediction, output: Tensor, x_t: Tensor, alpha_bar: Tensor, clip: bool) -> tuple[Tensor, Tensor]:
+def split(
+    prediction: Prediction, output: Tensor, x_t: Tensor, alpha_bar: Tensor, within: Bounds | None
+) -> tuple[Tensor, Tensor]:
     """Return (x0_hat, eps_hat) from a network's output at x_t; the inverse of Eq. 3 with x_t given.
 
     Args:
@@ -25,7 +28,7 @@ def split(prediction: Prediction, output: Tensor, x_t: Tensor, alpha_bar: Tensor
         output: [N, ...], the network's output.
         x_t: [N, ...], the noisy image that it saw.
         alpha_bar: float32, broadcast over [N, ...]; below 1.
-        clip: keep x0_hat in [-1, 1], and let eps_hat follow from it, so that both still make up x_t.
+        within: keep x0_hat in these bounds, and let eps_hat follow from it, so that both still make up x_t.
             Differs: the paper does not clip, because its equations do not; MONAI and diffusers clip x0_hat
             and keep the old eps_hat, which no longer belong together.
     """
@@ -37,7 +40,7 @@ def split(prediction: Prediction, output: Tensor, x_t: Tensor, alpha_bar: Tensor
         x0_hat, eps_hat = output, (x_t - signal * output) / noise
     else:
         x0_hat, eps_hat = signal * x_t - noise * output, noise * x_t + signal * output
-    if clip:
-        x0_hat = x0_hat.clamp(-1, 1)
+    if within is not None:
+        x0_hat = x0_hat.clamp(*within)
         eps_hat = (x_t - signal * x0_hat) / noise
     return x0_hat, eps_hat

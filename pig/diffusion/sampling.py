@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pig.diffusion.losses import Network
+from pig.diffusion.mask_scale import SIGNED, Bounds, MaskScale
 from pig.diffusion.prediction import split
 from pig.diffusion.schedule import NoiseSchedule
 from pig.diffusion.settings import Prediction, SamplingSettings, Solver, Spacing
@@ -22,11 +23,20 @@ T = TypeVar("T")
 
 
 def sample_images(
-    network: Network, schedule: NoiseSchedule, x_T: Tensor, sampling: SamplingSettings, *, prediction: Prediction
+    network: Network,
+    schedule: NoiseSchedule,
+    x_T: Tensor,
+    sampling: SamplingSettings,
+    *,
+    prediction: Prediction,
+    bounds: Bounds = SIGNED,
 ) -> Tensor:
-    """Return x_0 [N, ...] drawn from noise x_T in a choice of the T steps, without new noise."""
+    """Return x_0 [N, ...] drawn from noise x_T in a choice of the T steps, without new noise.
+
+    ``bounds`` of clean data, broadcast over [N, ...], are what ``sampling.clip`` keeps estimates in.
+    """
     visits = schedule.visits(sampling.steps, sampling.spacing)
-    estimate = _of_images(network, prediction, sampling.clip)
+    estimate = _of_images(network, prediction, bounds if sampling.clip else None)
     return last(solve(estimate, schedule, (x_T,), visits, RULES[sampling.solver]())).state[0]
 
 
@@ -35,14 +45,14 @@ def sample_ancestrally(
 ) -> Tensor:
     """Return x_0 [N, ...] drawn from noise x_T in all T steps, each with new noise (Ho et al. 2020, Algorithm 2)."""
     visits = schedule.visits(schedule.timesteps)
-    estimate = _of_images(network, prediction, clip)
+    estimate = _of_images(network, prediction, SIGNED if clip else None)
     return last(solve(estimate, schedule, (x_T,), visits, AncestralStep(lambda: (noise(),)))).state[0]
 
 
-def _of_images(network: Network, prediction: Prediction, clip: bool) -> Estimate:
+def _of_images(network: Network, prediction: Prediction, within: Bounds | None) -> Estimate:
     def estimate(state: State, t: Tensor, alpha_bar: Tensor) -> Estimates:
         (x_t,) = state
-        return [split(prediction, network(x_t, t), x_t, alpha_bar, clip)]
+        return [split(prediction, network(x_t, t), x_t, alpha_bar, within)]
 
     return estimate
 
@@ -60,7 +70,10 @@ def binarise(x0_hat: Tensor) -> Tensor:
 
 
 class PairState(NamedTuple):
-    """Where Algorithm 2 stands after a step: the estimates made at t, and the pair at the next t."""
+    """Where Algorithm 2 stands after a step: the estimates made at t, and the pair at the next t.
+
+    Masks are as they were before :meth:`MaskScale.encode`, those of noisy pairs too.
+    """
 
     t: int
     x0_hat: Tensor
@@ -78,24 +91,29 @@ def denoise_pairs(
     sampling: SamplingSettings,
     *,
     prediction: Prediction,
+    scale: MaskScale,
     binarised: bool = False,
 ) -> Iterator[PairState]:
     """Yield the state after each of the steps of Algorithm 2, with sigma_t = 0; nothing of past steps is kept.
 
     The denoiser sees x0_hat and not x_{t-1}, so that the guider's noise eps_x does not reach it (Eq. 12).
+    It sees masks of -1 and 1, whatever their ``scale`` in the guider's diffusion, of which x_T is the noise.
     ``binarised`` shows it :func:`binarise` of x0_hat instead, as the official code's settings do. A solver that
     extrapolates estimates does so for the state alone: the denoiser sees x0_hat as the guider gave it.
     """
 
     def estimate(state: State, t: Tensor, alpha_bar: Tensor) -> Estimates:
         x_t, y_t = state
-        of_x = split(prediction, guider(x_t, y_t, t), x_t, alpha_bar, sampling.clip)
-        condition = binarise(of_x[0]) if binarised else of_x[0]
-        return [of_x, split(prediction, denoiser(y_t, condition, t), y_t, alpha_bar, sampling.clip)]
+        of_x = split(prediction, guider(x_t, y_t, t), x_t, alpha_bar, of_masks)
+        mask = scale.decode(of_x[0])
+        condition = binarise(mask) if binarised else mask
+        return [of_x, split(prediction, denoiser(y_t, condition, t), y_t, alpha_bar, of_images)]
 
+    of_masks, of_images = (scale.bounds, SIGNED) if sampling.clip else (None, None)
     visits = schedule.visits(sampling.steps, sampling.spacing)
     for step in solve(estimate, schedule, (x_T, y_T), visits, RULES[sampling.solver]()):
-        yield PairState(step.t, *step.x0_hat, *step.state)
+        (x0_hat, y0_hat), (x_next, y_next) = step.x0_hat, step.state
+        yield PairState(step.t, scale.decode(x0_hat), y0_hat, scale.decode(x_next), y_next)
 
 
 def sample_pairs(
@@ -111,6 +129,7 @@ def sample_pairs(
     binarised: bool = False,
     solver: Solver = "ddim",
     spacing: Spacing = "uniform",
+    scale: MaskScale | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return (x_0, y_0), masks and images drawn from the noises x_T and y_T (Algorithm 2).
 
@@ -126,13 +145,17 @@ def sample_pairs(
         binarised: show the denoiser a binary mask (official code).
         solver: how a step is made; the paper's is ddim.
         spacing: which t are visited; the paper's are evenly spaced.
+        scale: of the mask in its diffusion; None: -1 and 1, as in the paper.
 
     Raises:
         UserError: steps is 0 or less.
         ValueError: steps is above T.
     """
     sampling = SamplingSettings(steps, solver, spacing, clip)
-    states = denoise_pairs(guider, denoiser, schedule, x_T, y_T, sampling, prediction=prediction, binarised=binarised)
+    states = denoise_pairs(
+        guider, denoiser, schedule, x_T, y_T, sampling,
+        prediction=prediction, scale=scale or MaskScale(), binarised=binarised,
+    )  # fmt: skip
     state = last(states)
     return state.x_next, state.y_next
 

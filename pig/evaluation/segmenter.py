@@ -51,6 +51,7 @@ def build_network(settings: SegmentationSettings, seed: int, channels: int = 1) 
     for stage in ("layer3", "layer4")[settings.encoder_depth - 3 :]:
         if hasattr(network.encoder, stage):
             setattr(network.encoder, stage, nn.Identity())
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a sixth faster: docs/devices.md
     return network
 
 

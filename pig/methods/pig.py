@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pig.data.store import PairDataset
 from pig.diffusion.losses import denoiser_loss, guider_loss
+from pig.diffusion.mask_scale import MaskScale
 from pig.diffusion.sampling import PairState, denoise_pairs, last
 from pig.diffusion.schedule import build_schedule, check_steps
 from pig.methods.base import Identity, Pairs
@@ -27,11 +28,12 @@ class PIG(SavedNetworks):
     Differs: the weights kept are the last ones, because the training loss depends on the timesteps that were drawn; the
     official code means to keep those of the epoch with the lowest (in effect it does not: docs/methods.md). The mask is
     x_0 > 0 also with ``binarise``, where the official code writes one by that rule, too: docs/methods.md says why.
+    Differs, if asked for: the masks are standardised in their diffusion, because else many are drawn empty.
     """
 
     takes_masks = False
     makes_masks = True
-    networks = ("guider", "denoiser")
+    networks = ("guider", "denoiser", "mask_scale")
 
     def __init__(self, model: Mapping[str, Any], sampling: Mapping[str, Any]) -> None:
         self.model = parse(Model, model, "model")
@@ -42,11 +44,15 @@ class PIG(SavedNetworks):
         colours = self.model.image_channels
         self.guider = ConditionalUNet(self.model.network, channels=1, condition_channels=colours)
         self.denoiser = ConditionalUNet(self.model.network, channels=colours, condition_channels=1)
+        self.mask_scale = MaskScale()
 
     def fit(self, pairs: PairDataset, run: TrainingRun) -> None:
         """Train the guider (Algorithm 1), then the denoiser, which may learn from the finished guider."""
         model = self.model
         pairs = pairs.at(model.image_size)
+        if model.standardise_masks:
+            self.mask_scale.standardise(pairs)
+        self.mask_scale.to(pick_device())
 
         def loss_x(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
             return guider_loss(
@@ -55,6 +61,7 @@ class PIG(SavedNetworks):
                 x_0=2 * masks - 1,
                 y_0=images,
                 rng=rng,
+                scale=self.mask_scale,
                 prediction=model.prediction,
                 antithetic=model.antithetic,
             )
@@ -66,6 +73,7 @@ class PIG(SavedNetworks):
                 x_0=2 * masks - 1,
                 y_0=images,
                 rng=rng,
+                scale=self.mask_scale,
                 guider=self.guider if model.condition == "predicted" else None,
                 prediction=model.prediction,
                 antithetic=model.antithetic,
@@ -92,6 +100,7 @@ class PIG(SavedNetworks):
             y_T,
             self.sampling,
             prediction=self.model.prediction,
+            scale=self.mask_scale,
             binarised=self.sampling.binarise,
         )
 

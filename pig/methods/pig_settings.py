@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pig.diffusion.settings import SamplingSettings, steps_errors
-from pig.methods.settings import ImageModel
+from pig.methods.settings import PairModel
 from pig.system.settings import Error
 
 
 @dataclass(frozen=True)
-class Model(ImageModel):
+class Model(PairModel):
     """What is trained. Where the paper and its official code differ, the defaults are the paper's.
 
     The paper predicts epsilon; antithetic timesteps are the official code's.

@@ -89,6 +89,18 @@ class ImageModel:
         yield from self.network.size_errors(self.image_size, "image_size")
 
 
+@dataclass(frozen=True)
+class PairModel(ImageModel):
+    """Diffusions of images and masks.
+
+    Attributes:
+        standardise_masks: give the masks of a diffusion mean 0 and variance 1, by the training masks; else they are -1
+            and 1, as in the paper.
+    """
+
+    standardise_masks: bool = False
+
+
 def norm_errors(channels: tuple[int, ...], groups: int) -> Iterator[Error]:
     """Yield an error if group normalisation cannot deal the channels of each level into so many groups."""
     if groups > 0 and any(c % groups for c in channels):

@@ -93,6 +93,34 @@ def test_binarised_masks_are_shown_if_asked() -> None:
     assert torch.equal(denoiser.seen[0][1], ramp)
 
 
+def test_pig_takes_the_scale_of_its_masks_back(masks: Tensor) -> None:
+    """A guider that knows scaled masks draws them, and what the denoiser sees of them is between -1 and 1."""
+    denoiser = Spy(constant(0.5))
+    generator = pig(Spy(lambda *_: generator.mask_scale.encode(6 * masks - 3)), denoiser, clip=True)
+    generator.mask_scale.standardise(Memory(len(INDICES), seed=4))
+    pairs = generator.sample(INDICES)
+    assert pairs.masks is not None
+    assert torch.equal(pairs.masks, masks.bool())
+    assert all(torch.allclose(shown, 2 * masks - 1, atol=1e-5) for _, shown, _ in denoiser.seen)
+
+
+@pytest.mark.parametrize("clip", [False, True])
+def test_joint_takes_the_scale_of_its_masks_back(masks: Tensor, clip: bool) -> None:
+    """Each channel is clipped where it ends: x_1 after the first step tells of the estimate."""
+    generator = Joint(MODEL, {"steps": 1, "clip": clip})
+    generator.identity = IDENTITY
+    images = torch.full_like(masks, -0.75)
+    generator.network = Spy(lambda *_: torch.cat([images, generator.mask_scale.encode(2 * masks - 1)], 1))
+    generator.mask_scale.standardise(Memory(len(INDICES), seed=4))
+    pairs = generator.sample(INDICES)
+    assert pairs.masks is not None
+    assert torch.equal(pairs.masks, masks.bool())
+    assert torch.allclose(pairs.images, images, atol=1e-5)
+    low, high = (end.flatten().tolist() for end in generator._bounds())
+    assert low == pytest.approx([-1, generator.mask_scale.encode(torch.tensor(-1.0)).item()])
+    assert high == pytest.approx([1, generator.mask_scale.encode(torch.tensor(1.0)).item()])
+
+
 @pytest.mark.parametrize("level", [-0.5, 0.5])
 def test_joint_gives_the_first_channel_as_image_and_cuts_the_second_at_zero(level: float) -> None:
     generator = Joint(MODEL, {"steps": 4, "clip": True})

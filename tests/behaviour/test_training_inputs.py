@@ -71,6 +71,17 @@ def test_pigs_guider_sees_masks_of_minus_one_and_one_beside_the_noisy_image(
     assert abs((eps_x * eps_y).mean()) < 0.1
 
 
+def test_pigs_guider_sees_standardised_masks_if_asked(trainings: Trainings, pairs: Memory, run: TrainingRun) -> None:
+    generator = pig(trainings, pairs, run, standardise_masks=True)
+    x_0 = (pairs.masks - pairs.masks.mean()) / pairs.masks.std(correction=0)
+    generator.guider.answer = knows(x_0, generator.schedule)
+    generator.denoiser.answer = knows(pairs.images, generator.schedule)
+    for name in ("guider", "denoiser"):
+        assert trainings.losses[name](pairs.images, pairs.masks, rng()).item() < 1e-8
+    ((_, condition, _),) = generator.denoiser.seen
+    assert torch.equal(condition, 2 * pairs.masks - 1)
+
+
 @pytest.mark.parametrize("prediction", ["epsilon", "x0", "v"])
 def test_what_is_wanted_of_pigs_networks(
     trainings: Trainings, pairs: Memory, run: TrainingRun, prediction: str
@@ -285,12 +296,15 @@ def timesteps_of(loss: Callable[..., Tensor], spies: list[Spy], first: Tensor, m
     return [arguments[-1] for spy in spies for arguments in spy.seen]
 
 
+@pytest.mark.parametrize("standardise", [False, True])
 @pytest.mark.parametrize("prediction", ORACLES)
 def test_joint_learns_the_image_and_its_mask_as_two_channels(
-    trainings: Trainings, pairs: Memory, run: TrainingRun, prediction: str
+    trainings: Trainings, pairs: Memory, run: TrainingRun, prediction: str, standardise: bool
 ) -> None:
-    generator = Joint({**MODEL, "schedule": NOISY, "prediction": prediction}, {})
-    both = torch.cat([pairs.images, 2 * pairs.masks - 1], 1)
+    model = {**MODEL, "schedule": NOISY, "prediction": prediction, "standardise_masks": standardise}
+    generator = Joint(model, {})
+    masks = (pairs.masks - pairs.masks.mean()) / pairs.masks.std(correction=0) if standardise else 2 * pairs.masks - 1
+    both = torch.cat([pairs.images, masks], 1)
     generator.network = Spy(ORACLES[prediction](both, generator.schedule))
     generator.fit(pairs, run)
     assert trainings.losses["network"](pairs.images, pairs.masks, rng()).item() < 1e-8

@@ -5,6 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pig.diffusion.losses import denoiser_loss, diffusion_loss, guider_loss
+from pig.diffusion.mask_scale import MaskScale
 from pig.diffusion.sampling import denoise_pairs, sample_ancestrally, sample_images
 from pig.diffusion.schedule import NoiseSchedule
 from pig.diffusion.settings import SamplingSettings
@@ -40,8 +41,10 @@ def test_a_loss_waits_for_nothing(guider, weight):
     diffusion_loss(network, SCHEDULE, x_0, rng, **given)  # the table goes to the device once
     with Waits() as waits:
         diffusion_loss(network, SCHEDULE, x_0, rng, **given)
-        guider_loss(network, SCHEDULE, x_0, y_0, rng, **given)
-        denoiser_loss(network, SCHEDULE, x_0, y_0, rng, guider=guider, weight=weight, **given)
+        guider_loss(network, SCHEDULE, x_0, y_0, rng, scale=MaskScale(), **given)
+        denoiser_loss(
+            network, SCHEDULE, x_0, y_0, rng, scale=MaskScale(), guider=guider, weight=weight, clamp=True, **given
+        )
     assert waits.seen == []
 
 
@@ -50,12 +53,13 @@ def test_a_sampler_waits_for_nothing(solver):
     """On the device "meta" tensors have no numbers, and whoever reads one raises. The schedule's own are on the CPU."""
     x_T, y_T = torch.empty(2, 4, 1, 8, 8, device="meta")
     sampling = SamplingSettings(5, solver, "uniform", clip=True)
+    given = {"prediction": "v", "scale": MaskScale().to("meta"), "binarised": True}
     drawn = [
         sample_images(network, SCHEDULE, x_T, sampling, prediction="v"),
         sample_ancestrally(network, SCHEDULE, x_T, lambda: torch.empty_like(x_T), prediction="v", clip=True),
         *(
             part
-            for state in denoise_pairs(network, network, SCHEDULE, x_T, y_T, sampling, prediction="v", binarised=True)
+            for state in denoise_pairs(network, network, SCHEDULE, x_T, y_T, sampling, **given)
             for part in state[1:]
         ),
     ]

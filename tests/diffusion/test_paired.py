@@ -8,6 +8,7 @@ import torch
 import pig
 from pig.diffusion.draws import sample_timesteps
 from pig.diffusion.losses import denoiser_loss, diffusion_loss, guider_loss
+from pig.diffusion.mask_scale import MaskScale
 from pig.diffusion.sampling import binarise, denoise_pairs
 from pig.diffusion.settings import SamplingSettings
 
@@ -61,7 +62,8 @@ def test_the_denoiser_sees_the_estimate_of_this_step_and_the_old_image():
         seen.append((y_t, x_0_hat, int(t[0])))
         return torch.zeros_like(y_t)
 
-    states = list(denoise_pairs(toy_guider, denoiser, SCHEDULE, x_T, y_T, SamplingSettings(4), prediction="epsilon"))
+    given = {"prediction": "epsilon", "scale": MaskScale()}
+    states = list(denoise_pairs(toy_guider, denoiser, SCHEDULE, x_T, y_T, SamplingSettings(4), **given))
     assert [t for _, _, t in seen] == [state.t for state in states] == [769, 513, 257, 1]
     assert torch.equal(seen[0][0], y_T)
     for before, (y_t, x_0_hat, _), after in zip([None, *states], seen, states, strict=False):
@@ -109,14 +111,14 @@ def test_losses_vanish_for_networks_that_know_and_only_for_them():
         alpha_bar = SCHEDULE.alpha_bar_for(t, y_t)
         return (y_t - alpha_bar.sqrt() * y_0) / (1 - alpha_bar).sqrt()
 
-    new = torch.Generator
-    assert guider_loss(knows_x, SCHEDULE, x_0, y_0, new().manual_seed(0), prediction="epsilon") < 1e-6
-    assert denoiser_loss(knows_y, SCHEDULE, x_0, y_0, new().manual_seed(0), guider=None, prediction="epsilon") < 1e-6
+    new, given = torch.Generator, {"prediction": "epsilon", "scale": MaskScale()}
+    assert guider_loss(knows_x, SCHEDULE, x_0, y_0, new().manual_seed(0), **given) < 1e-6
+    assert denoiser_loss(knows_y, SCHEDULE, x_0, y_0, new().manual_seed(0), guider=None, **given) < 1e-6
     assert (
         diffusion_loss(lambda y_t, t: knows_y(y_t, None, t), SCHEDULE, y_0, new().manual_seed(0), prediction="epsilon")
         < 1e-6
     )
-    assert guider_loss(knows_y, SCHEDULE, x_0, y_0, new().manual_seed(0), prediction="epsilon") > 0.1
+    assert guider_loss(knows_y, SCHEDULE, x_0, y_0, new().manual_seed(0), **given) > 0.1
 
 
 @pytest.mark.parametrize("weight", ["none", "sigmoid"])
@@ -144,6 +146,7 @@ def test_the_denoiser_is_given_the_clean_mask_or_the_estimate(weight):
             x_0,
             y_0,
             rng,
+            scale=MaskScale(),
             guider=given,
             prediction="epsilon",
             clamp=clamp,

@@ -9,6 +9,7 @@ from diffusers import DPMSolverMultistepScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pig.diffusion.mask_scale import MaskScale
 from pig.diffusion.sampling import denoise_pairs, sample_images
 from pig.diffusion.schedule import NoiseSchedule, log_snr
 from pig.diffusion.settings import SamplingSettings
@@ -122,7 +123,7 @@ def test_parts_that_do_not_look_at_each_other_are_solved_as_if_alone():
     sampling = SamplingSettings(7, "dpmpp_2m", "edm")
     *_, state = denoise_pairs(
         lambda x_t, y_t, t: toy_network(x_t, t), lambda y_t, x0_hat, t: -toy_network(y_t, t), SCHEDULE, x_T, y_T,
-        sampling, prediction="x0",
+        sampling, prediction="x0", scale=MaskScale(),
     )  # fmt: skip
     assert torch.equal(state.x_next, sample_images(toy_network, SCHEDULE, x_T, sampling, prediction="x0"))
     alone = sample_images(lambda y_t, t: -toy_network(y_t, t), SCHEDULE, y_T, sampling, prediction="x0")
@@ -138,10 +139,9 @@ def test_the_denoiser_sees_the_estimate_as_it_was_made_and_not_extrapolated():
         return torch.zeros_like(y_t)
 
     sampling = SamplingSettings(6, "dpmpp_2m", "trailing", clip=True)
+    given = {"prediction": "x0", "scale": MaskScale()}
     states = list(
-        denoise_pairs(
-            lambda x_t, y_t, t: 2 * toy_network(x_t, t), denoiser, SCHEDULE, x_T, y_T, sampling, prediction="x0"
-        )
+        denoise_pairs(lambda x_t, y_t, t: 2 * toy_network(x_t, t), denoiser, SCHEDULE, x_T, y_T, sampling, **given)
     )
     assert len(shown) == 6
     for x0_hat, state in zip(shown, states, strict=True):
@@ -167,7 +167,7 @@ def test_on_pairs_of_a_gaussian_2m_is_nearer_than_ddim():
 
     def drawn(*sampling):
         settings = SamplingSettings(*sampling)
-        *_, state = denoise_pairs(guider, denoiser, SCHEDULE, x_T, y_T, settings, prediction="x0")
+        *_, state = denoise_pairs(guider, denoiser, SCHEDULE, x_T, y_T, settings, prediction="x0", scale=MaskScale())
         return torch.cat([state.x_next, state.y_next])
 
     converged = drawn(512, "ddim", "trailing")

@@ -27,7 +27,7 @@ def test_a_true_prediction_gives_back_x0_and_eps(prediction, t, seed):
     alpha_bar = SCHEDULE.alpha_bar(t)
     x_t = alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * eps
     output = target(prediction, x_0, eps, alpha_bar)
-    x0_hat, eps_hat = split(prediction, output, x_t, alpha_bar, clip=False)
+    x0_hat, eps_hat = split(prediction, output, x_t, alpha_bar, None)
     assert torch.allclose(x0_hat, x_0, atol=1e-8)
     assert torch.allclose(eps_hat, eps, atol=1e-6)
 
@@ -42,8 +42,8 @@ def test_clipping_keeps_x_t(prediction):
     rng = torch.Generator().manual_seed(1)
     x_t, output = torch.randn(2, 2, 1, 8, 8, generator=rng)
     alpha_bar = torch.tensor(0.3)
-    free, _ = split(prediction, output, x_t, alpha_bar, clip=False)
-    x0_hat, eps_hat = split(prediction, output, x_t, alpha_bar, clip=True)
+    free, _ = split(prediction, output, x_t, alpha_bar, None)
+    x0_hat, eps_hat = split(prediction, output, x_t, alpha_bar, (-1, 1))
     assert free.abs().max() > 1
     assert torch.equal(x0_hat, free.clamp(-1, 1))
     assert torch.allclose(alpha_bar.sqrt() * x0_hat + (1 - alpha_bar).sqrt() * eps_hat, x_t, atol=1e-6)

@@ -10,7 +10,8 @@ SIZE = 32
 TRAINING = {"batch_size": 4, "learning_rate": 1e-3, "steps": 6, "ema_decay": 0.9, "checkpoint_every": 2}
 MODELS = {
     "pig.methods.pig.PIG": {
-        "image_size": SIZE, "training": TRAINING, "network": NETWORK, "schedule": SCHEDULE, "prediction": "v"
+        "image_size": SIZE, "training": TRAINING, "network": NETWORK, "schedule": SCHEDULE, "prediction": "v",
+        "standardise_masks": True,
     },
     "baselines.ddpm.DDPM": {
         "image_size": SIZE, "training": TRAINING, "network": NETWORK, "schedule": SCHEDULE, "prediction": "v"

@@ -115,7 +115,8 @@ def test_counts_grow_with_the_pairs_and_batches_shrink_with_the_pixels() -> None
     assert counts == [("ldm", 256), ("segguided", 256), ("controlnet", 256), ("pig", 128), ("pig", 256), ("pig", 512)]
     assert found["synthesis.shard_size"] == found["table1.count"] == 256
     wrong = {"generator": "pig", "count": 256, "shuffle_masks": True}
-    assert found["table2.controls"] == [wrong, {"augmentation": "strong"}, {"real": 0.5}]
+    pasted = {"source": "copy_paste", "count": 256}
+    assert found["table2.controls"] == [wrong, {"augmentation": "strong"}, pasted, {"real": 0.5}]
 
 
 def test_a_generator_sees_its_pairs_as_often_as_the_papers_at_most() -> None:
@@ -128,7 +129,7 @@ def test_a_generator_sees_its_pairs_as_often_as_the_papers_at_most() -> None:
 def test_the_budget_lengthens_trainings_and_what_depends_on_a_users_value_follows_it() -> None:
     found = values(factor=6.0)
     assert found["generators.pig.model.training.steps"] == found["generators.ldm.model.training.steps"] == 4800
-    assert found["segmentation.training.steps"] == 1280  # four times 320 at most
+    assert found["segmentation.training.steps"] == 800  # four times 200 at most
     assert found["generators.autoencoder.model.adversarial.steps"] == 960
     own = values(own={"image_size": 128, "folds": {"count": 2}})
     assert own["preprocessing.size"] == 128 and own["segmentation.encoder_depth"] == 4

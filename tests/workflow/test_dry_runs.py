@@ -17,7 +17,7 @@ def test_default_study_trains_once_a_fold_and_segments_each_arm(tmp_path: Path) 
     counts = plan(tmp_path).counts
     # Six trainings in each of 5 folds, and DDPM's in fold 0 alone, of which DDIM samples too.
     assert counts["fit"] == 6 * 5 + 1
-    assert counts["segment"] == (7 + 3) * 5  # three controls
+    assert counts["segment"] == (7 + 4) * 5 * 2  # four controls; two seeds
     assert counts["phantom"] == counts["preprocess"] == 3  # the study's patients, the oracle's, the tested ones
     assert counts["fid"] == counts["quality"] == counts["gallery"] == 6
     once = ("strip", "overlay", "table1", "table2", "quality_table", "all")
@@ -72,12 +72,12 @@ def test_fold_target_makes_all_of_one_fold_and_nothing_of_another(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("files", "controls"),
-    [(["paper.yaml"], 4), (["paper.yaml", "paper-official-code.yaml"], 4), (["paper-official-code.yaml"], 3)],
+    ("files", "controls", "seeds"),
+    [(["paper.yaml"], 5, 1), (["paper.yaml", "paper-official-code.yaml"], 5, 1), (["paper-official-code.yaml"], 4, 2)],
 )
-def test_the_papers_studies_dry_run(tmp_path: Path, files: list[str], controls: int) -> None:
+def test_the_papers_studies_dry_run(tmp_path: Path, files: list[str], controls: int, seeds: int) -> None:
     result = plan(tmp_path, "--configfile", *[CONFIGS / file for file in files])
-    assert result.counts["segment"] == (7 + controls) * 5
+    assert result.counts["segment"] == (7 + controls) * 5 * seeds
     if files[0] == "paper.yaml":
         assert "--features inception" in result.text
         assert result.text.count('"epochs": 128') >= 5 * 5
@@ -96,8 +96,8 @@ def test_the_weights_of_features_reach_the_commands(tmp_path: Path) -> None:
 
 def test_the_evidence_study_has_all_arms_thrice_at_128_pixels(tmp_path: Path) -> None:
     result = plan(tmp_path, "--configfile", CONFIGS / "ablations.yaml", CONFIGS / "phantom.yaml")
-    # Real data alone, 11 arms of generators, 11 controls. DDPM is trained for table 1 alone.
-    assert result.counts["segment"] == (1 + 11 + 11) * 5 * 3
+    # Real data alone, 12 arms of generators, 11 controls. DDPM is trained for table 1 alone.
+    assert result.counts["segment"] == (1 + 12 + 11) * 5 * 3
     assert result.counts["fit"] == 11 * 5 + 1
     assert '"image_size": 128' in result.text and '"image_size": 48' not in result.text
 
