@@ -12,7 +12,7 @@ from pig.study.image_size import give_image_size
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 CONFIGS = ROOT / "workflow/configs"
 STUDIES = [[], ["tiny.yaml"], ["paper.yaml"], ["paper.yaml", "paper-official-code.yaml"]]  # laid over the default one
-EVIDENCE = [["ablations.yaml", *more] for more in ([], ["phantom.yaml"], ["phantom-small.yaml"], ["fresh.yaml"])]
+EVIDENCE = [["ablations.yaml", *more] for more in ([], ["phantom.yaml"], ["phantom-small.yaml"])]
 
 Config = dict[str, Any]
 Change = Callable[[Config], None]
