@@ -8,7 +8,7 @@ from typing import Any
 from pig.report.cost import costs, write_costs
 from pig.study.arms import REAL, arms_of, data_label, generator_labels
 from pig.study.config import check_config
-from pig.study.jobs import counts_drawn, owner
+from pig.study.jobs import counts_drawn, owner, shards_of
 from pig.system.source import ROOT
 
 NOTES = (
@@ -33,7 +33,6 @@ def ledger(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
     check_config(config, ROOT / "workflow/schemas/config.schema.yaml")
     labels, drawn = generator_labels(config["generators"]), counts_drawn(config)
     places = [(name, f"fold{fold}", count) for name, folds in drawn.items() for fold, count in folds.items()]
-    size = config["synthesis"]["shard_size"]
     arms = {REAL: data_label(config["dataset"])} | {arm.name: arm.label(labels) for arm in arms_of(config)}
     runs = [f"fold{k}/seed{s}" for k in range(config["folds"]["count"]) for s in config["segmentation"]["seeds"]]
     table = costs(
@@ -41,7 +40,7 @@ def ledger(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
         [
             (labels[name], results / "synthetic" / name / fold / f"shard{j}.npz")
             for name, fold, count in places
-            for j in range(-(-count // size))
+            for j in range(shards_of(config, count))
         ],
         [(label, results / "segmentation" / arm / run) for arm, label in arms.items() for run in runs],
     )

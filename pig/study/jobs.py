@@ -71,6 +71,15 @@ def counts_drawn(config: Config) -> dict[str, dict[int, int]]:
     return {name: dict(sorted(drawn.items())) for name, drawn in found.items()}
 
 
+def shards_of(config: Config, count: int) -> int:
+    """Return how many shards hold the first ``count`` pairs.
+
+    Shard j holds the pairs from j * shard_size on, and all of them, whichever arms there are: an arm that comes or goes
+    changes no shard that is drawn. Up to shard_size - 1 pairs too many are drawn.
+    """
+    return -(-count // int(config["synthesis"]["shard_size"]))
+
+
 def results_of(config: Config) -> set[str]:
     """Return which records, models, shards and figures are of a configuration, as they are named below ``results``.
 
@@ -143,16 +152,13 @@ class _Plan:
             self._add_shards(source)
         self.shards[name] = {}
         for fold, count in self.counts[name].items():
-            fit, number = self._fit(name, fold), self._shards_of(count)
+            fit, number = self._fit(name, fold), shards_of(self.config, count)
             masks = [[job] for job in self.shards[source][fold][:number]] if source else [[]] * number
             self.shards[name][fold] = [self._add("synthesise", name, *self.data, fit, *given) for given in masks]
 
-    def _shards_of(self, count: int) -> int:
-        return -(-count // int(self.config["synthesis"]["shard_size"]))
-
     def _drawn(self, name: str, fold: int, count: int) -> list[int]:
         """Return the jobs that draw the first ``count`` pairs."""
-        return self.shards[name][fold][: self._shards_of(count)]
+        return self.shards[name][fold][: shards_of(self.config, count)]
 
     def _add_segmentations(self, arm: Arm, fold: int) -> list[int]:
         drawn = self._drawn(arm.generator, fold, arm.count) if arm.generator else []

@@ -49,8 +49,8 @@ def test_a_blurred_mask_is_named_and_its_threshold_gives_the_lesion_back(
 ) -> None:
     true = disc() > 0
     write_pair(tmp_path / "in", "p1", blurred(disc(), kind), ending)
-    for labels in ([], [255]):
-        with pytest.raises(UserError, match=r"values that crowd around 0 and 255, .*; set threshold: 127.5"):
+    for labels, instead in (([], ""), ([255], " in place of labels")):
+        with pytest.raises(UserError, match=rf"crowd around 0 and 255, .*; set threshold: 127.5{instead}, and what"):
             import_data("folders", tmp_path / "in", {"patient": "(p1)", "labels": labels}, tmp_path / "out")
     settings = {"patient": "(p1)", "threshold": 127.5}
     table = read_manifest(import_data("folders", tmp_path / "in", settings, tmp_path / "out"))
@@ -125,6 +125,13 @@ def test_nnunets_ignore_is_not_background(tmp_path: Path) -> None:
     mask[:4] = 2
     root = nnunet(tmp_path / "in", mask, {"background": 0, "mass": 1, "ignore": 2})
     with pytest.raises(UserError, match=r"p1.png has pixels of the label ignore \(2\)"):
+        import_data("nnunet", root, {"patient": "(p1)"}, tmp_path / "out")
+
+
+def test_a_blurred_mask_of_nnunet_is_to_be_saved_again(tmp_path: Path) -> None:
+    """Its layout has no threshold to be set."""
+    root = nnunet(tmp_path / "in", blurred(disc(value=200), "interpolated"), {"background": 0, "mass": 200})
+    with pytest.raises(UserError, match="crowd around 0 and 200, .*; save it again with its labels alone"):
         import_data("nnunet", root, {"patient": "(p1)"}, tmp_path / "out")
 
 

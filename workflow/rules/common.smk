@@ -10,7 +10,7 @@ from pig.data.phantom.settings import PhantomSettings
 from pig.study import memory
 from pig.study.arms import REAL, Arm, arms_of, data_label, generator_labels, studies_phantom
 from pig.study.config import check_config
-from pig.study.jobs import counts_drawn, mask_source
+from pig.study.jobs import counts_drawn, mask_source, shards_of
 from pig.study.listed import state_of_folder, state_of_manifest
 from pig.study.merged import write_config
 from pig.study.own_data import missing_files
@@ -160,13 +160,8 @@ def parts(name, fold):
 
 
 def shards(name, fold, count):
-    """The shards that hold the first ``count`` pairs.
-
-    Shard j holds the pairs from j * shard_size on, and all of them, whichever arms there are: an arm that comes or goes
-    changes no shard that is drawn. Up to shard_size - 1 pairs too many are drawn.
-    """
-    size = config["synthesis"]["shard_size"]
-    return [f"results/synthetic/{name}/fold{fold}/shard{j}.npz" for j in range(-(-count // size))]
+    """The shards that hold the first ``count`` pairs."""
+    return [f"results/synthetic/{name}/fold{fold}/shard{j}.npz" for j in range(shards_of(config, count))]
 
 
 def first(wildcards):

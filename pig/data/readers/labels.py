@@ -24,12 +24,14 @@ class Labels:
         ignore: a value of pixels of which nothing is known, as nnU-Net has; None: there is none.
         threshold: values from here on are lesion, whatever they are: for masks with more grey values than labels;
             None: values are labels. Labels of another scale, as 0 and 1 for a threshold of 127.5, are refused.
+        can_threshold: whether the layout has this setting.
     """
 
     lesion: tuple[int, ...] = ()
     background: tuple[int, ...] = (0,)
     ignore: int | None = None
     threshold: float | None = None
+    can_threshold: bool = True
 
 
 def lesion_of(values: NDArray[Any], labels: Labels, name: str | Path) -> NDArray[np.bool_]:
@@ -54,9 +56,15 @@ def lesion_of(values: NDArray[Any], labels: Labels, name: str | Path) -> NDArray
     undeclared = [value for value in rest if value not in (*labels.lesion, labels.ignore)]
     sure = whole and len(undeclared) <= (0 if labels.lesion else 1)
     if not sure and (threshold := threshold_for(values)):
+        instead = " in place of labels" if labels.lesion else ""
         raise UserError(
             f"{name} has {len(found)} values that crowd around {found[0]:g} and {found[-1]:g}, as of a mask that was "
-            f"saved as JPEG or interpolated; set threshold: {threshold:g}, and what is not below it is lesion"
+            "saved as JPEG or interpolated; "
+            + (
+                f"set threshold: {threshold:g}{instead}, and what is not below it is lesion"
+                if labels.can_threshold
+                else "save it again with its labels alone, without interpolation"
+            )
         )
     if not whole:
         raise UserError(f"{name} holds values that are no whole numbers; a mask has labels such as 0 and 1")

@@ -132,4 +132,5 @@ def _endings_and_values(path: Path, description: Any, names: tuple[str, ...]) ->
         raise UserError(f"{path} has the labels {', '.join(values)}; say in import.nnunet.labels which are the lesion.")
     lesion = {value for name in names or values for value in values[name]}
     others = {value for of in values.values() for value in of} - lesion
-    return ending, Labels(tuple(sorted(lesion)), tuple(sorted({*background, *others})), *ignore)
+    labels = Labels(tuple(sorted(lesion)), tuple(sorted({*background, *others})), *ignore, can_threshold=False)
+    return ending, labels
