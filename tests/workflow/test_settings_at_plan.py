@@ -277,7 +277,7 @@ REFUSALS: list[tuple[Change, str]] = [
     ),
     (
         of(SEGMENTATION, encoder_weights="imagnet"),
-        "segmentation.encoder_weights: 'resnet34' has imagenet, or null; got 'imagnet'.",
+        "segmentation.encoder_weights: 'resnet18' has imagenet and ssl and swsl, or null; got 'imagnet'.",
     ),
     (of(SEGMENTATION, real_share=1.5), "segmentation.real_share: must be null or in [0, 1), got 1.5."),
     (
