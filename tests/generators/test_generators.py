@@ -333,7 +333,9 @@ def perceptual(tmp_path_factory):
     return model | {"perceptual_weights": str(file), "adversarial": None, "training": training}
 
 
-@pytest.mark.parametrize("cls", ["baselines.controlnet.ControlNet", "baselines.autoencoder.Autoencoder"])
+@pytest.mark.parametrize(
+    "cls", ["baselines.controlnet.ControlNet", "baselines.autoencoder.Autoencoder", "pig.methods.pig.PIG"]
+)
 def test_a_process_joins_the_others_before_it_puts_anything_on_a_device(
     study, trained, perceptual, tmp_path, monkeypatch, cls
 ):
@@ -348,9 +350,9 @@ def test_a_process_joins_the_others_before_it_puts_anything_on_a_device(
         if getattr(module, "pick_device", None) is pick_device and module.__name__ != __name__:
             monkeypatch.setattr(module, "pick_device", spy)
     team.cache_clear()
-    model, needs = perceptual, []
+    model, needs = perceptual if cls.endswith("Autoencoder") else MODELS[cls], []
     if cls.endswith("ControlNet"):
-        model, needs = MODELS[cls], [("base", trained["UnconditionalLDM"])]
+        needs = [("base", trained["UnconditionalLDM"])]
     fit(
         store=study / "store", folds=study / "folds.csv", fold=1, name="it", cls=cls, model=model, seed=0, needs=needs,
         work=tmp_path / "work", out=tmp_path / "out",

@@ -43,15 +43,15 @@ OPTIMISER, LOOP, SEGMENTATION = "pig/training/optimiser.py", "pig/training/loop.
 MUTANTS = [
     # PIG
     Mutant("the guider learns masks in {0, 1}", PIG,
-           "x_0=2 * masks - 1,\n                y_0=images,\n                rng=rng,\n                scale=self.mask_scale,\n"
-           "                prediction",
-           "x_0=masks,\n                y_0=images,\n                rng=rng,\n                scale=self.mask_scale,\n"
-           "                prediction", INPUTS),
+           "x_0=2 * masks - 1,\n                y_0=images,\n                rng=rng,\n"
+           "                scale=self.mask_scale,\n                prediction",
+           "x_0=masks,\n                y_0=images,\n                rng=rng,\n"
+           "                scale=self.mask_scale,\n                prediction", INPUTS),
     Mutant("the denoiser learns from masks in {0, 1}", PIG,
-           "x_0=2 * masks - 1,\n                y_0=images,\n                rng=rng,\n                scale=self.mask_scale,\n"
-           "                guider",
-           "x_0=masks,\n                y_0=images,\n                rng=rng,\n                scale=self.mask_scale,\n"
-           "                guider", INPUTS),
+           "x_0=2 * masks - 1,\n                y_0=images,\n                rng=rng,\n"
+           "                scale=self.mask_scale,\n                guider",
+           "x_0=masks,\n                y_0=images,\n                rng=rng,\n"
+           "                scale=self.mask_scale,\n                guider", INPUTS),
     Mutant("PIG's masks are never standardised", PIG, "if model.standardise_masks:", "if False:", INPUTS),
     Mutant("the guider learns masks of -1 and 1 whatever is set", LOSSES_OF,
            "    x_0 = scale.encode(x_0)\n", "", INPUTS),
