@@ -67,6 +67,11 @@ class Player:
         """Go back to what :meth:`state` returned."""
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
+        for parameter, moments in self.optimizer.state.items():
+            # Checkpoints are contiguous; the fused step takes moments to lie in memory as their parameter does.
+            for name, value in moments.items():
+                if value.shape == parameter.shape:
+                    moments[name] = torch.empty_like(parameter).copy_(value)
         self.warmup.load_state_dict(state["warmup"])
         self.epoch_loss = state["epoch_loss"]
         if self.plateau:

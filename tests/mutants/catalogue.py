@@ -209,7 +209,8 @@ MUTANTS = [
            "draw(math.radians(most.degrees))", "draw(math.radians(most.degrees))[:1].expand(n)", AUGMENTS),
     Mutant("segmentations are trained without augmentation", SEGMENTATION,
            "images, masks = augment(images, masks, settings.augmentation, rng)", "pass", LEARNS),
-    Mutant("Joint learns masks in {0, 1}", "baselines/joint.py", "2 * masks - 1]", "masks]", INPUTS),
+    Mutant("Joint learns masks in {0, 1}", "baselines/joint.py",
+           "mask_scale.encode(2 * masks - 1)", "mask_scale.encode(masks)", INPUTS),
     # The picture does not tell the answer
     Mutant("the crop is widened to include the mask", "pig/data/volume.py",
            "geometry = _geometry(sources, blank, flipped, settings)",

@@ -98,7 +98,7 @@ def test_the_evidence_study_has_all_arms_thrice_at_128_pixels(tmp_path: Path) ->
     result = plan(tmp_path, "--configfile", CONFIGS / "ablations.yaml", CONFIGS / "phantom.yaml")
     # Real data alone, 12 arms of generators, 11 controls. DDPM is trained for table 1 alone.
     assert result.counts["segment"] == (1 + 12 + 11) * 5 * 3
-    assert result.counts["fit"] == 11 * 5 + 1
+    assert result.counts["fit"] == 12 * 5 + 1
     assert '"image_size": 128' in result.text and '"image_size": 48' not in result.text
 
 
