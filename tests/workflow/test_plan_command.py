@@ -84,7 +84,8 @@ def test_a_plan_is_a_study_that_any_folder_can_run(
     (tmp_path / "other.yaml").write_text("image_size: 64\n")
     files = ["--configfile", tmp_path / "mine.plan.yaml", tmp_path / "other.yaml"]
     run = plan(study, *files, "--", "results/table2.csv")
-    assert (run.counts["import_data"], run.counts["fit"], run.counts["segment"]) == (1, 24, 88)  # 11 arms, 4 folds, 2 seeds
+    # 11 arms in 4 folds, with two seeds.
+    assert (run.counts["import_data"], run.counts["fit"], run.counts["segment"]) == (1, 24, 88)
     assert '"image_size": 64' in run.text and '"image_size": 48' not in run.text
 
 
