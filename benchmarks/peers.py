@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pig.diffusion.losses import denoiser_loss
+from pig.diffusion.mask_scale import MaskScale
 from pig.diffusion.sampling import sample_images
 from pig.diffusion.schedule import build_schedule
 from pig.diffusion.settings import SamplingSettings, ScheduleSettings
@@ -84,6 +85,7 @@ def pig(work: Work, *, compiled: str | None = None, channels_last: bool = False,
         images, masks, noise = (x.to(memory_format=torch.channels_last) for x in (images, masks, noise))
     call = network if compiled is None else torch.compile(network, mode=compiled)
     schedule, rng = build_schedule(SCHEDULE), torch.Generator(work.device).manual_seed(0)
+    scale = MaskScale().to(work.device)  # as in the paper
     settings = TrainingSettings(batch_size=work.batch, learning_rate=work.rate, steps=1)
     player = Player(network, settings, total=1, pairs=work.batch)
     for group in player.optimizer.param_groups:
@@ -92,7 +94,9 @@ def pig(work: Work, *, compiled: str | None = None, channels_last: bool = False,
     def learn(images: Tensor, masks: Tensor) -> Tensor:
         player.optimizer.zero_grad(set_to_none=True)
         with work.autocast():
-            loss = denoiser_loss(call, schedule, masks, images, rng, guider=None, prediction="epsilon")
+            loss = denoiser_loss(
+                call, schedule, masks, images, rng, scale=scale, guider=None, prediction="epsilon"
+            )
         loss.backward()
         player.optimizer.step()
         return loss.detach()
