@@ -83,14 +83,18 @@ class Fold:
 
     def measure(self, images: np.ndarray, masks: np.ndarray | None, own_masks: bool) -> dict[str, float]:
         """Return the columns of REPORTED, each with its floor where it has one."""
+        train, held_out = self.real
         found = measure_quality(
-            Pairs(images, masks, np.arange(len(images))), *self.real,
+            Pairs(images, masks, np.arange(len(images))),
+            train,
+            held_out,
             lambda of: self.extractor(of).numpy().astype(np.float64),
             lambda of: np.stack([*masks_found(self.network, of, self.settings)]),
-            own_masks=own_masks, seed=0,
-        ).table.set_index(["of", "against", "measure"])  # fmt: skip
+            own_masks=own_masks,
+            seed=0,
+        ).table.set_index(["of", "against", "measure"])
         return {
-            f"{column}{end}": round(float(found.loc[row, name]), 4)
+            f"{column}{end}": round(float(found[name].loc[[row]].item()), 4)
             for row, column in REPORTED.items() if row in found.index
             for end, name in (("", "value"), ("_floor", "floor"))
         }  # fmt: skip

@@ -1,7 +1,7 @@
 """How the segmentation of the default study was chosen: the Dice of four arms against its number of steps.
 
     python benchmarks/instrument.py work --steps 200 320 --out benchmarks/results/instrument.json
-    python benchmarks/instrument.py work --encoders resnet18 resnet34 --seeds 0 1 2 --steps 200 320 --out ...
+    python -m benchmarks.instrument work --encoders resnet18 resnet34 --seeds 0 1 2 --steps 200 320 --out ...
 
 On a tuning population of its own (seed 101): real pairs alone, with strong augmentation, with the real pairs of new
 patients (the oracle), and with those pairs and wrong masks (the negative control). No generator is needed. The study
@@ -52,8 +52,10 @@ def make_data(work: Path) -> None:
     for name, changes in populations.items():
         if not (work / name).exists():
             data = work / f"{name}.phantom"
-            shown = {"dicom": False, "report": False, "threads": 2}
-            phantom(settings=of_phantom | changes, patients=None, normal=None, seed=None, out=data, **shown)
+            grown = of_phantom | changes
+            phantom(
+                settings=grown, patients=None, normal=None, seed=None, dicom=False, report=False, threads=2, out=data
+            )
             preprocess(
                 manifest=data / "manifest.csv", settings=CONFIG["preprocessing"], salt=None, threads=2, out=work / name
             )
@@ -130,10 +132,10 @@ def main() -> None:
             row |= {"dice": 100 * by_fold.mean(), "folds": (100 * by_fold).round(2).tolist()}
             for against in ("real", "strong augmentation"):
                 if (arm, against) in compared.index:
-                    found, end = compared.loc[(arm, against)], "" if against == "real" else "_to_strong"
+                    found, end = compared.loc[[(arm, against)]].iloc[0], "" if against == "real" else "_to_strong"
                     row |= {f"{key}{end}": 100 * found[key] for key in ("difference", "low_folds", "high_folds")}
             if arm != "real":
-                row |= {"smallest_visible": 100 * compared.loc[(arm, "real")].smallest_visible}
+                row |= {"smallest_visible": 100 * compared.loc[[(arm, "real")]].iloc[0].smallest_visible}
             rows.append(row)
     print(pd.DataFrame(rows).round(2).to_string(index=False))
     if a.out:

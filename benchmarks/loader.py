@@ -39,7 +39,7 @@ def make_store(folder: Path, count: int, size: int) -> Store:
 
 def drop_pages(store: Store) -> None:
     for array, name in ((store.images, "images.npy"), (store.masks, "masks.npy")):
-        array._mmap.madvise(mmap.MADV_DONTNEED)  # pages in use are not dropped
+        array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]  # pages in use are not dropped
         with (store.path / name).open("rb") as file:
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

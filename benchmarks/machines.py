@@ -1,6 +1,6 @@
 """What another machine changes in the Dice of a segmentation: the same jobs with other instructions and other rounding.
 
-    python benchmarks/machines.py RESULTS --arms real pig_1024 --out benchmarks/results/machines.json
+    python -m benchmarks.machines RESULTS --arms real pig_1024 --out benchmarks/results/machines.json
 
 RESULTS is the folder of a finished study. Each segmentation of seed 0 is trained again on this processor, as if
 it had fewer instructions. Its pairs are those of the study: what another machine changes in a generator comes on top.
@@ -44,7 +44,7 @@ def train_again(folder: Path, out: Path, bfloat16: bool) -> None:
     record = json.loads((folder / "record.json").read_text())
     torch.set_num_threads(record["threads"])
     if not bfloat16:
-        device.has_bf16 = lambda _: False
+        device.has_bf16 = lambda device: False
     inputs = {name: Path(name) for name in record["step"]["inputs"]}
     segment_again(record, inputs, out / "work", out / "again")
 
@@ -88,7 +88,8 @@ def main() -> None:
         return
 
     import torch
-    from measure import facts
+
+    from benchmarks.measure import facts
 
     folders = [folder for arm in a.arms for folder in sorted((a.results / "segmentation" / arm).glob("fold*/seed0"))]
     rows = [{"machine": "of the study", "arm": f.parts[-3], "fold": f.parts[-2], **dice(f)} for f in folders]

@@ -94,9 +94,7 @@ def pig(work: Work, *, compiled: str | None = None, channels_last: bool = False,
     def learn(images: Tensor, masks: Tensor) -> Tensor:
         player.optimizer.zero_grad(set_to_none=True)
         with work.autocast():
-            loss = denoiser_loss(
-                call, schedule, masks, images, rng, scale=scale, guider=None, prediction="epsilon"
-            )
+            loss = denoiser_loss(call, schedule, masks, images, rng, scale=scale, guider=None, prediction="epsilon")
         loss.backward()
         player.optimizer.step()
         return loss.detach()

@@ -1,4 +1,4 @@
-"""Speed and memory of the phantom: python benchmarks/phantom.py --patients 6 --out benchmarks/results/phantom.json."""
+"""Speed and memory of the phantom: python -m benchmarks.phantom --patients 6 --out benchmarks/results/phantom.json."""
 
 import argparse
 import os
@@ -43,7 +43,7 @@ def main() -> None:
         size = sum(file.stat().st_size for file in Path(folder).rglob("*.png"))
     views = a.patients * len(settings.views)
     report = {
-        "command": f"python benchmarks/phantom.py --patients {a.patients} --spacing {a.spacing:g}"
+        "command": f"python -m benchmarks.phantom --patients {a.patients} --spacing {a.spacing:g}"
         + (f" --slices {a.slices}" if a.slices else ""),
         "machine": processor(),
         "load_average": os.getloadavg()[0],

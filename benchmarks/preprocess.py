@@ -106,8 +106,8 @@ print(len(pairs), time.process_time() - start, peak)
 def volume(folder: Path) -> dict[str, Any]:
     """Memory of reading one volume of the size of BCS-DBT, plain and as JPEG lossless, in processes of their own."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests/readers"))
-    import gdcm
-    from dicom_files import item, transcode, write_dicom
+    import gdcm  # type: ignore[import-untyped]
+    from dicom_files import item, transcode, write_dicom  # type: ignore[import-not-found]
     from pydicom import dcmread
 
     pixels = np.zeros(VOLUME, np.uint16)

@@ -1,4 +1,4 @@
-"""Time and memory of planning a large study: `python benchmarks/scaling.py`; nothing of the study is run.
+"""Time and memory of planning a large study: `python -m benchmarks.scaling`; nothing of the study is run.
 
 A dry-run, in a process of its own, of 100,000 slices, 20 generators, 10 folds and 5 seeds, with 100,000 pairs of each
 generator and fold in shards of 1,000: the study whose plan docs/scaling.md speaks of.

@@ -1,4 +1,4 @@
-"""How long a study would take on so many devices: `python benchmarks/schedule.py --times results --devices 1 8 64`.
+"""How long a study would take on so many devices: `python -m benchmarks.schedule --times results --devices 1 8 64`.
 
 List scheduling (Graham 1966): whenever a device is free, it takes the next job whose inputs are there, trainings before
 sampling before segmentations. The times of jobs are the means of a finished study's benchmark files, by rule; or they

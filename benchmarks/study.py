@@ -1,7 +1,7 @@
 """Where the time of a finished study went: by rule, how many jobs, their time, computing alone, peak memory.
 
     /usr/bin/time -f %e snakemake --cores all results/table2.csv
-    python benchmarks/study.py results --wall SECONDS --cores 2 --out benchmarks/results/NAME.json
+    python -m benchmarks.study results --wall SECONDS --cores 2 --out benchmarks/results/NAME.json
 
 Computing is what a job's own record counts, from after its imports to before its files are written. What is left of
 wall x cores is imports, files, Snakemake, and cores without work.
@@ -13,6 +13,7 @@ import json
 import subprocess
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,8 +51,8 @@ def main() -> None:
     for file in a.results.glob("benchmarks/**/*.tsv"):
         name = file.relative_to(a.results / "benchmarks").parts[0].removesuffix(".tsv").split("_")[0]
         with file.open() as table:
-            rules[name] += csv.DictReader(table, delimiter="\t")
-    rows = [
+            rules["phantom" if name in ("oracle", "test") else name] += csv.DictReader(table, delimiter="\t")
+    rows: list[dict[str, Any]] = [
         {
             "rule": name,
             "jobs": len(jobs),

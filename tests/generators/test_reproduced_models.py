@@ -60,8 +60,9 @@ def moved(made: Path, tmp_path: Path) -> Path:
     return shutil.copytree(made, tmp_path / "moved")
 
 
+PIG_WEIGHTS = "denoiser.safetensors, guider.safetensors, mask_scale.safetensors"
 SAME = {
-    "models/pig": "denoiser.safetensors, guider.safetensors",
+    "models/pig": PIG_WEIGHTS,
     "models/segguided": "network.safetensors",
     "models/ldm": "autoencoder/network.safetensors, network.safetensors",
     "pig.npz": "4 pairs",
@@ -96,7 +97,7 @@ def test_another_training_is_told(
 def test_differences_of_weights_by_hand(moved: Path) -> None:
     one, other = moved / "models/pig", moved / "other"
     shutil.copytree(one, other)
-    assert compare_models(one, other) == (True, "the same, bit for bit: denoiser.safetensors, guider.safetensors")
+    assert compare_models(one, other) == (True, f"the same, bit for bit: {PIG_WEIGHTS}")
     weights = load_file(other / "guider.safetensors")
     name = next(iter(weights))
     weights[name].view(-1)[0] += 0.25
