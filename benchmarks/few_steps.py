@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, nargs="+", default=[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the noise that pairs are drawn from")
     parser.add_argument("--pairs", type=int, default=512)
-    parser.add_argument("--steps", type=int, nargs="+", default=[6, 8, 12])
+    parser.add_argument("--steps", type=int, nargs="*", default=[6, 8, 12], help="none: the reference alone")
     parser.add_argument("--generators", nargs="+", choices=GENERATORS, default=list(GENERATORS))
     parser.add_argument("--reference", type=int, help="further, ddim and uniform in so many steps")
     parser.add_argument("--threads", type=int, default=1)
