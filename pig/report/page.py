@@ -15,7 +15,7 @@ from pig.evaluation.statistics import FOLDS, NEW
 from pig.report.audit import Audit
 from pig.report.measures import in_brief
 from pig.report.quality import NOTES
-from pig.report.reading import answer, controls_of, of_dice, reading, verdict
+from pig.report.reading import LEGEND, against_controls, answer, controls_of, design, of_dice, verdict
 from pig.system.files import atomic_path
 from pig.system.pages import picture, render
 
@@ -80,7 +80,9 @@ def write_report(
         TEMPLATE,
         data=table2.Dataset.iloc[0],
         answer=answer(comparisons),
-        reading=[*reading(comparisons)],
+        design=[*design(comparisons)],
+        held=_cells(against_controls(comparisons)),
+        legend=LEGEND,
         plot=forest(comparisons, scores),
         tested=NEW if NEW in set(comparisons.tested) else "patients of the folds",
         table2=_cells(table2),

@@ -13,11 +13,16 @@ from pig.evaluation.statistics import LEVEL, NEW
 
 BETTER, WORSE = "shown to be better than", "shown to be worse than"
 NOTHING_MEANT = "While that is so, a gain may come of any change of the training data; it is to be explained first."
+MARKS = {BETTER: "▲", WORSE: "▼"}
+LEGEND = (
+    "Dice of the row minus that of the column, in points. ▲: shown to be better, ▼: shown to be worse; in brackets: "
+    "but for the number of comparisons (Holm)."
+)
 SUSPICIOUS = "unless it adds more pairs, look for a leak, since no generated pair should be worth more than a real one."
 
 
 def reading(comparisons: pd.DataFrame) -> Iterator[str]:
-    """Yield who was tested, what the design can show and with how many seeds, then a sentence for each arm.
+    """Yield the sentences of :func:`design`, then one for each arm: its difference to real data alone.
 
     Controls come first. All of it is of new patients where there are any, else of those of the folds. An arm is said
     to be better or worse if the interval over folds does not hold 0: that one knows that the networks of a fold share
@@ -26,6 +31,38 @@ def reading(comparisons: pd.DataFrame) -> Iterator[str]:
     Args:
         comparisons: of :func:`pig.evaluation.statistics.compare`.
     """
+    yield from design(comparisons)
+    yield from (_sentence(row) for row in sorted(_against_real(comparisons), key=lambda row: row.kind == METHOD))
+
+
+def against_controls(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each arm, with its difference to real data alone and to each control as :data:`LEGEND` says.
+
+    Columns: Dataset (its label), then labels without the word control. No rows where there is no control, or one fold.
+    """
+    dice, controls = of_dice(comparisons), controls_of(comparisons)
+    columns, lines = [*dice.against.head(1), *controls], []
+    for arm in (row.arm for row in _against_real(comparisons) if controls):
+        held: dict[str, Any] = {row.against: row for row in dice[dice.arm == arm].itertuples()}
+        lines.append([arm, *(_cell(held[against]) if against in held else "" for against in columns)])
+    return pd.DataFrame(lines, columns=["Dataset", *map(plain, columns)])
+
+
+def _against_real(comparisons: pd.DataFrame) -> list[Any]:
+    """Return the rows that hold an arm against real data alone; none with a single fold."""
+    dice = of_dice(comparisons)
+    rows: list[Any] = [*dice.itertuples()]
+    return [row for row in rows if row.against == rows[0].against and row.folds > 1]
+
+
+def _cell(row: Any) -> str:
+    words = verdict(row)
+    mark = MARKS.get(words) or next((f"({mark})" for shown, mark in MARKS.items() if words.endswith(shown)), "")
+    return f"{100 * row.difference:+.1f} {mark}".strip()
+
+
+def design(comparisons: pd.DataFrame) -> Iterator[str]:
+    """Yield who was tested, what the design can show, and with how many seeds; or that one fold shows nothing."""
     dice = of_dice(comparisons)
     if dice.empty:
         return
@@ -48,13 +85,6 @@ def reading(comparisons: pd.DataFrame) -> Iterator[str]:
         if seeds == 1
         else f"Scores are means over {seeds} seeds of each segmentation; table 2 says how far these are apart."
     )
-    controls = controls_of(comparisons)
-    for row in sorted(against_real.itertuples(), key=lambda row: row.kind == METHOD):
-        held: dict[str, list[str]] = {}
-        for other in dice[(dice.arm == row.arm) & dice.against.isin(controls)].itertuples():
-            held.setdefault(verdict(other), []).append(plain(str(other.against)))
-        verdicts = [f"{words} {' and '.join(labels)}" for words, labels in held.items()]
-        yield _sentence(row) + f" Of the controls: {'; '.join(verdicts)}." * bool(held)
 
 
 def of_dice(comparisons: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from pig.evaluation.overlap import COUNTS, METRICS, overlap_scores
 from pig.evaluation.statistics import FOLDS, NEW, compare
 from pig.report.measures import measures
 from pig.report.oddities import footnotes, odd_arms
-from pig.report.reading import reading
+from pig.report.reading import LEGEND, against_controls, reading
 from pig.report.slices import read_arms
 from pig.system.errors import UserError
 from pig.system.files import atomic_path, read_sealed
@@ -143,20 +143,28 @@ def _read_fid(path: Path) -> dict[str, Any]:
     return found | {"path": str(path), "unlike": result.get("unlike", [])}
 
 
-def write_table(table: pd.DataFrame, path: str | Path, notes: Iterable[str] = ()) -> None:
+def _markdown(text: pd.DataFrame) -> str:
+    """Return a table of text in Markdown: labels to the left, the rest to the right."""
+    columns = [str(name).replace("|", r"\|") for name in text]
+    escaped = text.assign(**{text.columns[0]: text.iloc[:, 0].str.replace("|", r"\|")}).set_axis(columns, axis=1)
+    align = ("left", *("right" for _ in columns[1:]))
+    return escaped.to_markdown(index=False, disable_numparse=True, colalign=align) + "\n"
+
+
+def write_table(
+    table: pd.DataFrame, path: str | Path, notes: Iterable[str] = (), below: pd.DataFrame | None = None
+) -> None:
     """Write ``table`` with two decimals as CSV to ``path``, and as Markdown and LaTeX (booktabs) beside it.
 
-    A NaN becomes an empty cell. ``notes`` follow the Markdown as a list.
+    A NaN becomes an empty cell. In Markdown ``notes`` follow as a list, and ``below``, of text, as a second table.
     """
     path = Path(path)
     text = table.copy()
     for column in text.select_dtypes("number"):
         text[column] = ["" if np.isnan(value) else f"{value:.2f}" for value in table[column]]
-    first, *others = text.columns
-    align = ("left", *("right" for _ in others))
-    escaped = text.assign(**{first: text[first].str.replace("|", r"\|")})
+    others = text.columns[1:]
     contents = {
-        ".md": escaped.to_markdown(index=False, disable_numparse=True, colalign=align) + "\n" + listed(notes),
+        ".md": _markdown(text) + listed(notes) + ("" if below is None or below.empty else "\n" + _markdown(below)),
         ".tex": text.to_latex(index=False, escape=True, column_format="l" + "r" * len(others)),
         ".csv": text.to_csv(index=False),
     }
@@ -220,7 +228,9 @@ def write_table2(
         all_scores = pd.concat([all_scores, scores(on_new).assign(tested=NEW)])
         comparisons = pd.concat([compare(on_new, controls, NEW), comparisons])
         measured = pd.concat([measures(on_new, NEW), measured])
-    write_table(table, path, [*reading(comparisons), *footnotes(odd_arms(dict(rows)))])
+    held = against_controls(comparisons)
+    notes = [*reading(comparisons), *footnotes(odd_arms(dict(rows))), *([] if held.empty else [f"Below: {LEGEND}"])]
+    write_table(table, path, notes, held)
     for name, rest in (("scores.csv", all_scores), ("comparisons.csv", comparisons), ("measures.csv", measured)):
         with atomic_path(Path(path).with_name(name)) as temporary:
             rest.to_csv(temporary, index=False)

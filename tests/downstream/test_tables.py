@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pig.commands import control
-from pig.report.reading import reading
+from pig.report.reading import against_controls, reading
 from pig.report.slices import SLICE_COLUMNS, read_arms, read_slices
 from pig.report.tables import (
     score_runs,
@@ -349,9 +349,33 @@ def test_the_reading_is_of_new_patients_where_there_are_any_and_of_controls_firs
         "control: new", "control: wrong", "control: rotated", "+a",
     ]  # fmt: skip
     assert sentences[-1] == (
-        "+a: +2.0; +1.0 to +3.0 over 5 folds, +1.0 to +9.0 given the trained networks: shown to be better than Real. "
-        "Of the controls: shown to be worse than new; shown to be better than wrong and rotated."
+        "+a: +2.0; +1.0 to +3.0 over 5 folds, +1.0 to +9.0 given the trained networks: shown to be better than Real."
     )
+
+
+def test_each_arm_is_held_against_each_control_in_a_table() -> None:
+    rows = [
+        compared("+a", 0.02, 0.01, 0.03),
+        compared("+b", 0.02, -0.01, 0.05),
+        compared("control: new", 0.05, 0.04, 0.06, kind="oracle", p_holm=0.06),
+        compared("control: wrong", -0.04, -0.07, -0.01, kind="shuffled"),
+        compared("+a", -0.03, -0.04, -0.02, against="control: new"),
+        compared("+b", -0.03, -0.04, -0.02, against="control: new", p_holm=0.06),
+        compared("control: wrong", -0.09, -0.2, -0.01, against="control: new"),
+        compared("+a", 0.06, 0.05, 0.07, against="control: wrong"),
+        compared("+b", 0.06, -0.05, 0.17, against="control: wrong"),
+        compared("+a", 0.001, -0.05, 0.07, against="+b"),
+    ]
+    found = against_controls(pd.DataFrame(rows))
+    assert [*found] == ["Dataset", "Real", "new", "wrong"]
+    assert found.to_numpy().tolist() == [
+        ["+a", "+2.0 ▲", "-3.0 ▼", "+6.0 ▲"],
+        ["+b", "+2.0", "-3.0 (▼)", "+6.0"],
+        ["control: new", "+5.0 (▲)", "", ""],
+        ["control: wrong", "-4.0 ▼", "-9.0 ▼", ""],
+    ]
+    assert against_controls(pd.DataFrame(rows).assign(folds=1)).empty
+    assert against_controls(pd.DataFrame(columns=list(rows[0]))).empty
 
 
 def test_table2_with_controls_and_new_patients(arm: list[Path], tmp_path: Path) -> None:
@@ -376,5 +400,9 @@ def test_table2_with_controls_and_new_patients(arm: list[Path], tmp_path: Path) 
         for label, against in ((labels[1], labels[0]), (labels[2], labels[0]), (labels[1], labels[2]))
     ]
     assert dice.kind.tolist() == ["method", "oracle", "method"] * 2
+    held = out.with_suffix(".md").read_text().partition("- Below: Dice of the row minus that of the column")[2]
+    assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in held.splitlines()[2:] if ":-" not in line] == [
+        ["Dataset", "Phantom", "+real pairs of 3 new patients"], [labels[1], "+0.0", "+0.0"], [labels[2], "+0.0", ""],
+    ]  # fmt: skip
     scored = pd.read_csv(out.with_name("scores.csv"))
     assert scored.groupby("tested").size().to_dict() == {"folds": 144, "new patients": 144}

@@ -177,7 +177,8 @@ def test_the_page_says_what_the_numbers_say(page: Path) -> None:
     assert "What pig draws looks like the pairs of no training patient in fold 0: the lesion covers 25.0 %" in text
     assert "What copier draws looks like the pairs of no training patient in folds 0, 2: in fold 0 of fold 0" in text
     assert "25.0 (1.0 to 4.0)" in text and "10.0 (10.0 to 20.0)" in text
-    assert text.count('<tr class="control">') == 2  # the control, in table 2 and in the other measures
+    assert text.count('<tr class="control">') == 3  # the control, in three tables
+    assert "<td>+&lt;PIG&gt;_8</td><td>+10.0 ▲</td><td></td>" in text  # against real data alone, and the control
     assert "<td>1.25 (0.12 to 8.50)</td><td>125.0 (12.5 to 850.0)</td>" in text
     assert '<td class="number">55.00</td>' in text and "3.46" in text and "nan" not in text
     assert "<td>Images to held-out patients: FID</td><td>4.5</td><td>≈ 4.25</td><td>9.5</td>" in text
