@@ -1,9 +1,5 @@
-"""The page: the right numbers at the right places, nothing loaded, and no fault in a real browser."""
+"""The page: the right numbers at the right places, and nothing loaded. In a browser: test_browser.py."""
 
-import os
-import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -212,36 +208,3 @@ def test_the_page_loads_nothing_and_links_to_the_tables_beside_it(page: Path) ->
     assert set(links) == {"table2.csv", "comparisons.csv", "scores.csv", "measures.csv", "table1.csv", "quality.csv"}
     assert loads and all(value and value.startswith("data:image/png;base64,") for value in loads)
     assert "default-src 'none'" in page.read_text()
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """A browser, installed where that is allowed."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not found and shutil.which("apt-get") and os.geteuid() == 0:
-        for words in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
-            subprocess.run(["apt-get", *words], capture_output=True, check=False)
-        found = shutil.which("chromium")
-    if not found:
-        pytest.skip("there is no Chromium, and it cannot be installed here")
-    return found
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_shows_it_without_a_complaint(page: Path, chromium: str, scheme: str, tmp_path: Path) -> None:
-    """No line on the console, nothing refused; in the dark the page is dark."""
-    shot = tmp_path / "page.png"
-    dark = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
-    words = ["--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--window-size=900,1200"]
-    run = subprocess.run(
-        [chromium, *words, *dark, f"--user-data-dir={tmp_path}/profile", f"--screenshot={shot}", page.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    assert not re.findall(r".*CONSOLE.*", run.stderr)
-    seen = np.asarray(Image.open(shot).convert("L"))
-    assert (seen[:20].mean() < 60) == (scheme == "dark")
-    assert seen.std() > 10  # there is something on it

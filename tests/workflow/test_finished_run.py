@@ -47,6 +47,15 @@ def test_the_quality_of_each_generators_pairs_stands_beside_its_floor(finished: 
     assert (finished / "results/figures/closest_pig_fold0.png").stat().st_size > 0
 
 
+def test_snakemakes_own_report_holds_the_tables_and_the_figures(finished: Path, tmp_path: Path) -> None:
+    run = snakemake(finished, "--configfile", TINY, "--report", tmp_path / "snakemake.html", "--", "all")
+    assert run.returncode == 0, run.stdout
+    page = (tmp_path / "snakemake.html").read_text()
+    for name in ("table1.csv", "table2.csv", "comparisons.csv", "quality.csv", "cost.csv", "report.html",
+                 "figures/gallery_pig.png", "figures/strip_pig.png"):  # fmt: skip
+        assert f"results/{name}" in page
+
+
 def test_two_arms_of_ones_choice_are_compared_as_the_page_says(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

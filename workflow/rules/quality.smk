@@ -44,7 +44,7 @@ rule quality_table:
     input:
         qualities(),
     output:
-        csv="results/quality.csv",
+        csv=report("results/quality.csv", category="Tables"),
         md="results/quality.md",
     log:
         "results/logs/quality_table.log",

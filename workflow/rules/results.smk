@@ -43,7 +43,7 @@ rule table1:
     input:
         distances(),
     output:
-        csv="results/table1.csv",
+        csv=report("results/table1.csv", category="Tables"),
         md="results/table1.md",
         tex="results/table1.tex",
     log:
@@ -71,11 +71,11 @@ rule table2:
         records=[segmentations(arm, file="record.json") for arm in ARMS],  # their checksums
         galleries=galleries(sorted({arm.generator for arm in ARMS.values() if arm.generator})),  # no row without a look
     output:
-        csv="results/table2.csv",
+        csv=report("results/table2.csv", category="Tables"),
         md="results/table2.md",
         tex="results/table2.tex",
         scores="results/scores.csv",
-        comparisons="results/comparisons.csv",
+        comparisons=report("results/comparisons.csv", category="Tables"),
         measures="results/measures.csv",
     log:
         "results/logs/table2.log",
@@ -105,7 +105,7 @@ rule ledger:
         drawn=all_shards(),
         segmentations=all_segmentations(),
     output:
-        csv="results/cost.csv",
+        csv=report("results/cost.csv", category="Tables"),
         md="results/cost.md",
     log:
         "results/logs/ledger.log",
@@ -137,7 +137,7 @@ rule report:
         predictions="results/predictions",
         audited=[*all_segmentations(), *all_models(), *all_shards()],
     output:
-        "results/report.html",
+        report("results/report.html", category="The study on one page"),
     log:
         "results/logs/report.log",
     benchmark:
@@ -163,7 +163,7 @@ rule gallery:
         folds=rules.folds.output.table,
         synthetic=lambda wildcards: shards(wildcards.generator, FIGURE_FOLD, 1),
     output:
-        "results/figures/gallery_{generator}.png",
+        report("results/figures/gallery_{generator}.png", category="What the generators draw"),
     log:
         "results/logs/gallery_{generator}.log",
     benchmark:
@@ -187,7 +187,7 @@ rule strip:
     input:
         model=lambda wildcards: model(wildcards.generator, FIGURE_FOLD),
     output:
-        "results/figures/strip_{generator}.png",
+        report("results/figures/strip_{generator}.png", category="What the generators draw"),
     log:
         "results/logs/strip_{generator}.log",
     benchmark:
