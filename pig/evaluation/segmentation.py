@@ -203,9 +203,10 @@ def run_arm(
 
     mark = fingerprint([CODE], **pairs_of_arm.identity, settings=dataclasses.asdict(settings), seed=seed)
     run = TrainingRun(work, fold, seed, mark)
-    trained = train(
-        {"segmentation": network}, {"segmentation": loss}, pool, settings.training, run, "segmentation", order
-    )["segmentation"]
+    training = settings.training_with(len(real), len(pool) - len(real))
+    trained = train({"segmentation": network}, {"segmentation": loss}, pool, training, run, "segmentation", order)[
+        "segmentation"
+    ]
     counts = {name: count_pixels(trained, pairs, settings.training.batch_size) for name, pairs in tested.items()}
 
     with atomic_directory(out) as folder:

@@ -4,7 +4,7 @@ import ast
 import difflib
 import importlib.util
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -13,6 +13,7 @@ from pig.system.settings import Error, refuse
 from pig.training.settings import TrainingSettings
 
 Augmentation = Literal["none", "light", "strong"]
+Budget = Literal["steps", "epochs"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,9 @@ class SegmentationSettings:
 
     ``augmentation`` is that of :mod:`pig.evaluation.augmentation`, of every pair, real or synthetic. ``real_share``
     null pools real and synthetic pairs, as the paper does; a number below 1 is the share of real pairs in every batch
-    of an arm that has synthetic ones.
+    of an arm that has synthetic ones. ``budget`` "steps" trains every arm for as many steps; with "epochs" these are
+    the steps of its real pairs alone, and an arm with more pairs is trained for longer, so that each is seen as often:
+    a control, since it mixes what pairs bring with what a longer training brings.
     """
 
     training: TrainingSettings
@@ -32,9 +35,16 @@ class SegmentationSettings:
     encoder_weights: str | None = None
     augmentation: Augmentation = "light"
     real_share: float | None = None
+    budget: Budget = "steps"
 
     def __post_init__(self) -> None:
         refuse(self._errors(), self)
+
+    def training_with(self, real: int, added: int) -> TrainingSettings:
+        """Return the training of an arm with so many real pairs, at least one, and so many that are added."""
+        if self.budget == "steps" or self.training.steps is None:
+            return self.training
+        return replace(self.training, steps=round(self.training.steps * (real + added) / real))
 
     def _errors(self) -> Iterator[Error]:
         training = self.training
@@ -68,6 +78,8 @@ class SegmentationSettings:
         yield from encoder_errors(self.encoder, self.encoder_weights)
         if self.real_share is not None:
             yield from share_errors(self.real_share, training.batch_size)
+            if self.budget == "epochs":
+                yield "real_share", "must be null with budget 'epochs': with a fixed share pairs are not seen as often."
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pig.evaluation.kinds import CONTROL, METHOD, Kind, Source
-from pig.evaluation.settings import Augmentation, SegmentationSettings
+from pig.evaluation.settings import Augmentation, Budget, SegmentationSettings
 from pig.system.settings import Error
 
 SOURCE_LABELS: dict[Source, str] = {"copy_paste": "copy-pasted pairs", "oversampling": "of the real pairs again"}
@@ -29,6 +29,8 @@ class Arm:
         oracle: how many new patients there are, all of whose real pairs are added.
         shuffle_masks: whether each pair that is added gets the mask of another.
         augmentation: of all its pairs, in place of ``segmentation.augmentation``; None: that one.
+        budget: "epochs": it is trained for as many epochs as real data alone, and so for more steps; None: for as many
+            steps, as all arms.
         real: share of the fold's training patients whose real pairs are trained on. The generator has learnt from all.
         control: whether it is a control, and not one of the paper's rows.
         leaky: whether the generator has learnt from the patients that are tested on, too.
@@ -40,6 +42,7 @@ class Arm:
     oracle: int = 0
     shuffle_masks: bool = False
     augmentation: Augmentation | None = None
+    budget: Budget | None = None
     real: float = 1.0
     control: bool = False
     leaky: bool = False
@@ -50,7 +53,8 @@ class Arm:
         added = f"oracle_{self.oracle}" if self.oracle else f"{self.generator or self.source}_{self.count}"
         source = added if self.adds else REAL
         share = [f"real{100 * self.real:g}"] if self.real < 1 else []
-        return "_".join([source, *["shuffled"] * self.shuffle_masks, *filter(None, [self.augmentation]), *share])
+        changed = filter(None, [self.augmentation, self.budget])
+        return "_".join([source, *["shuffled"] * self.shuffle_masks, *changed, *share])
 
     @property
     def adds(self) -> bool:
@@ -61,8 +65,9 @@ class Arm:
     def kind(self) -> Kind:
         """What it is to the study: a method, or which control.
 
-        A ``variant`` changes what the others keep: it trains on an arm's pairs in another way, on fewer patients with
-        other augmentation, which could make up for them, or without augmentation, which is no rival to be beaten.
+        A ``variant`` changes what the others keep: it trains on an arm's pairs in another way, for longer, on fewer
+        patients with other augmentation, which could make up for them, or without augmentation, which is no rival to be
+        beaten.
 
         Of real data alone, which is the first row and no arm among others, it says nothing.
         """
@@ -76,7 +81,7 @@ class Arm:
             return "shuffled"
         if self.real < 1:
             return "variant" if self.adds or self.augmentation else "fewer_patients"
-        if self.generator or self.augmentation == "none":
+        if self.generator or self.budget or self.augmentation == "none":
             return "variant"
         return self.source or "augmentation"
 
@@ -88,6 +93,7 @@ class Arm:
         parts += ["masks shuffled"] * self.shuffle_masks
         strength = "no" if self.augmentation == "none" else self.augmentation
         parts += [f"{strength} augmentation"] if strength else []
+        parts += ["as many epochs"] if self.budget == "epochs" else []
         parts += [f"{100 * self.real:g} % of the real patients"] if 0 < self.real < 1 else []
         parts += ["without real pairs"] if self.real == 0 else []
         return CONTROL * self.control + ", ".join(parts)
@@ -128,6 +134,8 @@ def arm_errors(config: Mapping[str, Any]) -> Iterator[Error]:
     """Yield what is wrong with the arms of a configuration that the schema allows, each with its key."""
     table2 = config["table2"]
     augmentation = config["segmentation"].get("augmentation", SegmentationSettings.augmentation)
+    if "budget" in config["segmentation"]:
+        yield "segmentation.budget", "would make no comparison fair; give it to an arm under table2.controls."
     if not table2["arms"]:
         yield "table2.arms", "is empty; name at least one generator whose pairs the segmentation is to learn from."
     names: set[str] = set()
@@ -146,6 +154,10 @@ def arm_errors(config: Mapping[str, Any]) -> Iterator[Error]:
             yield f"{place}.real", "is 0, so that there is nothing to train on; give a generator and a count, too."
         elif arm.real < 1 and arm.adds and config["segmentation"].get("real_share") is not None:
             yield f"{place}.real", "is below 1, which segmentation.real_share does not allow; set that one to null."
+        elif arm.budget and not (arm.adds and arm.real == 1):
+            yield f"{place}.budget", "is of an arm that adds pairs to all real ones; leave it out, or give such an arm."
+        elif arm.budget and config["segmentation"].get("real_share") is not None:
+            yield f"{place}.budget", "is 'epochs', which segmentation.real_share does not allow; set that one to null."
         elif arm.augmentation == augmentation:
             yield f"{place}.augmentation", f"is '{augmentation}', which every arm has; choose another one."
         elif arm.name in names:

@@ -51,6 +51,14 @@ def test_seconds_of_each_line_are_counts_times_what_one_takes(small: dict[str, A
     }
 
 
+def test_an_arm_that_is_trained_for_longer_takes_longer(small: dict[str, Any]) -> None:
+    """The 4 real pairs of a fold and 16 of PIG are 5 times as many as the real ones."""
+    small["table2"]["controls"] = [{"generator": "pig", "count": 16, "budget": "epochs"}]
+    estimate = Estimate(small, BY_HAND)
+    taken = [estimate.sum([n]) for n, job in enumerate(estimate.jobs) if job.of == "pig_16_epochs"]
+    assert taken == [4 + 5 * 20] * 2
+
+
 def test_features_of_images_take_their_time(small: dict[str, Any], tmp_path: Path) -> None:
     assert feature_seconds(small) == 0.0  # of the encoder
     small["table1"]["features"] = "general"

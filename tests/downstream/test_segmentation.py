@@ -344,6 +344,34 @@ def test_every_arm_takes_the_same_number_of_steps_and_pairs(
     assert record["synthetic"][0]["generator"] == "toy"
 
 
+@pytest.mark.parametrize(("added", "steps"), [(False, 4), (True, 9)])  # 4 * (20 + 24) / 20 = 8.8
+def test_with_a_budget_of_epochs_more_pairs_are_more_steps(
+    pairs: Split, synthetic: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, added: bool, steps: int
+) -> None:
+    seen: list[int] = []
+
+    def counting(logits: Tensor, masks: Tensor) -> Tensor:
+        seen.append(len(logits))
+        return dice_bce(logits, masks)
+
+    monkeypatch.setattr(segmentation, "dice_bce", counting)
+    run_arm(
+        train_pairs=pairs[0],
+        synthetic=synthetic if added else None,
+        test_pairs=pairs[1],
+        settings=settings(budget="epochs"),
+        fold=1,
+        seed=0,
+        work=tmp_path / "w",
+        out=tmp_path / "out",
+    )
+    assert seen == [8] * steps
+    record = json.loads((tmp_path / "out/record.json").read_text())
+    assert (record["images"], record["settings"]["training"]["steps"]) == (8 * steps, 4)
+    with pytest.raises(UserError, match="real_share: must be null with budget 'epochs'"):
+        settings(budget="epochs", real_share=0.5)
+
+
 def test_synthetic_pairs_of_another_size_are_resized(pairs: Split, synthetic: Synthetic, tmp_path: Path) -> None:
     synthetic.images, synthetic.masks = discs(24, seed=7, size=16)
     chosen = settings(image_size=24)

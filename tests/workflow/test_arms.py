@@ -29,6 +29,8 @@ def test_the_papers_arms_come_first_and_controls_are_marked() -> None:
             {"generator": "ldm", "count": 4, "real": 0},
             {"source": "copy_paste", "count": 8},
             {"source": "oversampling", "count": 8, "augmentation": "none"},
+            {"source": "oversampling", "count": 8, "budget": "epochs"},
+            {"generator": "pig", "count": 8, "budget": "epochs"},
         ],
     )
     config["dataset"]["new_patients"]["oracle"] = 7
@@ -44,6 +46,8 @@ def test_the_papers_arms_come_first_and_controls_are_marked() -> None:
         ("ldm_4_real0", "control: +LDM_4, without real pairs", "variant"),
         ("copy_paste_8", "control: +8 copy-pasted pairs", "copy_paste"),
         ("oversampling_8_none", "control: +8 of the real pairs again, no augmentation", "variant"),
+        ("oversampling_8_epochs", "control: +8 of the real pairs again, as many epochs", "variant"),
+        ("pig_8_epochs", "control: +PIG_8, as many epochs", "variant"),
     ]
     assert Arm().name == "real"
     assert list(arm_errors(config)) == []
@@ -81,6 +85,8 @@ def test_an_arm_of_a_leaky_generator_says_so_whatever_its_label() -> None:
         ({"shuffle_masks": True, "augmentation": "strong"}, "shuffles masks of fewer than two pairs"),
         ({"generator": "pig", "count": 1, "shuffle_masks": True}, "shuffles masks of fewer than two pairs"),
         ({"real": 0}, "is 0, so that there is nothing to train on"),
+        ({"augmentation": "strong", "budget": "epochs"}, "is of an arm that adds pairs to all real ones"),
+        ({"generator": "pig", "count": 4, "real": 0.5, "budget": "epochs"}, "is of an arm that adds pairs to all real"),
         ({"augmentation": "light"}, "is 'light', which every arm has"),
         ({"generator": "pig", "count": 512}, "is there twice: pig with 512."),
     ],
@@ -98,3 +104,13 @@ def test_a_share_of_patients_and_a_share_of_batches_exclude_each_other(added: di
     ((where, said),) = arm_errors(config)
     assert where == "table2.controls[0].real"
     assert said.startswith("is below 1, which segmentation.real_share does not allow")
+
+
+def test_a_longer_training_is_of_controls_alone_and_of_no_fixed_share() -> None:
+    config = of(study(), controls=[{"generator": "pig", "count": 4, "budget": "epochs"}])
+    config["segmentation"]["real_share"] = 0.5
+    ((where, said),) = arm_errors(config)
+    assert where == "table2.controls[0].budget" and "which segmentation.real_share does not allow" in said
+    config = study()
+    config["segmentation"]["budget"] = "epochs"
+    assert [where for where, _ in arm_errors(config)] == ["segmentation.budget"]

@@ -185,6 +185,7 @@ def segmentation_settings(wildcards):
     arm = ARMS[wildcards.arm]
     unused = {"seeds"} if arm.adds else {"seeds", "real_share"}
     own = {"augmentation": arm.augmentation} if arm.augmentation else {}
+    own |= {"budget": arm.budget} if arm.budget else {}
     return as_json({key: value for key, value in config["segmentation"].items() if key not in unused} | own)
 
 

@@ -5,8 +5,9 @@ localrules:
     nnunet_table2,
 
 
-# It augments by itself, so that arms which are augmented otherwise have no counterpart.
-NNUNET_ARMS = {name: arm for name, arm in ARMS.items() if not arm.augmentation}
+# It augments by itself and has steps of its own, so that arms which are augmented otherwise, or trained for longer, have no
+# counterpart.
+NNUNET_ARMS = {name: arm for name, arm in ARMS.items() if not (arm.augmentation or arm.budget)}
 
 
 rule nnunet:
