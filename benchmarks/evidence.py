@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from pig.evaluation.statistics import NEW, compare, holm
-from pig.report.measures import TITLES
+from pig.report.measures import DENSITY, TITLES, title
 from pig.report.slices import read_arms
 
 STRONG = "strong augmentation"
@@ -71,10 +71,10 @@ def pairs_of_arms(results: Path, pairs: Sequence[tuple[str, str]]) -> pd.DataFra
 def other_measures(results: Path) -> pd.DataFrame:
     """Return the mean of each measure; in brackets the interval of its difference to real data alone."""
     found = pd.read_csv(results / "measures.csv")
-    found = found[(found.tested == NEW) & found.measure.isin(TITLES)]
+    found = found[(found.tested == NEW) & (found.measure.isin(TITLES) | found.measure.str.startswith(DENSITY))]
     texts = []
     for one in found.to_dict("records"):
-        unit = 100 if "%" in TITLES[one["measure"]] else 1
+        unit = 100 if "%" in title(one["measure"]) else 1
         mean, low, high = (
             f"{unit * one['mean']:.{1 if unit > 1 else 2}f}",
             one["low_difference"],
@@ -82,7 +82,7 @@ def other_measures(results: Path) -> pd.DataFrame:
         )
         texts.append(mean if pd.isna(low) else f"{mean} ({span(low, high, unit)})")
     table = found.assign(text=texts).pivot(index="arm", columns="measure", values="text")
-    return table.reindex(index=found.arm.unique(), columns=[*TITLES]).rename(columns=TITLES)
+    return table.reindex(index=found.arm.unique(), columns=found.measure.unique()).rename(columns=title)
 
 
 def main() -> None:

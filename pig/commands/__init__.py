@@ -223,6 +223,9 @@ def parser() -> argparse.ArgumentParser:
         help="KIND=LABEL=PATH of a control's row; the report depends on its kind",
     )
     sub.add_argument("--new-patients", action="store_true", help="new_patients.csv stands beside each slices.csv")
+    sub.add_argument(
+        "--stores", type=Path, nargs="+", default=[], help="of the patients; they may know the density of the tissue"
+    )
 
     sub = command("ledger", "Sum up what the study cost: time, memory and pairs a second of each method.")
     sub.add_argument("--results", type=Path, default=Path("results"), help="folder of the results (results)")

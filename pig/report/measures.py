@@ -1,4 +1,4 @@
-"""Other measures than those of the paper: of outlines, of whole lesions, and Dice by the size of the lesion.
+"""Other measures than those of the paper: of outlines, of whole lesions, and Dice by size of lesion and density.
 
 All of them are of patients: the mean over a patient's slices (of lesions that were found: their share of all of hers),
 over seeds, and then over folds and patients, with intervals as Dice has them (:mod:`pig.evaluation.statistics`).
@@ -22,6 +22,7 @@ TITLES = {
     "dice_middle": "of the middle third (%)",
     "dice_large": "of the largest third (%)",
 }
+DENSITY = "dice_density_"  # Dice of the patients of a density, which follows
 COLUMNS = (
     "tested", "arm", "measure", "mean", "low", "high", "patients", "folds", "difference", "low_difference",
     "high_difference",
@@ -29,16 +30,22 @@ COLUMNS = (
 RUN = ["fold", "seed", "patient_id"]
 
 
-def patient_measures(rows: pd.DataFrame) -> pd.DataFrame:
+def title(measure: str) -> str:
+    """Return what a measure is called in tables."""
+    return TITLES.get(measure) or f"of density {measure.removeprefix(DENSITY)} (%)"
+
+
+def patient_measures(rows: pd.DataFrame, densities: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Return the measures of each patient.
 
     Args:
         rows: the slices of one arm, every fold and seed of it, as :func:`pig.report.slices.read_slices` gives them.
+        densities: patient -> density of the tissue, where it is known.
 
     Returns:
         Index fold, patient_id; columns dice, iou, precision, recall, nsd, lesions_found in [0, 1]; hd95 in pixels;
-        false_lesions a slice; and Dice again in the column of the third that the patient is of. NaN where there is no
-        such number: lesions_found and Dice by size of a patient without a lesion.
+        false_lesions a slice; and Dice again in the column of the third that the patient is of, and in that of her
+        density. NaN where there is no such number: lesions_found and Dice by size of a patient without a lesion.
     """
     runs = rows.groupby(RUN)
     means = runs[["hd95", "nsd", "false_lesions"]].mean()
@@ -48,7 +55,18 @@ def patient_measures(rows: pd.DataFrame) -> pd.DataFrame:
     patients = table.index.get_level_values("patient_id")
     for third, names in zip(THIRDS, thirds(rows), strict=True):
         table[third] = table.dice.where(patients.isin(names))
+    known = np.array([(densities or {}).get(str(patient), "") for patient in patients])
+    for density in sorted(set(known) - {""}):
+        table[DENSITY + density] = table.dice.where(known == density)
     return table
+
+
+def densities_of(manifest: pd.DataFrame) -> dict[str, str]:
+    """Return the density of each patient of a manifest who has one, and the same in all rows that have one."""
+    if "density" not in manifest:
+        return {}
+    known = manifest.dropna(subset="density").groupby("patient_id").density.unique()
+    return {str(patient): str(found[0]) for patient, found in known.items() if len(found) == 1}
 
 
 def thirds(rows: pd.DataFrame) -> list[list[str]]:
@@ -60,23 +78,26 @@ def thirds(rows: pd.DataFrame) -> list[list[str]]:
     return [list(part) for part in np.array_split(area.sort_values(kind="stable").index.to_numpy(), len(THIRDS))]
 
 
-def measures(arms: Mapping[str, pd.DataFrame], tested: str) -> pd.DataFrame:
+def measures(
+    arms: Mapping[str, pd.DataFrame], tested: str, densities: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """Return the mean of each measure and arm, and its difference to the first arm, with 95 % intervals.
 
     Args:
         arms: label -> rows, as :func:`pig.report.slices.read_arms` gives them; the first is that of real data alone.
         tested: FOLDS or NEW, as in :func:`pig.evaluation.statistics.compare`.
+        densities: as of :func:`patient_measures`.
 
     Returns:
         One row for each arm and measure: the mean over folds, low and high over folds (of new patients: over folds and
         patients), of how many patients and folds; the same of the difference, NaN for the first arm. Intervals are NaN
         with one fold. A measure that no patient has is left out.
     """
-    tables = {label: patient_measures(rows) for label, rows in arms.items()}
+    tables = {label: patient_measures(rows, densities) for label, rows in arms.items()}
     first, *_ = arms
     lines = []
     for label, table in tables.items():
-        for measure in (*METRICS, *TITLES):
+        for measure in (*METRICS, *TITLES, *_of_density(table)):
             values = table[measure].dropna()
             if values.empty:
                 continue
@@ -101,10 +122,15 @@ def in_brief(found: pd.DataFrame) -> pd.DataFrame:
     if NEW in set(found.tested):
         found = found[found.tested == NEW]
     numbers = zip(found.measure, found["mean"], found.low, found.high, strict=True)
-    texts = found.assign(text=[_text(TITLES.get(measure, ""), *of) for measure, *of in numbers])
+    texts = found.assign(text=[_text(title(measure), *of) for measure, *of in numbers])
     table = texts.pivot(index="arm", columns="measure", values="text").reindex(index=found.arm.unique())
     shown = [measure for measure in TITLES if measure in table]
-    return table[shown].fillna("").rename(columns=TITLES).rename_axis(index="Dataset", columns=None).reset_index()
+    shown += _of_density(table)
+    return table[shown].fillna("").rename(columns=title).rename_axis(index="Dataset", columns=None).reset_index()
+
+
+def _of_density(table: pd.DataFrame) -> list[str]:
+    return [name for name in map(str, table) if name.startswith(DENSITY)]
 
 
 def _text(title: str, mean: float, low: float, high: float) -> str:

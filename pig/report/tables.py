@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pig.evaluation.kinds import Kind
+from pig.evaluation.kinds import Kind, plain
 from pig.evaluation.overlap import COUNTS, METRICS, overlap_scores
-from pig.evaluation.statistics import FOLDS, NEW, compare
+from pig.evaluation.statistics import FOLDS, NEW, compare, patient_scores
 from pig.report.measures import measures
 from pig.report.oddities import footnotes, odd_arms
 from pig.report.reading import LEGEND, against_controls, reading
@@ -128,6 +128,17 @@ def _table1(results: pd.DataFrame, methods: Collection[str]) -> pd.DataFrame:
     return table.assign(**{"FID SD": by_method.std().to_list()}) if len(expected) > 1 else table
 
 
+def cases(arms: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the Dice of each patient (rows) and arm (columns), over the networks that tested her, in [0, 1].
+
+    Columns ``case_id`` and ``alg_<label>``, as tools for the comparison of algorithms read them (Christodoulou et al.
+    2025, arXiv 2505.04720).
+    """
+    dice = {label: patient_scores(rows).dice.groupby("patient_id").mean() for label, rows in arms.items()}
+    table = pd.DataFrame({f"alg_{plain(label)}": values for label, values in dice.items()})
+    return table.rename_axis("case_id").reset_index()
+
+
 def _read_fids(methods: Mapping[str, Sequence[str | Path]]) -> pd.DataFrame:
     """Return a row for each FID file, with the label of its method."""
     if not any(methods.values()):
@@ -196,17 +207,20 @@ def write_table2(
     path: str | Path,
     controls: Mapping[str, Kind] | None = None,
     new: Mapping[str, Sequence[str | Path]] | None = None,
+    densities: Mapping[str, str] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write :func:`table2` of (label, ``slices.csv`` files) rows, and beside it what it rests on.
 
-    That is :func:`scores` as scores.csv, :func:`pig.report.measures.measures` as measures.csv, and
-    :func:`pig.evaluation.statistics.compare` as comparisons.csv, the reading of which stands under the Markdown.
+    That is :func:`scores` as scores.csv, :func:`cases` as cases.csv, :func:`pig.report.measures.measures` as
+    measures.csv, and :func:`pig.evaluation.statistics.compare` as comparisons.csv, the reading of which stands under
+    the Markdown.
 
     Args:
         rows: of each arm, in the order of the table; the first is that of real data alone.
         path: the CSV file.
         controls: label -> kind of the rows that are controls.
         new: label -> files such as ``slices.csv``, of patients who are in no fold.
+        densities: patient -> density of the tissue, where it is known.
 
     Returns:
         The table, and the comparisons.
@@ -219,19 +233,20 @@ def write_table2(
         raise UserError(f"table 2 has two rows '{twice[0]}'; give each arm a label of its own.")
     arms = read_arms(dict(rows))
     table, all_scores, comparisons = table2(arms), scores(arms).assign(tested=FOLDS), compare(arms, controls)
-    measured = measures(arms, FOLDS)
+    measured, tested = measures(arms, FOLDS, densities), arms
     if new:
-        on_new = read_arms(new)
+        on_new = tested = read_arms(new)
         name, runs = "Dice of new patients", [100 * score_runs(rows, "per patient").dice for rows in on_new.values()]
         columns = [{f"{name} (%)": dice.mean()} | of_seeds(name, dice) for dice in runs]
         table = table.join(pd.DataFrame(columns))
         all_scores = pd.concat([all_scores, scores(on_new).assign(tested=NEW)])
         comparisons = pd.concat([compare(on_new, controls, NEW), comparisons])
-        measured = pd.concat([measures(on_new, NEW), measured])
+        measured = pd.concat([measures(on_new, NEW, densities), measured])
     held = against_controls(comparisons)
     notes = [*reading(comparisons), *footnotes(odd_arms(dict(rows))), *([] if held.empty else [f"Below: {LEGEND}"])]
     write_table(table, path, notes, held)
-    for name, rest in (("scores.csv", all_scores), ("comparisons.csv", comparisons), ("measures.csv", measured)):
-        with atomic_path(Path(path).with_name(name)) as temporary:
+    beside = {"scores": all_scores, "comparisons": comparisons, "measures": measured, "cases": cases(tested)}
+    for name, rest in beside.items():
+        with atomic_path(Path(path).with_name(f"{name}.csv")) as temporary:
             rest.to_csv(temporary, index=False)
     return table, comparisons

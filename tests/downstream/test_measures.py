@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pig.evaluation.statistics import FOLDS, NEW, crossed_mean
-from pig.report.measures import in_brief, measures, patient_measures, thirds
+from pig.report.measures import densities_of, in_brief, measures, patient_measures, thirds
 from pig.report.slices import SLICE_COLUMNS
 
 Row = tuple[int, int, str, int, int, int, int, int, float, float, int, int, int]
@@ -52,6 +52,23 @@ def test_thirds_are_of_patients_by_the_mean_area_of_slices_with_a_lesion() -> No
     for third, names in zip(("dice_small", "dice_middle", "dice_large"), thirds(rows), strict=True):
         assert table.index[table[third].notna()].tolist() == sorted(names)
         assert table[third].dropna().tolist() == table.dice[sorted(names)].tolist()
+
+
+def test_dice_is_shown_for_each_density_that_is_known() -> None:
+    rows = of_sizes(a=[8], b=[4], c=[40], d=[20])
+    table = patient_measures(rows, {"a": "b", "c": "b", "d": "d", "z": "a"}).loc[0]
+    assert [name for name in table if name.startswith("dice_density_")] == ["dice_density_b", "dice_density_d"]
+    assert table.index[table.dice_density_b.notna()].tolist() == ["a", "c"]
+    assert table.dice_density_d.dropna().to_dict() == {"d": table.dice["d"]}
+    found = measures({"real": rows, "more": rows}, FOLDS, {"a": "b", "c": "b", "d": "d"})
+    assert found.set_index(["arm", "measure"])["mean"]["more", "dice_density_b"] == table.dice[["a", "c"]].mean()
+    assert [*in_brief(found)][-2:] == ["of density b (%)", "of density d (%)"]
+
+
+def test_a_patient_has_a_density_if_all_her_rows_say_the_same() -> None:
+    said = {"patient_id": [*"aabbccd"], "density": ["b", "b", "c", None, "a", "b", None]}
+    assert densities_of(pd.DataFrame(said)) == {"a": "b", "b": "c"}
+    assert densities_of(pd.DataFrame({"patient_id": ["a"]})) == {}
 
 
 def test_of_few_patients_a_third_may_be_empty() -> None:

@@ -142,7 +142,7 @@ def test_table2_is_written_in_three_forms_with_the_scores(arm: list[Path], tmp_p
     comparisons = pd.read_csv(out.with_name("comparisons.csv"))
     assert comparisons.metric.tolist() == ["dice", "iou", "precision", "recall"]
     assert (comparisons.patients == 3).all() and (comparisons.difference == 0).all() and (comparisons.p == 1).all()
-    names = ["comparisons.csv", "measures.csv", "scores.csv", "table2.csv", "table2.md", "table2.tex"]
+    names = ["cases.csv", "comparisons.csv", "measures.csv", "scores.csv", "table2.csv", "table2.md", "table2.tex"]
     assert sorted(file.name for file in out.parent.iterdir()) == names
 
 
@@ -404,5 +404,8 @@ def test_table2_with_controls_and_new_patients(arm: list[Path], tmp_path: Path) 
     assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in held.splitlines()[2:] if ":-" not in line] == [
         ["Dataset", "Phantom", "+real pairs of 3 new patients"], [labels[1], "+0.0", "+0.0"], [labels[2], "+0.0", ""],
     ]  # fmt: skip
+    cases = pd.read_csv(out.with_name("cases.csv"))
+    assert [*cases] == ["case_id", "alg_Phantom", "alg_+PIG_8", "alg_+real pairs of 3 new patients"]
+    assert cases.iloc[:, :2].to_numpy().tolist() == [["x", 0.5], ["y", 0.0]]  # of x 2/3, 2/3, and 2/3 and 0
     scored = pd.read_csv(out.with_name("scores.csv"))
     assert scored.groupby("tested").size().to_dict() == {"folds": 144, "new patients": 144}

@@ -96,8 +96,8 @@ def test_the_weights_of_features_reach_the_commands(tmp_path: Path) -> None:
 
 def test_the_evidence_study_has_all_arms_thrice_at_128_pixels(tmp_path: Path) -> None:
     result = plan(tmp_path, "--configfile", CONFIGS / "ablations.yaml", CONFIGS / "phantom.yaml")
-    # Real data alone, 12 arms of generators, 11 controls. DDPM is trained for table 1 alone.
-    assert result.counts["segment"] == (1 + 12 + 11) * 5 * 3
+    # Real data alone, 12 arms of generators, 13 controls. DDPM is trained for table 1 alone.
+    assert result.counts["segment"] == (1 + 12 + 13) * 5 * 3
     assert result.counts["fit"] == 12 * 5 + 1
     assert '"image_size": 128' in result.text and '"image_size": 48' not in result.text
 

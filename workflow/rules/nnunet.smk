@@ -57,6 +57,7 @@ use rule table2 as nnunet_table2 with:
             else []
         ),
         records=[segmentations(arm, file="record.json", of="nnunet") for arm in NNUNET_ARMS],
+        stores=rules.table2.input.stores,
     output:
         csv="results/nnunet/table2.csv",
         md="results/nnunet/table2.md",
@@ -64,6 +65,7 @@ use rule table2 as nnunet_table2 with:
         scores="results/nnunet/scores.csv",
         comparisons="results/nnunet/comparisons.csv",
         measures="results/nnunet/measures.csv",
+        cases="results/nnunet/cases.csv",
     log:
         "results/logs/nnunet_table2.log",
     benchmark:

@@ -69,6 +69,7 @@ rule table2:
         slices=[segmentations(arm) for arm in ARMS],
         tested=[segmentations(arm, file="new_patients.csv") for arm in ARMS] if new_patients("test") else [],
         records=[segmentations(arm, file="record.json") for arm in ARMS],  # their checksums
+        stores=[STORE, *new_patients("test")],  # what is known of the patients
         galleries=galleries(sorted({arm.generator for arm in ARMS.values() if arm.generator})),  # no row without a look
     output:
         csv=report("results/table2.csv", category="Tables"),
@@ -77,6 +78,7 @@ rule table2:
         scores="results/scores.csv",
         comparisons=report("results/comparisons.csv", category="Tables"),
         measures="results/measures.csv",
+        cases="results/cases.csv",
     log:
         "results/logs/table2.log",
     benchmark:
@@ -96,7 +98,7 @@ rule table2:
         code=source_hash("pig.steps.table2"),
     shell:
         "pig table2 {params.rows:q} --fold-count {params.folds} --seeds {params.seeds} {params.tested:q}"
-        " --out {output.csv:q} --threads {threads} &> {log:q}"
+        " --stores {input.stores:q} --out {output.csv:q} --threads {threads} &> {log:q}"
 
 
 rule ledger:
