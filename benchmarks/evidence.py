@@ -45,13 +45,13 @@ def rows_of_table2(results: Path) -> pd.DataFrame:
         "of new patients": table["Dice of new patients (%)"].map("{:.2f}".format),
         "their SD of seeds": table["Dice of new patients SD of seeds"].map("{:.2f}".format),
     }
-    for title, against in {"real alone": table.index[0], STRONG: strong}.items():
+    for name, against in {"real alone": table.index[0], STRONG: strong}.items():
         known = [found.loc[[(arm, against)]].iloc[0] if (arm, against) in found.index else None for arm in table.index]
-        columns[f"to {title}"] = [
+        columns[f"to {name}"] = [
             "" if one is None else f"{100 * one.difference:+.1f} ({span(one.low_folds, one.high_folds, 100)})"
             for one in known
         ]
-        columns[f"p, {title}"] = ["" if one is None else p_text(one.p_holm) for one in known]
+        columns[f"p, {name}"] = ["" if one is None else p_text(one.p_holm) for one in known]
     return pd.DataFrame(columns, index=table.index)
 
 
