@@ -285,6 +285,10 @@ REFUSALS: list[tuple[Change, str]] = [
         "segmentation.real_share: 0.05 of a batch of 8 is 0 real and 8 synthetic pairs; choose a share that leaves "
         "some of both, or a larger batch.",
     ),
+    (
+        of(SEGMENTATION, real_share=0.5, budget="epochs"),
+        "segmentation.real_share: must be null with budget 'epochs': with a fixed share pairs are not seen as often.",
+    ),
     # Preprocessing
     (put("preprocessing", "size", value=0), "preprocessing.size: must be above 0, got 0."),
     # Phantom
