@@ -27,8 +27,13 @@ def p_text(p: float) -> str:
     return f"**{text}**" if p < CLAIMED else text
 
 
-def span(low: float, high: float, unit: float) -> str:
-    return f"{unit * low:+.{1 if unit > 1 else 2}f} to {unit * high:+.{1 if unit > 1 else 2}f}"
+def number(value: float, unit: int, sign: str = "") -> str:
+    """Return a value as text: in percent with one digit, or as it is with two."""
+    return f"{unit * value:{sign}.{1 if unit > 1 else 2}f}"
+
+
+def span(low: float, high: float, unit: int) -> str:
+    return f"{number(low, unit, '+')} to {number(high, unit, '+')}"
 
 
 def rows_of_table2(results: Path) -> pd.DataFrame:
@@ -75,11 +80,7 @@ def other_measures(results: Path) -> pd.DataFrame:
     texts = []
     for one in found.to_dict("records"):
         unit = 100 if "%" in title(one["measure"]) else 1
-        mean, low, high = (
-            f"{unit * one['mean']:.{1 if unit > 1 else 2}f}",
-            one["low_difference"],
-            one["high_difference"],
-        )
+        mean, low, high = number(one["mean"], unit), one["low_difference"], one["high_difference"]
         texts.append(mean if pd.isna(low) else f"{mean} ({span(low, high, unit)})")
     table = found.assign(text=texts).pivot(index="arm", columns="measure", values="text")
     return table.reindex(index=found.arm.unique(), columns=found.measure.unique()).rename(columns=title)

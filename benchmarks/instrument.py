@@ -1,6 +1,6 @@
 """How the segmentation of the default study was chosen: the Dice of four arms against its number of steps.
 
-    python benchmarks/instrument.py work --steps 200 320 --out benchmarks/results/instrument.json
+    python -m benchmarks.instrument work --steps 200 320 --out benchmarks/results/instrument.json
     python -m benchmarks.instrument work --encoders resnet18 resnet34 --seeds 0 1 2 --steps 200 320 --out ...
 
 On a tuning population of its own (seed 101): real pairs alone, with strong augmentation, with the real pairs of new

@@ -1,6 +1,6 @@
 """How fast the training loader is: pairs a second of ``PairDataset.batch`` from a memory-mapped store.
 
-    python benchmarks/loader.py --out benchmarks/results/loader.json
+    python -m benchmarks.loader --out benchmarks/results/loader.json
 
 A store of random pairs is written to a temporary folder, and epochs in random order are read from it: with its pages in
 memory, which is how training finds those of a data set that fits, since opening a store reads it whole; and one with

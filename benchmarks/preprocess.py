@@ -1,6 +1,6 @@
 """How fast data come in: slices to a store, a tomosynthesis volume to slices, a store to batches.
 
-python benchmarks/preprocess.py --slices 200 --jobs 2 --out benchmarks/results/preprocess.json
+python -m benchmarks.preprocess --slices 200 --jobs 2 --out benchmarks/results/preprocess.json
 
 Times of a sample are extrapolated to the paper's 8,723 slices, and called so in the result. On a machine that does
 other work the wall time says little; processor seconds, counted over all processes, are given beside it.

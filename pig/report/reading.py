@@ -21,6 +21,32 @@ LEGEND = (
 SUSPICIOUS = "unless it adds more pairs, look for a leak, since no generated pair should be worth more than a real one."
 
 
+def design(comparisons: pd.DataFrame) -> Iterator[str]:
+    """Yield who was tested, what the design can show, and with how many seeds; or that one fold shows nothing."""
+    dice = of_dice(comparisons)
+    if dice.empty:
+        return
+    real, tested = dice.against.iloc[0], dice.tested.iloc[0]
+    against_real = dice[dice.against == real]
+    folds, patients = int(against_real.folds.iloc[0]), int(against_real.patients.iloc[0])
+    if folds < 2:
+        yield "With one fold nothing can be said of how far these differences would hold with other patients."
+        return
+    visible = 100 * against_real.smallest_visible
+    who = f"{patients} new patients, who are in no fold," if tested == NEW else f"the {patients} patients of the folds"
+    yield f"What follows is of {who} and of Dice a patient, in points of percent; intervals are of 95 %."
+    yield (
+        f"The smallest difference in Dice to {real} that this design can show (80 % power, 5 %) is "
+        f"{visible.min():.1f} to {visible.max():.1f} points."
+    )
+    seeds = int(against_real.seeds.iloc[0])
+    yield (
+        "Each arm was trained with one seed a fold; what another seed would change is not in these numbers."
+        if seeds == 1
+        else f"Scores are means over {seeds} seeds of each segmentation; table 2 says how far these are apart."
+    )
+
+
 def reading(comparisons: pd.DataFrame) -> Iterator[str]:
     """Yield the sentences of :func:`design`, then one for each arm: its difference to real data alone.
 
@@ -46,45 +72,6 @@ def against_controls(comparisons: pd.DataFrame) -> pd.DataFrame:
         held: dict[str, Any] = {row.against: row for row in dice[dice.arm == arm].itertuples()}
         lines.append([arm, *(_cell(held[against]) if against in held else "" for against in columns)])
     return pd.DataFrame(lines, columns=["Dataset", *map(plain, columns)])
-
-
-def _against_real(comparisons: pd.DataFrame) -> list[Any]:
-    """Return the rows that hold an arm against real data alone; none with a single fold."""
-    dice = of_dice(comparisons)
-    rows: list[Any] = [*dice.itertuples()]
-    return [row for row in rows if row.against == rows[0].against and row.folds > 1]
-
-
-def _cell(row: Any) -> str:
-    words = verdict(row)
-    mark = MARKS.get(words) or next((f"({mark})" for shown, mark in MARKS.items() if words.endswith(shown)), "")
-    return f"{100 * row.difference:+.1f} {mark}".strip()
-
-
-def design(comparisons: pd.DataFrame) -> Iterator[str]:
-    """Yield who was tested, what the design can show, and with how many seeds; or that one fold shows nothing."""
-    dice = of_dice(comparisons)
-    if dice.empty:
-        return
-    real, tested = dice.against.iloc[0], dice.tested.iloc[0]
-    against_real = dice[dice.against == real]
-    folds, patients = int(against_real.folds.iloc[0]), int(against_real.patients.iloc[0])
-    if folds < 2:
-        yield "With one fold nothing can be said of how far these differences would hold with other patients."
-        return
-    visible = 100 * against_real.smallest_visible
-    who = f"{patients} new patients, who are in no fold," if tested == NEW else f"the {patients} patients of the folds"
-    yield f"What follows is of {who} and of Dice a patient, in points of percent; intervals are of 95 %."
-    yield (
-        f"The smallest difference in Dice to {real} that this design can show (80 % power, 5 %) is "
-        f"{visible.min():.1f} to {visible.max():.1f} points."
-    )
-    seeds = int(against_real.seeds.iloc[0])
-    yield (
-        "Each arm was trained with one seed a fold; what another seed would change is not in these numbers."
-        if seeds == 1
-        else f"Scores are means over {seeds} seeds of each segmentation; table 2 says how far these are apart."
-    )
 
 
 def of_dice(comparisons: pd.DataFrame) -> pd.DataFrame:
@@ -132,6 +119,19 @@ def answer(comparisons: pd.DataFrame) -> list[str]:
         if verdict(row) == BETTER:
             said.append(f"{row.arm} is {BETTER} {_inline(row.against)}: {SUSPICIOUS}")
     return [*said, _what_can_be_told(against_real)]
+
+
+def _against_real(comparisons: pd.DataFrame) -> list[Any]:
+    """Return the rows that hold an arm against real data alone; none with a single fold."""
+    dice = of_dice(comparisons)
+    rows: list[Any] = [*dice.itertuples()]
+    return [row for row in rows if row.against == rows[0].against and row.folds > 1]
+
+
+def _cell(row: Any) -> str:
+    words = verdict(row)
+    mark = MARKS.get(words) or next((f"({mark})" for shown, mark in MARKS.items() if words.endswith(shown)), "")
+    return f"{100 * row.difference:+.1f} {mark}".strip()
 
 
 def _what_can_be_told(against_real: pd.DataFrame) -> str:

@@ -77,7 +77,7 @@ def augmentations(config: Config) -> dict[str, str]:
     return {arm.name: arm.augmentation or usual for arm in [Arm(), *arms_of(config)]}
 
 
-def longer(config: Config) -> dict[str, float]:
+def step_factors(config: Config) -> dict[str, float]:
     """Return for how many times as many steps each arm is trained as real data alone."""
     folds = config["folds"]["count"]
     real = real_pairs(config) * (folds - 1) / folds
@@ -95,7 +95,7 @@ class Estimate:
     def __init__(self, config: Config, measured: Measured) -> None:
         self.config, self.measured = config, measured
         self.jobs = jobs_of(config)
-        self.augmentations, self.longer = augmentations(config), longer(config)
+        self.augmentations, self.step_factors = augmentations(config), step_factors(config)
         self._populations = populations(config) if studies_phantom(config["dataset"]) else {}
         self.startup = [self._startup(job) for job in self.jobs]
         self.work = [self._work(job) for job in self.jobs]
@@ -114,7 +114,7 @@ class Estimate:
             case "synthesise":
                 return measured.synthesise[of]
             case "segment":
-                return measured.segment[self.augmentations[of]] * self.longer[of]
+                return measured.segment[self.augmentations[of]] * self.step_factors[of]
             case "fid" | "quality":  # of real and drawn images; the latter also of their lesions
                 images: int = self.config["table1"]["count"] + real_pairs(self.config)
                 return measured.features * images * (2 if job.rule == "quality" else 1)

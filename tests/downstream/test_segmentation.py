@@ -315,17 +315,23 @@ def test_an_interrupted_run_gives_the_same_weights(
     assert (tmp_path / "whole/slices.csv").read_text() == (tmp_path / "resumed/slices.csv").read_text()
 
 
-@pytest.mark.parametrize("real_share", [None, 0.5])
-def test_every_arm_takes_the_same_number_of_steps_and_pairs(
-    pairs: Split, synthetic: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real_share: float | None
-) -> None:
-    seen: list[int] = []
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pairs each step of a training has taken so far."""
+    taken: list[int] = []
 
     def counting(logits: Tensor, masks: Tensor) -> Tensor:
-        seen.append(len(logits))
+        taken.append(len(logits))
         return dice_bce(logits, masks)
 
     monkeypatch.setattr(segmentation, "dice_bce", counting)
+    return taken
+
+
+@pytest.mark.parametrize("real_share", [None, 0.5])
+def test_every_arm_takes_the_same_number_of_steps_and_pairs(
+    pairs: Split, synthetic: Synthetic, tmp_path: Path, seen: list[int], real_share: float | None
+) -> None:
     for arm, extra in (("real", None), ("more", synthetic)):
         run_arm(
             train_pairs=pairs[0],
@@ -346,15 +352,8 @@ def test_every_arm_takes_the_same_number_of_steps_and_pairs(
 
 @pytest.mark.parametrize(("added", "steps"), [(False, 4), (True, 9)])  # 4 * (20 + 24) / 20 = 8.8
 def test_with_a_budget_of_epochs_more_pairs_are_more_steps(
-    pairs: Split, synthetic: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, added: bool, steps: int
+    pairs: Split, synthetic: Synthetic, tmp_path: Path, seen: list[int], added: bool, steps: int
 ) -> None:
-    seen: list[int] = []
-
-    def counting(logits: Tensor, masks: Tensor) -> Tensor:
-        seen.append(len(logits))
-        return dice_bce(logits, masks)
-
-    monkeypatch.setattr(segmentation, "dice_bce", counting)
     run_arm(
         train_pairs=pairs[0],
         synthetic=synthetic if added else None,
