@@ -9,6 +9,9 @@ Convention for 0/0: where both masks are empty all four are 1, since nothing was
 found; any other undefined ratio counts 0 (the precision of an empty prediction on a slice with a lesion, the
 recall of a prediction on a slice without one). Differs: segmentation-models-pytorch counts every 0/0 as 1,
 because of which a network that predicts nothing would be praised for its precision.
+
+A patient without any lesion has no overlap at all: her scores would be 1, or 0 for a single pixel. She is left out of
+them, and counted in the false alarms of :mod:`pig.report.measures`.
 """
 
 import numpy as np
@@ -38,6 +41,15 @@ def confusion_counts(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> p
     return pd.DataFrame(
         {name: kind.sum(axis=(1, 2), dtype=np.int64) for name, kind in zip(COUNTS, pixels, strict=True)}
     )
+
+
+def of_patients_with_lesions(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the slices of the patients who have a lesion in any of theirs.
+
+    Args:
+        rows: slices, with the columns patient_id, tp and fn.
+    """
+    return rows[(rows.tp + rows.fn).groupby(rows.patient_id).transform("sum") > 0]
 
 
 def overlap_scores(counts: pd.DataFrame) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from pig.evaluation.kinds import METHOD, Kind
-from pig.evaluation.overlap import COUNTS, METRICS, overlap_scores
+from pig.evaluation.overlap import COUNTS, METRICS, of_patients_with_lesions, overlap_scores
 
 RESAMPLES = 9_999
 LEVEL, POWER = 0.95, 0.8
@@ -45,7 +45,7 @@ class Interval(NamedTuple):
 
 
 def patient_scores(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores of each patient, in [0, 1].
+    """Return the scores of each patient who has a lesion, in [0, 1].
 
     Args:
         rows: the slices of one arm, every fold and seed of it, with the columns of ``slices.csv``.
@@ -53,7 +53,7 @@ def patient_scores(rows: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Index fold, patient_id; columns dice, iou, precision, recall.
     """
-    counts = rows.groupby(["fold", "seed", "patient_id"])[list(COUNTS)].sum()
+    counts = of_patients_with_lesions(rows).groupby(["fold", "seed", "patient_id"])[list(COUNTS)].sum()
     return overlap_scores(counts).groupby(["fold", "patient_id"]).mean()
 
 

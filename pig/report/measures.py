@@ -1,7 +1,8 @@
-"""Other measures than those of the paper: of outlines, of whole lesions, and Dice by size of lesion and density.
+"""Other measures than those of the paper: of outlines, of whole lesions, false alarms, and Dice by size and density.
 
-All of them are of patients: the mean over a patient's slices (of lesions that were found: their share of all of hers),
-over seeds, and then over folds and patients, with intervals as Dice has them (:mod:`pig.evaluation.statistics`).
+All of them are of patients: the mean over a patient's slices (of lesions that were found: their share of all of hers;
+of false alarms: over her slices without a lesion), over seeds, and then over folds and patients, with intervals as Dice
+has them (:mod:`pig.evaluation.statistics`). Patients without a lesion count in the false alarms alone.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from pig.evaluation.overlap import METRICS
+from pig.evaluation.overlap import METRICS, of_patients_with_lesions
 from pig.evaluation.statistics import NEW, mean_over, patient_scores
 
 THIRDS = ("dice_small", "dice_middle", "dice_large")
@@ -18,6 +19,7 @@ TITLES = {
     "nsd": "NSD (%)",
     "lesions_found": "Lesions found (%)",
     "false_lesions": "False lesions a slice",
+    "false_alarms": "Slices without a lesion with something marked (%)",
     "dice_small": "Dice of the smallest third (%)",
     "dice_middle": "of the middle third (%)",
     "dice_large": "of the largest third (%)",
@@ -43,15 +45,17 @@ def patient_measures(rows: pd.DataFrame, densities: Mapping[str, str] | None = N
         densities: patient -> density of the tissue, where it is known.
 
     Returns:
-        Index fold, patient_id; columns dice, iou, precision, recall, nsd, lesions_found in [0, 1]; hd95 in pixels;
-        false_lesions a slice; and Dice again in the column of the third that the patient is of, and in that of her
-        density. NaN where there is no such number: lesions_found and Dice by size of a patient without a lesion.
+        Index fold, patient_id; columns dice, iou, precision, recall, nsd, lesions_found, false_alarms in [0, 1]; hd95
+        in pixels; false_lesions a slice; and Dice again in the column of the third that the patient is of, and in that
+        of her density. NaN where there is no such number: false_alarms of a patient with a lesion in every slice, and
+        all else of one without any.
     """
-    runs = rows.groupby(RUN)
+    runs = of_patients_with_lesions(rows).groupby(RUN)
     means = runs[["hd95", "nsd", "false_lesions"]].mean()
     sums = runs[["found", "lesions"]].sum()
-    means["lesions_found"] = sums.found / sums.lesions.where(sums.lesions > 0)
+    means["lesions_found"] = sums.found / sums.lesions
     table = patient_scores(rows).join(means.groupby(["fold", "patient_id"]).mean())
+    table = table.join(_false_alarms(rows), how="outer")
     patients = table.index.get_level_values("patient_id")
     for third, names in zip(THIRDS, thirds(rows), strict=True):
         table[third] = table.dice.where(patients.isin(names))
@@ -59,6 +63,13 @@ def patient_measures(rows: pd.DataFrame, densities: Mapping[str, str] | None = N
     for density in sorted(set(known) - {""}):
         table[DENSITY + density] = table.dice.where(known == density)
     return table
+
+
+def _false_alarms(rows: pd.DataFrame) -> pd.Series:
+    """Return the share of each patient's slices without a lesion in which something is marked, the mean over seeds."""
+    without = rows[rows.tp + rows.fn == 0]
+    shares = (without.fp > 0).groupby([without[name] for name in RUN]).mean()
+    return shares.groupby(["fold", "patient_id"]).mean().rename("false_alarms")
 
 
 def densities_of(manifest: pd.DataFrame) -> dict[str, str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pig.evaluation.kinds import Kind, plain
-from pig.evaluation.overlap import COUNTS, METRICS, overlap_scores
+from pig.evaluation.overlap import COUNTS, METRICS, of_patients_with_lesions, overlap_scores
 from pig.evaluation.statistics import FOLDS, NEW, compare, patient_scores
 from pig.report.measures import measures
 from pig.report.oddities import footnotes, odd_arms
@@ -22,7 +22,7 @@ AVERAGINGS = ("per slice", "per patient", "pooled")
 
 
 def score_runs(rows: pd.DataFrame, averaging: str) -> pd.DataFrame:
-    """Return the scores of each fold and seed, as fractions.
+    """Return the scores of each fold and seed, of patients who have a lesion, as fractions.
 
     Args:
         rows: of one arm, from :func:`pig.report.slices.read_slices`.
@@ -34,7 +34,7 @@ def score_runs(rows: pd.DataFrame, averaging: str) -> pd.DataFrame:
         Index fold, seed; columns dice, iou, precision, recall.
     """
     keys = {"per slice": ["slice"], "per patient": ["patient_id"], "pooled": []}[averaging]
-    counts = rows.groupby(["fold", "seed", *keys])[list(COUNTS)].sum()
+    counts = of_patients_with_lesions(rows).groupby(["fold", "seed", *keys])[list(COUNTS)].sum()
     return overlap_scores(counts).groupby(["fold", "seed"]).mean()
 
 

@@ -54,8 +54,9 @@ def segment(
 
 
 def said_of(counts: Mapping[str, pd.DataFrame]) -> str:
-    """Return the mean Dice of the slices that were tested on, in words, from their counts by file."""
+    """Return the mean Dice of the slices with a lesion, in words, from the counts by file."""
+    dice = {name: 100 * overlap_scores(rows[rows.tp + rows.fn > 0]).dice for name, rows in counts.items()}
     return ", ".join(
-        f"Dice {100 * overlap_scores(rows).dice.mean():.2f} % on the {len(rows)} slices {TESTED[name]}"
-        for name, rows in counts.items()
+        f"Dice {values.mean():.2f} % on the {len(values)} slices with a lesion {TESTED[name]}"
+        for name, values in dice.items()
     )

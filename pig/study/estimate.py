@@ -64,10 +64,11 @@ def populations(config: Config) -> dict[str, tuple[int, int]]:
     dataset = config["dataset"]
     phantom, new = dataset["phantom"], dataset["new_patients"]
     patients = phantom.get("patients", PhantomSettings.patients) + phantom.get("normal_patients", 0)
+    of_test = new["test"] + new["normal"]
     return {
         "phantom": (patients, phantom_slices(phantom, patients)),
         "oracle": (new["oracle"], phantom_slices(phantom, new["oracle"])),
-        "test": (new["test"], phantom_slices(phantom | {"slices_per_view": 1}, new["test"])),
+        "test": (of_test, phantom_slices(phantom | {"slices_per_view": 1}, of_test)),
     }
 
 

@@ -117,7 +117,7 @@ def unlucky(directory: Path) -> list[str | Path]:
         "unlucky",
         generators={"segguided": {"class": "unlucky.Unlucky", "model": {"training": training}}},
         table2={"arms": [{"generator": "segguided", "count": 8}], "controls": []},
-        dataset={"new_patients": {"oracle": 0, "test": 0}},
+        dataset={"new_patients": {"oracle": 0, "test": 0, "normal": 0}},
     )
 
 

@@ -103,7 +103,7 @@ def test_the_text_names_jobs_and_times(small: dict[str, Any]) -> None:
 
 def test_new_patients_are_counted_with_their_slices() -> None:
     tiny = merged_config([TINY])  # CC alone, 3 slices of a view; who is tested on has one
-    assert populations(tiny) == {"phantom": (8, 24), "oracle": (3, 9), "test": (4, 4)}
+    assert populations(tiny) == {"phantom": (8, 24), "oracle": (3, 9), "test": (6, 6)}
 
 
 class Calls:

@@ -22,20 +22,44 @@ SLICES = [
     (0, 1, "a", 0, 4, 0, 0, 96, 0.0, 1.0, 1, 1, 0),
     (0, 1, "a", 1, 6, 0, 0, 94, 0.0, 1.0, 3, 3, 0),
     (1, 0, "b", 2, 0, 0, 0, 100, 0.0, 1.0, 0, 0, 0),  # a patient without a lesion
+    (1, 0, "b", 3, 0, 5, 0, 95, 9.0, 0.0, 0, 0, 2),
     (1, 1, "b", 2, 0, 5, 0, 95, 9.0, 0.0, 0, 0, 1),
+    (1, 1, "b", 3, 0, 1, 0, 99, 9.0, 0.0, 0, 0, 1),
+    (1, 0, "c", 4, 5, 0, 0, 95, 0.0, 1.0, 1, 1, 0),  # one with a slice of each kind
+    (1, 0, "c", 5, 0, 5, 0, 95, 9.0, 0.0, 0, 0, 1),
+    (1, 1, "c", 4, 5, 0, 0, 95, 0.0, 1.0, 1, 1, 0),
+    (1, 1, "c", 5, 0, 0, 0, 100, 0.0, 1.0, 0, 0, 0),
 ]
 
 
 def test_the_measures_of_a_patient_by_hand() -> None:
     table = patient_measures(frame(*SLICES))
-    a, b = table.loc[(0, "a")], table.loc[(1, "b")]
+    a, b, c = table.loc[(0, "a")], table.loc[(1, "b")], table.loc[(1, "c")]
     assert a.hd95 == ((3 + 9) / 2 + 0) / 2
     assert a.nsd == ((0.5 + 0.1) / 2 + 1) / 2
     assert a.lesions_found == (2 / 4 + 4 / 4) / 2  # of all of her lesions, and not the mean of slices
     assert a.false_lesions == (2 / 2 + 0) / 2  # a slice
     assert a.dice == (4 / (4 + 6 + 8) + 1) / 2
-    assert (b.hd95, b.nsd, b.false_lesions) == (4.5, 0.5, 0.5)
-    assert np.isnan(b.lesions_found) and np.isnan(b[["dice_small", "dice_middle", "dice_large"]].astype(float)).all()
+    assert np.isnan(a.false_alarms)
+    assert b.dropna().to_dict() == {"false_alarms": (1 / 2 + 1) / 2}  # of slices, and not of pixels or pieces
+    assert (c.false_alarms, c.false_lesions, c.hd95, c.dice) == (1 / 2, 1 / 4, 9 / 4, (10 / 15 + 1) / 2)
+
+
+def test_patients_without_a_lesion_change_the_false_alarms_alone() -> None:
+    """Whoever adds them to those that are tested gets all other numbers as before, of each fold and of new patients."""
+    frames = [frame(*SLICES), frame(*(row for row in SLICES if row[2] != "b"))]
+    for tested in (FOLDS, NEW):
+        arms = [rows.assign(fold=0) if tested == NEW else rows for rows in frames]
+        with_b, without = (measures({"real": rows}, tested).set_index("measure") for rows in arms)
+        pd.testing.assert_frame_equal(with_b.drop("false_alarms"), without.drop("false_alarms"))
+        assert (with_b.patients["false_alarms"], without.patients["false_alarms"]) == (2, 1)
+        assert with_b["mean"]["false_alarms"] == (3 / 4 + 1 / 2) / 2
+    assert "Slices without a lesion with something marked (%)" in in_brief(measures({"real": frames[0]}, FOLDS))
+
+
+def test_without_slices_without_a_lesion_there_are_no_false_alarms() -> None:
+    rows = frame(*(row for row in SLICES if row[2] == "a"))
+    assert "false_alarms" not in set(measures({"real": rows}, FOLDS).measure)
 
 
 def of_sizes(**areas: list[int]) -> pd.DataFrame:
@@ -117,7 +141,7 @@ def test_means_of_folds_weigh_folds_and_one_fold_has_no_interval() -> None:
 
 def test_lesions_found_are_of_the_patients_who_have_one() -> None:
     row = measures({"real": frame(*SLICES)}, FOLDS).set_index("measure").loc["lesions_found"]
-    assert (row["mean"], row.patients, row.folds) == (0.75, 1, 1)
+    assert (row["mean"], row.patients, row.folds) == ((0.75 + 1) / 2, 2, 2)
 
 
 def test_in_brief_a_row_for_each_arm_of_new_patients_in_percent_where_it_is_a_share() -> None:

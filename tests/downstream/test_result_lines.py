@@ -50,7 +50,7 @@ def test_segment(disc_run: Path, tmp_path: Path, shard: Path, last_line) -> None
     words += ["--settings", wanted, "--synthetic", shard, "--work", tmp_path / "work"]
     said = last_line("segment", *words, "--out", out)
     dice = 100 * overlap_scores(pd.read_csv(out / "slices.csv")).dice.mean()
-    assert said == f"fold 1, seed 2: Dice {dice:.2f} % on the 20 slices of the test fold: {out}"
+    assert said == f"fold 1, seed 2: Dice {dice:.2f} % on the 20 slices with a lesion of the test fold: {out}"
     assert main(["reproduce", str(out)]) == 0  # with the shard, too
 
 

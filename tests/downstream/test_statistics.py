@@ -58,6 +58,7 @@ def test_a_patients_score_is_of_its_summed_counts_averaged_over_seeds() -> None:
             (0, 0, "a", 0, 2, 0, 2, 6), (0, 0, "a", 1, 0, 4, 0, 6),  # 2 tp 4, fp 4, fn 2: 4/10
             (0, 1, "a", 0, 4, 0, 0, 6), (0, 1, "a", 1, 0, 0, 0, 10),  # 1
             (1, 0, "b", 2, 1, 1, 1, 7), (1, 1, "b", 2, 1, 1, 1, 7),  # 1/2
+            (1, 0, "c", 3, 0, 0, 0, 10), (1, 1, "c", 3, 0, 1, 0, 9),  # no lesion, and no score
         ],
         columns=["fold", "seed", "patient_id", "slice", "tp", "fp", "fn", "tn"],
     )  # fmt: skip

@@ -87,6 +87,18 @@ def test_slices_weigh_the_same_whatever_the_size_of_the_lesion(tmp_path: Path) -
     assert runs["pooled"].dice.item() == pytest.approx(182 / 183)
 
 
+@pytest.mark.parametrize("averaging", ["per slice", "per patient", "pooled"])
+def test_a_patient_without_a_lesion_counts_in_no_average_and_a_slice_without_one_does(
+    tmp_path: Path, averaging: str
+) -> None:
+    own: list[Row] = [("a", 0, 1, 1, 0, 98), ("a", 1, 0, 3, 0, 97)]
+    alone = score_runs(read_slices([slices(tmp_path / "alone.csv", 0, 0, own)]), averaging)
+    rows: list[Row] = [*own, ("b", 2, 0, 0, 0, 100), ("c", 3, 0, 9, 0, 91)]
+    pd.testing.assert_frame_equal(score_runs(read_slices([slices(tmp_path / "all.csv", 0, 0, rows)]), averaging), alone)
+    by_hand = {"per slice": (2 / 3 + 0) / 2, "per patient": 2 / 6, "pooled": 2 / 6}
+    assert alone.dice.item() == pytest.approx(by_hand[averaging])
+
+
 def test_every_way_of_averaging_by_hand(arm: list[Path]) -> None:
     frame = scores(read_arms({"Phantom": arm}))
     assert list(frame.columns) == ["arm", "fold", "seed", "averaging", "metric", "value"]

@@ -128,6 +128,18 @@ def test_further_patients_follow_those_before_them(written, tmp_path):
     assert hashes(tmp_path / "further") == {name: of_all[name] for name in of_all if not name.startswith("P0001")}
 
 
+def test_further_normal_patients_follow_those_before_them(tmp_path):
+    """None of them is one of those who have the numbers before, and they have no mass."""
+    normal = dataclasses.replace(SETTINGS, patients=0, normal_patients=2)
+    write_population(tmp_path / "all", normal)
+    write_population(tmp_path / "further", dataclasses.replace(normal, first_normal=2, normal_patients=1))
+    of_all, further = hashes(tmp_path / "all"), hashes(tmp_path / "further")
+    assert {row["patient_id"] for row in rows(tmp_path / "further")} == {"N0002"}
+    assert further == {name: of_all[name] for name in of_all if not name.startswith("N0001")}
+    for row in rows(tmp_path / "all"):
+        assert not np.asarray(Image.open(tmp_path / "all" / row["mask_path"])).any()
+
+
 def test_a_breast_without_room_gives_way_to_another_one(monkeypatch):
     """The first two that are drawn have no room; the manifest's seed is of the third, who is made."""
     tried = []

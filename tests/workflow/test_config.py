@@ -263,6 +263,7 @@ def test_the_official_code_departs_from_the_paper_in_these_settings() -> None:
             "dataset.salt cannot be used with the manifest 's3://there/m.csv', since nothing is",
         ),
         (put("dataset", "new_patients", "test", value=1), "dataset.new_patients.test is 1, and one patient tells"),
+        (put("dataset", "new_patients", "test", value=0), "dataset.new_patients.normal is 60, but test is 0"),
         (
             lambda config: config["table1"].update({"features": "inception", "feature_weights": "no.pth"}),
             "table1.feature_weights: there is no file 'no.pth'",
@@ -326,8 +327,9 @@ def test_a_class_of_ones_own_checks_its_settings_itself() -> None:
 def test_one_new_patient_of_no_phantom_is_no_fault(changes: Config) -> None:
     config = study()
     config["dataset"] |= changes
-    config["dataset"]["new_patients"]["test"] = 1
-    assert faults(config) == []
+    for test in (0, 1):
+        config["dataset"]["new_patients"]["test"] = test
+        assert faults(config) == []
 
 
 def paths(value: Any, *keys: str) -> Iterator[tuple[str, ...]]:

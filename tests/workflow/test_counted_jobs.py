@@ -17,7 +17,7 @@ from pig.system.errors import UserError
 
 OTHER = {  # needs and shards of all kinds, and rows that only one of the tables has
     "folds": {"count": 3},
-    "dataset": {"new_patients": {"oracle": 0, "test": 4}},
+    "dataset": {"new_patients": {"oracle": 0, "test": 4, "normal": 0}},
     "segmentation": {"seeds": [0, 5]},
     "synthesis": {"shard_size": 10},
     "generators": {

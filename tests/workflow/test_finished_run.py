@@ -37,6 +37,21 @@ def test_tables_have_the_papers_rows(finished: Path) -> None:
         assert (finished / "results" / name).stat().st_size > 0
 
 
+def test_networks_are_tested_on_new_patients_without_a_lesion_too(finished: Path) -> None:
+    """Two of them, beside the four with one, whose Dice alone is in the tables; by hand, from the counts."""
+    (finished_store,) = finished.glob("results/data/test_store/manifest.csv")
+    patients = pd.read_csv(finished_store).patient_id.unique()
+    assert [*patients] == ["P0012", "P0013", "P0014", "P0015", "N0001", "N0002"]
+    runs = pd.concat(map(pd.read_csv, finished.glob("results/segmentation/real/fold*/seed*/new_patients.csv")))
+    normal = runs[runs.patient_id.str.startswith("N")]
+    assert len(normal) == 2 * 2 and not (normal.tp + normal.fn).any()  # slices, folds
+    found = pd.read_csv(finished / "results/measures.csv")
+    found = found[(found.tested == NEW) & (found.arm == "Tiny")].set_index("measure")
+    assert found["mean"]["false_alarms"] == pytest.approx((normal.fp > 0).mean())
+    assert found.patients[["false_alarms", "dice"]].to_list() == [2, 4]
+    assert pd.read_csv(finished / "results/cases.csv").case_id.to_list() == [*patients[:4]]
+
+
 def test_the_quality_of_each_generators_pairs_stands_beside_its_floor(finished: Path) -> None:
     header, *lines = rows(finished / "results/quality.csv")
     assert header == ["generator", "fold", "of", "against", "measure", "value", "low", "high", "floor", "n"]

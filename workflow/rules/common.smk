@@ -65,9 +65,17 @@ def phantom_settings(wildcards):
     """
     settings, new = config["dataset"]["phantom"], config["dataset"]["new_patients"]
     after = settings.get("patients", PhantomSettings.patients) + 1
+    after_normal = settings.get("normal_patients", PhantomSettings.normal_patients) + 1
     of_oracle = {"first": after, "patients": new["oracle"], "normal_patients": 0}
-    of_test = {"first": after + new["oracle"], "patients": new["test"], "normal_patients": 0, "slices_per_view": 1}
+    of_test = {"first": after + new["oracle"], "patients": new["test"], "slices_per_view": 1}
+    of_test |= {"first_normal": after_normal, "normal_patients": new["normal"]}
     return as_json(settings | {"phantom": {}, "oracle": of_oracle, "test": of_test}[wildcards.population])
+
+
+def preprocessing_settings(wildcards):
+    """Those of the study's pairs; of new patients the empty masks are kept, which the normal ones have."""
+    kept = {"empty_masks": "keep"} if wildcards.stored == "test_store" else {}
+    return as_json(config["preprocessing"] | kept)
 
 
 def phantom_work(wildcards):

@@ -143,7 +143,7 @@ rule preprocess:
         manifest=lambda wildcards, input: (
             manifest_of(input.data) if wildcards.stored == "store" else f"{input.data}/manifest.csv"
         ),
-        settings=as_json(config["preprocessing"]),
+        settings=preprocessing_settings,
         files=lambda wildcards: FILES if wildcards.stored == "store" else "",
         code=source_hash("pig.data.preprocess"),
         events="results/events/preprocess/{stored}",

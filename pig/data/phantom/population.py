@@ -28,10 +28,9 @@ COLUMNS = (
 
 
 def patient_names(settings: PhantomSettings) -> list[str]:
-    """P0001, P0002, ... with masses (from ``settings.first`` on), then N0001, ... without."""
-    return [f"P{i:04d}" for i in range(settings.first, settings.first + settings.patients)] + [
-        f"N{i:04d}" for i in range(1, settings.normal_patients + 1)
-    ]
+    """P0001, ... with masses (from ``settings.first`` on), then N0001, ... without (from ``first_normal`` on)."""
+    kinds = (("P", settings.first, settings.patients), ("N", settings.first_normal, settings.normal_patients))
+    return [f"{kind}{i:04d}" for kind, first, count in kinds for i in range(first, first + count)]
 
 
 def patient_seed(settings: PhantomSettings, name: str, attempt: int = 0) -> int:
@@ -173,5 +172,6 @@ def _record(out: Path, name: str) -> Path:
 
 def _fingerprint(settings: PhantomSettings) -> str:
     """Of all that the pictures depend on; not of how many patients there are, so that more can be added."""
-    depends = {k: v for k, v in asdict(settings).items() if k not in ("patients", "first", "normal_patients")}
+    who = ("patients", "first", "normal_patients", "first_normal")
+    depends = {k: v for k, v in asdict(settings).items() if k not in who}
     return hashlib.sha256(json.dumps([VERSION, depends], sort_keys=True).encode()).hexdigest()

@@ -67,7 +67,9 @@ class PhantomSettings:
     Attributes:
         patients: patients with masses, named P0001, P0002, ... from ``first`` on.
         first: number of the first of them: further patients of a population that has others already.
-        normal_patients: further patients without a mass, named N0001, ...; their masks are empty.
+        normal_patients: further patients without a mass, named N0001, N0002, ... from ``first_normal`` on; their masks
+            are empty.
+        first_normal: as ``first``, of the normal patients.
         seed: of the population; patient i depends on (seed, i) alone.
         views: any of CC and MLO.
         slices_per_view: that many slices, evenly chosen from those with mass; None for all of them.
@@ -87,6 +89,7 @@ class PhantomSettings:
     patients: int = 367
     first: int = 1
     normal_patients: int = 0
+    first_normal: int = 1
     seed: int = 1
     views: tuple[str, ...] = ("CC", "MLO")
     slices_per_view: int | None = None
@@ -120,7 +123,8 @@ class PhantomSettings:
         need("normal_patients", self.normal_patients >= 0, "0 or more")
         need("patients", self.patients + self.normal_patients > 0, "1 or more when there are no normal_patients")
         need("patients", max(self.patients, self.normal_patients) <= 9999, "at most 9999")
-        need("first", 1 <= self.first <= 10000 - self.patients, f"between 1 and {10000 - self.patients}")
+        for first, count in (("first", self.patients), ("first_normal", self.normal_patients)):
+            need(first, 1 <= getattr(self, first) <= 10000 - count, f"between 1 and {10000 - count}")
         need("seed", self.seed >= 0, "0 or more")
         known = len(self.views) == len(set(self.views)) > 0 and set(self.views) <= {"CC", "MLO"}
         need("views", known, "CC, MLO or both, each once")
