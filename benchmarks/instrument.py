@@ -146,7 +146,8 @@ def main() -> None:
                 "command": " ".join(["python", *sys.argv]),
                 "commit": commit.stdout.strip(),
                 "machine": processor(),
-                "population": {"seed": TUNING_SEED, **CONFIG["dataset"]["new_patients"]},
+                "population": {"seed": TUNING_SEED}
+                | {name: CONFIG["dataset"]["new_patients"][name] for name in ("oracle", "test")},
                 "rows": rows,
             },
         )
