@@ -19,7 +19,7 @@ TITLES = {
     "nsd": "NSD (%)",
     "lesions_found": "Lesions found (%)",
     "false_lesions": "False lesions a slice",
-    "false_alarms": "Slices without a lesion with something marked (%)",
+    "false_alarms": "False alarms (% of slices without a lesion)",
     "dice_small": "Dice of the smallest third (%)",
     "dice_middle": "of the middle third (%)",
     "dice_large": "of the largest third (%)",

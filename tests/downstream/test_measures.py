@@ -54,7 +54,7 @@ def test_patients_without_a_lesion_change_the_false_alarms_alone() -> None:
         pd.testing.assert_frame_equal(with_b.drop("false_alarms"), without.drop("false_alarms"))
         assert (with_b.patients["false_alarms"], without.patients["false_alarms"]) == (2, 1)
         assert with_b["mean"]["false_alarms"] == (3 / 4 + 1 / 2) / 2
-    assert "Slices without a lesion with something marked (%)" in in_brief(measures({"real": frames[0]}, FOLDS))
+    assert "False alarms (% of slices without a lesion)" in in_brief(measures({"real": frames[0]}, FOLDS))
 
 
 def test_without_slices_without_a_lesion_there_are_no_false_alarms() -> None:
