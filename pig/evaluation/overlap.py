@@ -43,13 +43,22 @@ def confusion_counts(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> p
     )
 
 
+def has_lesion(rows: pd.DataFrame) -> pd.Series:
+    """Return whether each slice has a lesion.
+
+    Args:
+        rows: slices, with the columns tp and fn.
+    """
+    return rows.tp + rows.fn > 0
+
+
 def of_patients_with_lesions(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the slices of the patients who have a lesion in any of theirs.
 
     Args:
         rows: slices, with the columns patient_id, tp and fn.
     """
-    return rows[(rows.tp + rows.fn).groupby(rows.patient_id).transform("sum") > 0]
+    return rows[has_lesion(rows).groupby(rows.patient_id).transform("any")]
 
 
 def overlap_scores(counts: pd.DataFrame) -> pd.DataFrame:

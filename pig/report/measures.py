@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from pig.evaluation.overlap import METRICS, of_patients_with_lesions
+from pig.evaluation.overlap import METRICS, has_lesion, of_patients_with_lesions
 from pig.evaluation.statistics import NEW, mean_over, patient_scores
 
 THIRDS = ("dice_small", "dice_middle", "dice_large")
@@ -67,7 +67,7 @@ def patient_measures(rows: pd.DataFrame, densities: Mapping[str, str] | None = N
 
 def _false_alarms(rows: pd.DataFrame) -> pd.Series:
     """Return the share of each patient's slices without a lesion in which something is marked, the mean over seeds."""
-    without = rows[rows.tp + rows.fn == 0]
+    without = rows[~has_lesion(rows)]
     shares = (without.fp > 0).groupby([without[name] for name in RUN]).mean()
     return shares.groupby(["fold", "patient_id"]).mean().rename("false_alarms")
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pig.evaluation.boundary import BOUNDARY
 from pig.evaluation.lesions import LESIONS
-from pig.evaluation.overlap import COUNTS, overlap_scores
+from pig.evaluation.overlap import COUNTS, has_lesion, overlap_scores
 from pig.system.errors import UserError
 from pig.system.files import read_sealed, sha256
 
@@ -76,7 +76,7 @@ def examples(rows: pd.DataFrame) -> pd.DataFrame:
         Three rows, by ``best``, ``median``, ``worst``, with the column ``dice``, in [0, 1].
     """
     rows = rows.assign(dice=overlap_scores(rows).dice)
-    with_lesion = rows[rows.tp + rows.fn > 0]
+    with_lesion = rows[has_lesion(rows)]
     ordered = (rows if with_lesion.empty else with_lesion).sort_values("dice", kind="stable")
     return ordered.iloc[[-1, (len(ordered) - 1) // 2, 0]].set_axis(["best", "median", "worst"])
 

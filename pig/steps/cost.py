@@ -14,7 +14,7 @@ from typing import Any
 
 from pig.data.settings import PreprocessSettings
 from pig.study.arms import studies_phantom
-from pig.study.estimate import Estimate, Measured, augmentations, feature_seconds, populations
+from pig.study.estimate import Estimate, Measured, augmentations, feature_seconds, population_sizes
 from pig.study.estimate_table import as_text
 from pig.study.jobs import jobs_of, owner, parts
 from pig.study.memory import real_pairs
@@ -102,7 +102,7 @@ class _Calibration:
         channels = parse(PreprocessSettings, config["preprocessing"], "preprocessing").channels
         write_random_store(self.store, pairs, size, channels=channels)
         write_random_folds(self.folds, self.store, count)
-        new = populations(config)["test"][1] if studies_phantom(config["dataset"]) else 0
+        new = population_sizes(config)["test"][1] if studies_phantom(config["dataset"]) else 0
         if new:
             write_random_store(self.test, max(round(new / more_tested), 1), size, "N", channels)
 

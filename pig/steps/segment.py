@@ -9,7 +9,7 @@ import pandas as pd
 
 from pig.evaluation.arm_pairs import Asked
 from pig.evaluation.kinds import Source
-from pig.evaluation.overlap import overlap_scores
+from pig.evaluation.overlap import has_lesion, overlap_scores
 from pig.evaluation.segmentation import TESTED, run_arm
 from pig.evaluation.settings import SegmentationSettings
 from pig.system.settings import parse
@@ -55,8 +55,10 @@ def segment(
 
 def said_of(counts: Mapping[str, pd.DataFrame]) -> str:
     """Return the mean Dice of the slices with a lesion, in words, from the counts by file."""
-    dice = {name: 100 * overlap_scores(rows[rows.tp + rows.fn > 0]).dice for name, rows in counts.items()}
+    dice = {name: 100 * overlap_scores(rows[has_lesion(rows)]).dice for name, rows in counts.items()}
     return ", ".join(
         f"Dice {values.mean():.2f} % on the {len(values)} slices with a lesion {TESTED[name]}"
+        if len(values)
+        else f"no slice with a lesion {TESTED[name]}"
         for name, values in dice.items()
     )

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pig.data.phantom.settings import PhantomSettings
 from pig.study.arms import Arm, arms_of, studies_phantom
 from pig.study.jobs import Job, jobs_of
 from pig.study.memory import phantom_slices, real_pairs, weights_bytes
+from pig.study.populations import populations
 from pig.study.schedule import THREADS, makespan
 
 Config = Mapping[str, Any]
@@ -59,17 +59,13 @@ def feature_seconds(config: Config) -> float:
     return OF_AN_IMAGE.get(config["table1"]["features"], OF_A_BYTE * weights_bytes(config))
 
 
-def populations(config: Config) -> dict[str, tuple[int, int]]:
+def population_sizes(config: Config) -> dict[str, tuple[int, int]]:
     """Return how many patients and how many slices each population of the phantom has: the study's, and new ones."""
-    dataset = config["dataset"]
-    phantom, new = dataset["phantom"], dataset["new_patients"]
-    patients = phantom.get("patients", PhantomSettings.patients) + phantom.get("normal_patients", 0)
-    of_test = new["test"] + new["normal"]
-    return {
-        "phantom": (patients, phantom_slices(phantom, patients)),
-        "oracle": (new["oracle"], phantom_slices(phantom, new["oracle"])),
-        "test": (of_test, phantom_slices(phantom | {"slices_per_view": 1}, of_test)),
-    }
+    sizes = {}
+    for name, settings in populations(config["dataset"]).items():
+        patients = settings["patients"] + settings["normal_patients"]
+        sizes[name] = (patients, phantom_slices(settings, patients))
+    return sizes
 
 
 def augmentations(config: Config) -> dict[str, str]:
@@ -97,7 +93,7 @@ class Estimate:
         self.config, self.measured = config, measured
         self.jobs = jobs_of(config)
         self.augmentations, self.step_factors = augmentations(config), step_factors(config)
-        self._populations = populations(config) if studies_phantom(config["dataset"]) else {}
+        self._populations = population_sizes(config) if studies_phantom(config["dataset"]) else {}
         self.startup = [self._startup(job) for job in self.jobs]
         self.work = [self._work(job) for job in self.jobs]
 

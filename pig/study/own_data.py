@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pig.study.arms import studies_phantom
+from pig.study.populations import population_errors
 from pig.system.errors import UserError
 from pig.system.settings import SettingsError
 
@@ -34,6 +35,8 @@ def data_errors(config: Config) -> Iterator[str]:
             f"dataset.new_patients.normal is {new['normal']}, but test is 0: normal patients are tested beside those "
             "with lesions; set normal to 0 as well, or test to at least 2."
         )
+    if studies_phantom(dataset):
+        yield from population_errors(dataset)
     if layout is not None:
         yield from _layout_errors(layout)
     yield from _feature_errors(config["table1"])

@@ -13,7 +13,7 @@ from torch import nn
 from pig.cli import main
 from pig.methods.unet import ConditionalUNet
 from pig.steps.cost import _Calibration
-from pig.study.estimate import Estimate, Measured, feature_seconds, populations
+from pig.study.estimate import Estimate, Measured, feature_seconds, population_sizes
 from pig.study.estimate_table import as_text, lines
 from pig.study.merged import merged_config
 from pig.study.reduced import divisor, reduced
@@ -103,7 +103,7 @@ def test_the_text_names_jobs_and_times(small: dict[str, Any]) -> None:
 
 def test_new_patients_are_counted_with_their_slices() -> None:
     tiny = merged_config([TINY])  # CC alone, 3 slices of a view; who is tested on has one
-    assert populations(tiny) == {"phantom": (8, 24), "oracle": (3, 9), "test": (6, 6)}
+    assert population_sizes(tiny) == {"phantom": (8, 24), "oracle": (3, 9), "test": (6, 6)}
 
 
 class Calls:

@@ -14,6 +14,7 @@ from discs import discs
 from pig.cli import main
 from pig.evaluation.overlap import overlap_scores
 from pig.report.slices import SLICE_COLUMNS
+from pig.steps.segment import said_of
 from pig.system.files import read_sealed
 
 
@@ -52,6 +53,14 @@ def test_segment(disc_run: Path, tmp_path: Path, shard: Path, last_line) -> None
     dice = 100 * overlap_scores(pd.read_csv(out / "slices.csv")).dice.mean()
     assert said == f"fold 1, seed 2: Dice {dice:.2f} % on the 20 slices with a lesion of the test fold: {out}"
     assert main(["reproduce", str(out)]) == 0  # with the shard, too
+
+
+def test_of_a_test_without_any_lesion_no_dice_is_told() -> None:
+    rows = pd.DataFrame({"tp": [0, 0, 3], "fp": [0, 4, 1], "fn": [0, 0, 0]})
+    counts = {"slices.csv": rows, "new_patients.csv": rows[:2]}
+    assert said_of(counts) == (
+        "Dice 85.71 % on the 1 slices with a lesion of the test fold, no slice with a lesion of new patients"
+    )
 
 
 def test_fid(disc_run: Path, tmp_path: Path, shard: Path, last_line) -> None:

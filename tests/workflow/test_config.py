@@ -265,6 +265,16 @@ def test_the_official_code_departs_from_the_paper_in_these_settings() -> None:
         (put("dataset", "new_patients", "test", value=1), "dataset.new_patients.test is 1, and one patient tells"),
         (put("dataset", "new_patients", "test", value=0), "dataset.new_patients.normal is 60, but test is 0"),
         (
+            put("dataset", "new_patients", "test", value=9857),
+            "dataset.new_patients asks for patients up to number 10000, counted on from those of dataset.phantom, and "
+            "the last number is 9999; ask for fewer.",
+        ),
+        (
+            put("dataset", "new_patients", "normal", value=10001),
+            "dataset.new_patients asks for patients up to number 10001,",
+        ),
+        (put("dataset", "phantom", "first", value=9899), "dataset.new_patients asks for patients up to number 10161,"),
+        (
             lambda config: config["table1"].update({"features": "inception", "feature_weights": "no.pth"}),
             "table1.feature_weights: there is no file 'no.pth'",
         ),

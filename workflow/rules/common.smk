@@ -6,7 +6,6 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from pig.data.phantom.settings import PhantomSettings
 from pig.study import memory
 from pig.study.arms import REAL, Arm, arms_of, data_label, generator_labels, studies_phantom
 from pig.study.config import check_config
@@ -15,6 +14,7 @@ from pig.study.listed import state_of_folder, state_of_manifest
 from pig.study.merged import write_config
 from pig.study.own_data import missing_files
 from pig.study.plan import write_plan
+from pig.study.populations import populations
 from pig.study.records import find_records, keep_records, refuse_unknown
 from pig.study.settings import settings_errors
 from pig.study.snakemake import fill_gaps, gpu_warning, planless, what_next
@@ -59,17 +59,7 @@ def as_json(settings):
 
 
 def phantom_settings(wildcards):
-    """Those of the study's patients, or of the new ones, who have the numbers after them.
-
-    Who is tested on has one slice a view: for the same time there are more patients.
-    """
-    settings, new = config["dataset"]["phantom"], config["dataset"]["new_patients"]
-    after = settings.get("patients", PhantomSettings.patients) + 1
-    after_normal = settings.get("normal_patients", PhantomSettings.normal_patients) + 1
-    of_oracle = {"first": after, "patients": new["oracle"], "normal_patients": 0}
-    of_test = {"first": after + new["oracle"], "patients": new["test"], "slices_per_view": 1}
-    of_test |= {"first_normal": after_normal, "normal_patients": new["normal"]}
-    return as_json(settings | {"phantom": {}, "oracle": of_oracle, "test": of_test}[wildcards.population])
+    return as_json(populations(config["dataset"])[wildcards.population])
 
 
 def preprocessing_settings(wildcards):

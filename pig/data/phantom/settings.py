@@ -57,6 +57,7 @@ MARGINS = {
 ADIPOSE, GLANDULAR, SKIN, LIGAMENT, MUSCLE, BLOOD = 0.0477, 0.0706, 0.0773, 0.0804, 0.0793, 0.0775
 
 SLICE_MM = 1.0  # distance of the planes, of the tissue as of the reconstruction
+LAST_NUMBER = 9999  # of a patient: names have four digits
 FIELD_MM = (208.0, 136.0)  # of the written slices: along the chest wall, and from it; holds every breast
 
 
@@ -122,9 +123,10 @@ class PhantomSettings:
         need("patients", self.patients >= 0, "0 or more")
         need("normal_patients", self.normal_patients >= 0, "0 or more")
         need("patients", self.patients + self.normal_patients > 0, "1 or more when there are no normal_patients")
-        need("patients", max(self.patients, self.normal_patients) <= 9999, "at most 9999")
+        need("patients", max(self.patients, self.normal_patients) <= LAST_NUMBER, f"at most {LAST_NUMBER}")
         for first, count in (("first", self.patients), ("first_normal", self.normal_patients)):
-            need(first, 1 <= getattr(self, first) <= 10000 - count, f"between 1 and {10000 - count}")
+            last = LAST_NUMBER + 1 - count
+            need(first, 1 <= getattr(self, first) <= last, f"between 1 and {last}")
         need("seed", self.seed >= 0, "0 or more")
         known = len(self.views) == len(set(self.views)) > 0 and set(self.views) <= {"CC", "MLO"}
         need("views", known, "CC, MLO or both, each once")
