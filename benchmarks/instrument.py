@@ -27,6 +27,7 @@ from pig.steps.phantom import phantom
 from pig.steps.preprocess import preprocess
 from pig.steps.segment import segment
 from pig.study.merged import merged_config
+from pig.study.populations import populations
 from pig.system.files import write_json
 from pig.system.run_record import processor
 
@@ -43,19 +44,12 @@ ARMS: dict[str, dict[str, Any]] = {
 def make_data(work: Path) -> None:
     """Make the stores of the tuning population and of its new patients, and its folds."""
     of_phantom, new = CONFIG["dataset"]["phantom"] | {"seed": TUNING_SEED}, CONFIG["dataset"]["new_patients"]
-    after = of_phantom["patients"] + 1
-    populations = {
-        "store": {},
-        "oracle": {"first": after, "patients": new["oracle"]},
-        "test": {"first": after + new["oracle"], "patients": new["test"], "slices_per_view": 1},
-    }
-    for name, changes in populations.items():
+    grown = populations({"phantom": of_phantom, "new_patients": new | {"normal": 0}})
+    for name, settings in zip(("store", "oracle", "test"), grown.values(), strict=True):
         if not (work / name).exists():
             data = work / f"{name}.phantom"
-            grown = of_phantom | changes
-            phantom(
-                settings=grown, patients=None, normal=None, seed=None, dicom=False, report=False, threads=2, out=data
-            )
+            no: dict[str, Any] = {"patients": None, "normal": None, "seed": None, "dicom": False, "report": False}
+            phantom(settings=settings, **no, threads=2, out=data)
             preprocess(
                 manifest=data / "manifest.csv", settings=CONFIG["preprocessing"], salt=None, threads=2, out=work / name
             )

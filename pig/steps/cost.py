@@ -19,6 +19,7 @@ from pig.study.estimate_table import as_text
 from pig.study.jobs import jobs_of, owner, parts
 from pig.study.memory import real_pairs
 from pig.study.merged import merged_config
+from pig.study.populations import populations
 from pig.study.random_pairs import write_random_folds, write_random_store
 from pig.study.reduced import FEW, batch_of, divisor, is_own, reduced
 from pig.study.startup import startup_seconds
@@ -241,12 +242,12 @@ class _Calibration:
         from pig.steps.phantom import phantom
         from pig.steps.preprocess import preprocess
 
-        settings = self.config["dataset"]["phantom"]
-        for population, own in (("phantom", {}), ("test", {"slices_per_view": 1})):
+        for population in ("phantom", "test"):
+            settings = populations(self.config["dataset"])[population] | {"first": 1}  # the same patients, other slices
             out = self.folder / population
             began = self.clock()
             no: dict[str, Any] = {"seed": None, "dicom": False, "report": False}
-            phantom(settings=settings | own, patients=PATIENTS, normal=0, threads=1, out=out, **no)
+            phantom(settings=settings, patients=PATIENTS, normal=0, threads=1, out=out, **no)
             self.measured.patient[population] = (self.clock() - began) / PATIENTS
         self.measured.patient["oracle"] = self.measured.patient["phantom"]
         began, manifest, store = self.clock(), self.folder / "phantom/manifest.csv", self.folder / "prepared"

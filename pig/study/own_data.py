@@ -27,14 +27,6 @@ def data_errors(config: Config) -> Iterator[str]:
             f"dataset.salt cannot be used with the manifest '{manifest}', since nothing is imported from a storage; "
             "copy the data to this machine, or set salt to null."
         )
-    new = dataset["new_patients"]
-    if studies_phantom(dataset) and new["test"] == 1:
-        yield "dataset.new_patients.test is 1, and one patient tells nothing of others; give 0, or at least 2."
-    if studies_phantom(dataset) and new["normal"] and not new["test"]:
-        yield (
-            f"dataset.new_patients.normal is {new['normal']}, but test is 0: normal patients are tested beside those "
-            "with lesions; set normal to 0 as well, or test to at least 2."
-        )
     if studies_phantom(dataset):
         yield from population_errors(dataset)
     if layout is not None:

@@ -26,8 +26,15 @@ def populations(dataset: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def population_errors(dataset: Mapping[str, Any]) -> Iterator[str]:
-    """Yield whether there are more new patients than numbers after those of the study's own."""
-    of = populations(dataset)
+    """Yield what is wrong with how many new patients are asked for."""
+    of, new = populations(dataset), dataset["new_patients"]
+    if new["test"] == 1:
+        yield "dataset.new_patients.test is 1, and one patient tells nothing of others; give 0, or at least 2."
+    if new["normal"] and not new["test"]:
+        yield (
+            f"dataset.new_patients.normal is {new['normal']}, but test is 0: normal patients are tested beside those "
+            "with lesions; set normal to 0 as well, or test to at least 2."
+        )
     for first, count in NUMBERED:
         last_own, last = (of[name][first] + of[name][count] - 1 for name in ("phantom", "test"))
         if last_own <= LAST_NUMBER < last:
