@@ -1,6 +1,7 @@
 """The command ``pig``: every step of the workflow, by hand. Each rule of the workflow is one of its commands."""
 
 import argparse
+import atexit
 import gc
 import importlib
 import inspect
@@ -12,6 +13,7 @@ from contextlib import nullcontext
 
 from pig.commands import parser
 from pig.study.status import announce
+from pig.system.allocator import keep_freed_memory
 from pig.system.energy import begin
 from pig.system.errors import UserError, in_brief
 from pig.system.events import recording
@@ -52,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     a = parser().parse_args(arguments)
     gc.set_threshold(100_000)  # of 700: searching for garbage takes a fifth of the time that imports take
+    atexit.register(gc.freeze)  # and one second more at the exit, among all that was imported
+    keep_freed_memory()
     for library in ("OMP", "OPENBLAS", "MKL"):  # read when torch and numpy are imported, which is later
         os.environ[f"{library}_NUM_THREADS"] = str(a.threads)
     if a.command not in ("status", "cost", "plan"):  # which are no jobs

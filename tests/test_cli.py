@@ -1,5 +1,6 @@
 import importlib.metadata
 import json
+import platform
 import shlex
 import subprocess
 import sys
@@ -98,6 +99,37 @@ def test_python_without_assertions_works(tmp_path):
     run = subprocess.run([sys.executable, "-O", "-m", "pig.cli", "--help"], capture_output=True, text=True)
     assert run.returncode == 0
     assert "Every step of the workflow" in run.stdout
+
+
+COMMAND_AND_FAULTS = """
+import atexit, gc, resource, sys
+atexit.register(lambda: print("frozen", gc.get_freeze_count() > 1000))  # after what the command registers
+if sys.argv[1] == "command":
+    from pig.cli import main
+    main(["status", sys.argv[2]])  # no run was started there
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        activations = [b"x" * (n << 20) for n in (1, 3, 5, 7)]
+        del activations
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()  # the first time all memory is new
+print("faults", faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the malloc of glibc is what is set")
+def test_a_command_keeps_freed_memory_and_looks_for_no_garbage_at_its_exit(tmp_path):
+    """Of ten times 16 MiB, which are 40,960 pages, the second half of the calls finds all pages in place."""
+    said = {}
+    for who in ("plain", "command"):
+        words = [sys.executable, "-c", COMMAND_AND_FAULTS, who, str(tmp_path)]
+        out = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        said[who] = dict(line.split() for line in out.splitlines() if line.startswith(("faults", "frozen")))
+    assert said["plain"]["frozen"] == "False" and said["command"]["frozen"] == "True"
+    assert int(said["plain"]["faults"]) > 10_000 > 500 > int(said["command"]["faults"])
 
 
 def test_the_version_is_that_of_the_package(capsys):

@@ -10,6 +10,8 @@ from pig.data.shards import read_provenance
 from pig.methods.model_folder import DESCRIPTION
 from pig.system.files import read_sealed
 
+SEGMENTATIONS = ("segmentation", "nnunet")  # folders; nnU-Net's arms, folds and seeds are among those of the first
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -37,7 +39,7 @@ class Audit:
     """Of all results in a folder.
 
     Attributes:
-        segmentations: how many were looked at.
+        segmentations: how many were looked at, nnU-Net's among them.
         models: likewise.
         leaks: a sentence for each result that learnt from a patient it was tested on; there should be none.
         leaky: the same of leaky controls, which were trained to do so.
@@ -74,8 +76,9 @@ def audit(results: Path, present: Collection[str] | None = None) -> Audit:
     found = Audit(drawn=[*_drawn(results, present)])
     tested: list[tuple[int, str | None, set[str]]] = []
     new, devices, commits, versions = set[str](), set[str](), set[str](), set[str]()
-    for path in sorted(results.glob("segmentation/*/fold*/seed*/record.json")):
-        if not _is_present(path, results, present):
+    records = [(of, path) for of in SEGMENTATIONS for path in sorted(results.glob(f"{of}/*/fold*/seed*/record.json"))]
+    for of, path in records:
+        if not _is_present(results / SEGMENTATIONS[0] / path.relative_to(results / of), results, present):
             continue
         record = read_sealed(path, "run its segmentation again.")
         found.segmentations += 1

@@ -57,6 +57,7 @@ def write_report(
     scores: pd.DataFrame,
     measures: pd.DataFrame,
     more: Mapping[str, pd.DataFrame],
+    nnunet: Mapping[str, pd.DataFrame],
     figures: Sequence[Path],
     predictions: Sequence[Path],
     audit: Audit,
@@ -71,6 +72,7 @@ def write_report(
         scores: by arm, fold and seed.
         measures: of outlines and lesions, by arm.
         more: further tables, by the name of their CSV file.
+        nnunet: ``table2.csv`` and ``comparisons.csv`` of nnU-Net; {}: it was not asked for.
         figures: PNG files, with what they show in their names.
         predictions: PNG files, with what they show in their text ``Description``.
         audit: of the records of all results.
@@ -90,6 +92,7 @@ def write_report(
         measures=_cells(in_brief(measures)),
         more={name: _cells(table) for name, table in more.items()},
         quality_notes=NOTES,
+        nnunet=_of_nnunet(nnunet["table2.csv"], nnunet["comparisons.csv"]) if nnunet else None,
         figures=_pictures(figures),
         predictions=_pictures(predictions),
         audit=audit,
@@ -98,6 +101,17 @@ def write_report(
     )
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def _of_nnunet(table2: pd.DataFrame, comparisons: pd.DataFrame) -> dict[str, Any]:
+    """Return what the page says of table 2 by nnU-Net."""
+    return {
+        "answer": answer(comparisons),
+        "design": [*design(comparisons)],
+        "table2": _cells(table2),
+        "held": _cells(against_controls(comparisons)),
+        "controls": controls_of(comparisons),
+    }
 
 
 def forest(comparisons: pd.DataFrame, scores: pd.DataFrame) -> Plot:

@@ -23,7 +23,8 @@ def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
 
     Args:
         results: the folder; its ``table2.csv``, ``comparisons.csv``, ``scores.csv`` and ``measures.csv`` must be there,
-            and what else there is is shown: ``table1.csv``, ``quality.csv``, ``cost.csv``, figures, predictions.
+            and what else there is is shown: ``table1.csv``, ``quality.csv``, ``cost.csv``, figures, predictions, and
+            table 2 by nnU-Net.
         config: of the study, whole, to be shown; {}: none, and all that is there is taken for the study's.
         out: the HTML file.
 
@@ -36,11 +37,10 @@ def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
             f"{results / missing[0]} does not exist; make it with `snakemake --cores all results/table2.csv`."
         )
     table2, comparisons, scores, measures = (pd.read_csv(results / name) for name in of_table2)
-    if lacking := [name for name in ("kind", "seeds") if name not in comparisons.columns]:
-        raise UserError(
-            f"{results / 'comparisons.csv'} lacks the column {lacking[0]}; it is of an earlier version. Make it again "
-            "with `snakemake --cores all results/table2.csv`."
-        )
+    _refuse_earlier(comparisons, results / "comparisons.csv", "results/table2.csv")
+    nnunet = read_tables(results / "nnunet", ("table2.csv", "comparisons.csv"))
+    if len(nnunet) == 2:
+        _refuse_earlier(nnunet["comparisons.csv"], results / "nnunet/comparisons.csv", "results/nnunet/table2.csv")
     present = None
     if config:
         config = copy.deepcopy(dict(config))
@@ -54,8 +54,17 @@ def report(*, results: Path, config: Mapping[str, Any], out: Path) -> None:
         scores=scores,
         measures=measures,
         more={name: in_brief(table) if name == "quality.csv" else table for name, table in more.items()},
+        nnunet=nnunet if len(nnunet) == 2 else {},
         figures=figures_in(results / "figures", present),
         predictions=figures_in(results / "predictions"),
         audit=audit(results, present),
         config=config,
     )
+
+
+def _refuse_earlier(comparisons: pd.DataFrame, path: Path, target: str) -> None:
+    if lacking := [name for name in ("kind", "seeds") if name not in comparisons.columns]:
+        raise UserError(
+            f"{path} lacks the column {lacking[0]}; it is of an earlier version. Make it again with "
+            f"`snakemake --cores all {target}`."
+        )

@@ -185,6 +185,24 @@ def test_a_difference_is_found_and_its_sign_does_not_matter() -> None:
     assert permutation_p(-differences, 0) == pytest.approx(permutation_p(differences, 0), abs=0.002)
 
 
+def test_exchanging_the_arms_of_three_patients_leaves_a_quarter_as_extreme() -> None:
+    assert permutation_p(np.array([1.0, 1.0, 1.0]), 0) == 0.25  # +++ and ---, of 8
+    assert permutation_p(np.array([3.0, 1.0, -1.0]), 0) == 0.75  # of the sums 5, 3, 3 and 1 three are 3 or more
+    assert permutation_p(np.zeros(3), 0) == 1.0
+
+
+@pytest.mark.parametrize(("patients", "within"), [(9, 1e-12), (40, 0.03)])
+def test_the_permutation_test_is_scipys(patients: int, within: float) -> None:
+    for trial in range(5):
+        differences = np.random.default_rng(trial).normal(0.01, 0.05, patients)
+        pair = (differences, np.zeros(patients))
+        theirs = stats.permutation_test(
+            pair, lambda a, b, axis: (a - b).mean(axis), permutation_type="samples", n_resamples=9_999, vectorized=True,
+            rng=trial,
+        ).pvalue  # fmt: skip
+        assert permutation_p(differences, trial) == pytest.approx(theirs, abs=within)
+
+
 def test_the_risk_of_a_false_claim_is_students() -> None:
     differences = np.random.default_rng(4).normal(0.01, 0.05, 25)
     one_sided = stats.ttest_1samp(differences, 0, alternative="greater" if differences.mean() > 0 else "less").pvalue

@@ -11,8 +11,8 @@ from pig.report.audit import audit
 from pig.system.files import write_sealed
 
 
-def segmentation(results: Path, arm: str = "real", fold: int = 0, **changes: Any) -> None:
-    folder = results / f"segmentation/{arm}/fold{fold}/seed0"
+def segmentation(results: Path, arm: str = "real", fold: int = 0, of: str = "segmentation", **changes: Any) -> None:
+    folder = results / f"{of}/{arm}/fold{fold}/seed0"
     folder.mkdir(parents=True)
     record: dict[str, Any] = {
         "fold": fold, "train_patients": ["a", "b"], "test_patients": ["c"], "new_patients": ["n"],
@@ -55,6 +55,16 @@ def test_a_clean_study_has_no_leak(tmp_path: Path) -> None:
     assert found.commits == ["abc-dirty"]
     assert found.versions == ["torch 2.0", "torch 2.1"]
     assert found.finished == "2026-01-02T00:00:00+0000"
+
+
+def test_what_nnunet_learnt_from_is_looked_at_too(tmp_path: Path) -> None:
+    segmentation(tmp_path)
+    segmentation(tmp_path, of="nnunet", train_patients=["a", "c"])
+    segmentation(tmp_path, "removed", of="nnunet", train_patients=["c"])
+    found = audit(tmp_path, {"segmentation/real/fold0/seed0/record.json"})
+    assert found.segmentations == 2
+    assert found.leaks == [f"{tmp_path}/nnunet/real/fold0/seed0 was trained and tested on patient c (1 in all)."]
+    assert len(audit(tmp_path).leaks) == 2
 
 
 def test_a_model_that_saw_a_test_patient_is_named(tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ def page(tmp_path: Path) -> Path:
             "table1.csv": pd.DataFrame({"Method": ["PIG"], "FID (encoder)": [3.456]}),
             "quality.csv": in_brief(QUALITY),
         },
+        nnunet={},
         figures=figures,
         predictions=[overlay],
         audit=Audit(
@@ -149,6 +150,27 @@ def test_what_another_configuration_has_left_is_not_shown(results: Path) -> None
     assert "removed" not in text
     report(results=results, config={}, out=results / "all.html")
     assert (results / "all.html").read_text().count("<figure>") == 5
+
+
+def test_table_2_by_nnunet_is_shown_where_it_was_made(results: Path) -> None:
+    """There nothing is shown to help, whatever the other network says."""
+    report(results=results, config={}, out=results / "without.html")
+    assert "nnU-Net" not in (results / "without.html").read_text()
+    (results / "nnunet").mkdir()
+    table = pd.DataFrame({"Dataset": list(ARMS), "Dice (%)": [61.5, 60.25, 62.0]})
+    table.to_csv(results / "nnunet/table2.csv", index=False)
+    report(results=results, config={}, out=results / "half.html")
+    assert "nnU-Net" not in (results / "half.html").read_text()
+    COMPARISONS.assign(low_folds=-0.5).to_csv(results / "nnunet/comparisons.csv", index=False)
+    report(results=results, config={}, out=results / "with.html")
+    others, _, own = (results / "with.html").read_text().partition("<h2>By another network: nnU-Net</h2>")
+    assert "The arm with generated pairs is shown to help" in others and "60.25" not in others
+    assert "is not shown to help" in own and '<td class="number">60.25</td>' in own
+    assert "<td>+10.0</td>" in own and "▲</td>" not in own
+    assert {'href="nnunet/table2.csv"', 'href="nnunet/comparisons.csv"'} <= set(own.replace(">", " ").split())
+    COMPARISONS.drop(columns="seeds").to_csv(results / "nnunet/comparisons.csv", index=False)
+    with pytest.raises(UserError, match=r"nnunet/comparisons.csv lacks the column seeds.*results/nnunet/table2.csv"):
+        report(results=results, config={}, out=results / "report.html")
 
 
 @pytest.mark.parametrize(
