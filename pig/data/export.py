@@ -20,7 +20,7 @@ from pig.data.pseudonyms import new_salt, pseudonyms
 from pig.data.shards import Synthetic, read_provenance, read_shards, refuse_leak
 from pig.data.store import Store
 from pig.system.errors import UserError
-from pig.system.files import new_directory, write_json
+from pig.system.files import atomic_directory, write_json
 from pig.system.progress import track
 
 logger = logging.getLogger("pig")
@@ -52,7 +52,7 @@ def export_png(shards: Sequence[str | Path], out: str | Path, count: int | None 
     synthetic = read_shards(shards, count)
     if bits == 16 and channels_of(synthetic.images) > 1:
         raise UserError("colours are written as PNG of 8 bits a channel; leave out --bits 16.")
-    with new_directory(out) as folder:
+    with atomic_directory(out) as folder:
         (folder / "images").mkdir()
         if synthetic.masks is not None:
             (folder / "masks").mkdir()
@@ -121,7 +121,7 @@ def export_nnunet(
     cases: list[dict[str, Any]] = []
     handed_on = []
 
-    with new_directory(final) as folder:
+    with atomic_directory(final) as folder:
         (folder / "imagesTr").mkdir()
         (folder / "labelsTr").mkdir()
         for row in track(range(len(store.images)), "writing real pairs", len(store.images)):

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from pig.data.formats import NIFTI, ending_of, holds_dicom
-from pig.data.limits import giant, pixels_at_most
+from pig.data.limits import giant_image, pixels_at_most
 from pig.system.errors import UserError
 
 GREY_LEVELS = 2**16
 GREY_MODES = ("L", "I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow's names for 8, 16 and (checked) 32 bits
 COLOUR_MODES = ("RGB", "RGBA", "LA")
+BITS_PER_SAMPLE = 258  # TIFF's tag
 PHOTOMETRIC = 262  # TIFF's tag; 0: the least value is white
 BLURRED_VALUES, NEAR_END = 8, 0.15  # a blurred mask has as many values at least; share of their range near an end
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601
@@ -232,7 +233,7 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
         with Path(path).open("rb") as raw, Image.open(raw) as file:
             yield file
     except Image.DecompressionBombError:
-        raise UserError(giant(path, "too many", most, True)) from None
+        raise UserError(giant_image(path, most)) from None
     except UserError:
         raise
     except Exception as error:  # of a broken file Pillow raises nearly anything
@@ -250,6 +251,8 @@ def _decode(path: str | Path, palette: bool = False) -> tuple[str, NDArray[Any]]
     with _opened(path) as file:
         # Pillow gives colours of 16 bits as 8 without a word; only the name of the raw data tells.
         deep = file.mode.startswith("RGB") and any(";16" in str(tile.args) for tile in file.tile)
+        if file.format == "TIFF" and file.mode.startswith("RGB"):  # whose planes may lie one after another
+            deep |= max(np.atleast_1d(file.tag_v2.get(BITS_PER_SAMPLE, 8))) > 8  # type: ignore[attr-defined]
         white_is_zero = file.format == "TIFF" and file.tag_v2.get(PHOTOMETRIC) == 0  # type: ignore[attr-defined]
         file.load()
         frames = getattr(file, "n_frames", 1)

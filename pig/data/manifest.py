@@ -59,7 +59,7 @@ def _read_csv(source: Path | io.StringIO, text: Sequence[str] = ()) -> pd.DataFr
 
 def _read_parquet(path: Path, text: Collection[str]) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(path).reset_index(drop=True)  # rows are numbered, whatever they were called
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the path, or run the step that makes it.") from None
     except ImportError:

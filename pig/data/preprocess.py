@@ -33,7 +33,7 @@ def build_store(
     Args:
         manifest_path: see ``pig.data.manifest.read_manifest``.
         settings: size and aspect.
-        out: the folder of the store; replaced, if it exists, once the new store is complete.
+        out: the folder of the store. An earlier store is replaced once the new one is complete; another folder is not.
         jobs: processes; the store is the same for any number.
         salt: None, or of pseudonyms (see ``pig.data.pseudonyms``): then nothing in the store names a patient, nor
             what is made from it.
@@ -47,7 +47,7 @@ def build_store(
         raise UserError(
             f"{manifest_path} has the column {', '.join(taken)}, which the preprocessing writes; rename or remove it."
         )
-    with atomic_directory(out) as folder:
+    with atomic_directory(out, "store.json", reads=[manifest_path]) as folder:
         _fill(folder, manifest_path, manifest, settings, jobs, salt)
     return Store.open(out)
 

@@ -39,5 +39,5 @@ def _counts(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> tuple[int,
     either = both.sum(1, keepdims=True) + both.sum(0, keepdims=True) - both
     iou = (both / np.maximum(either, 1))[1:, 1:]
     can_be = iou >= LEAST_IOU
-    rows, columns = optimize.linear_sum_assignment(np.where(can_be, 1 + iou, 0), maximize=True)
+    rows, columns = optimize.linear_sum_assignment(np.where(can_be, len(iou) + 1 + iou, 0), maximize=True)
     return n_lesions, int(can_be[rows, columns].sum()), int((~can_be.any(0)).sum())

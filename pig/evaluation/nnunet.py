@@ -33,11 +33,11 @@ from pig.data.export import nnunet_description, write_case
 from pig.data.layout import channels_of
 from pig.data.store import PairDataset
 from pig.evaluation.arm_pairs import ArmPairs
-from pig.evaluation.segmentation import count_masks, write_counts
+from pig.evaluation.segmentation import TESTED, count_masks, write_counts
 from pig.evaluation.settings import NnunetSettings
 from pig.system.device import pick_device
 from pig.system.errors import UserError
-from pig.system.files import atomic_directory, sha256, write_json, write_sealed
+from pig.system.files import atomic_directory, refuse_loss, sha256, write_json, write_sealed
 from pig.system.progress import track
 from pig.system.run_record import run_record
 from pig.system.seeds import seed_of
@@ -85,6 +85,7 @@ def run_nnunet(
     Raises:
         UserError: nnU-Net is not installed; or what :meth:`ArmPairs.refuse_leaks` raises.
     """
+    refuse_loss(out, "record.json", *TESTED)
     pairs.refuse_leaks(fold)
     size = settings.image_size
     tested = pairs.tested(size)
@@ -100,7 +101,7 @@ def run_nnunet(
     trainer = _train(place, settings, lambda epoch: seed_of(seed, fold, "nnunet", epoch))
     counts = {name: _count(place, part, name) for name, part in tested.items()}
 
-    with atomic_directory(out) as folder:
+    with atomic_directory(out, "record.json", *TESTED) as folder:
         tables = write_counts(folder, tested, counts, fold, seed)
         for file in MODEL:
             (folder / "model" / file).parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from pig.data.volume import Slice, prepare_volume
 from pig.evaluation.segmenter import find_lesions, load_segmenter
 from pig.evaluation.settings import SegmentationSettings
 from pig.system.errors import UserError
-from pig.system.files import new_directory
+from pig.system.files import atomic_directory
 from pig.system.progress import track
 from pig.system.settings import parse
 
@@ -59,7 +59,7 @@ def predict_masks(model: Path, volumes: Sequence[Sequence[NewFile]], out: Path, 
         )
     preparing = parse(PreprocessSettings, record["preprocessing"], f"{model / 'record.json'}: preprocessing")
     rows, faults, named = list[dict[str, object]](), list[str](), dict[str, Path]()
-    with new_directory(out) as folder:
+    with atomic_directory(out) as folder:
         for files in track(volumes, "predict", len(volumes)):
             with TemporaryDirectory() as unpacked:
                 slices, wrong = _read(files, Path(unpacked), axis)

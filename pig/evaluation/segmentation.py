@@ -27,7 +27,7 @@ from pig.evaluation.segmenter import build_network, find_lesions
 from pig.evaluation.settings import SegmentationSettings, share_errors
 from pig.methods.model_folder import save_weights
 from pig.system.device import pick_device
-from pig.system.files import atomic_directory, sha256, write_sealed
+from pig.system.files import atomic_directory, refuse_loss, sha256, write_sealed
 from pig.system.progress import track
 from pig.system.run_record import run_record
 from pig.system.seeds import seed_of
@@ -173,8 +173,10 @@ def run_arm(
 
     Raises:
         UserError: a test patient is among the training pairs; the synthetic ones may leak, have no masks, or were
-            learnt from other data; or a real lesion, also one to be tested on, vanishes at ``settings.image_size``.
+            learnt from other data; a real lesion, also one to be tested on, vanishes at ``settings.image_size``; or
+            ``out`` holds something else than a segmentation.
     """
+    refuse_loss(out, "record.json", *TESTED)
     pairs_of_arm = ArmPairs(train_pairs, synthetic, test_pairs, new_pairs, leaky)
     pairs_of_arm.refuse_leaks(fold)
     tested = pairs_of_arm.tested(settings.image_size)
@@ -209,7 +211,7 @@ def run_arm(
     ]
     counts = {name: count_pixels(trained, pairs, settings.training.batch_size) for name, pairs in tested.items()}
 
-    with atomic_directory(out) as folder:
+    with atomic_directory(out, "record.json", *TESTED) as folder:
         tables = write_counts(folder, tested, counts, fold, seed)
         save_weights(folder, model=trained)
         record = run_record(

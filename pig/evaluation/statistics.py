@@ -6,8 +6,7 @@ again, or exchanged, paired between the arms), and one that counts a fold as a s
 few folds. Claims rest on the second, and what the design can see at all follows from it.
 
 New patients, who are in no fold, are each tested by the networks of every fold: networks and patients are crossed, as
-readers and cases are in studies of diagnostic accuracy. There the second interval is of both (Obuchowski and Rockette
-1995, with the degrees of freedom of Hillis 2007), and is much narrower with many patients.
+readers and cases are in studies of diagnostic accuracy. There the second interval is of both, and much narrower.
 
 All of it is computed from per-patient scores: of the counts of a patient's slices, summed, then averaged over seeds.
 """
@@ -33,7 +32,6 @@ COLUMNS = (
     "tested", "metric", "arm", "kind", "against", "patients", "folds", "seeds", "difference", "low", "high", "interval",
     "p_given", "low_folds", "high_folds", "p", "p_holm", "false_claim", "best", "smallest_visible",
 )  # fmt: skip
-
 
 _Values = TypeVar("_Values", pd.Series, pd.DataFrame)
 
@@ -113,9 +111,11 @@ def mean_of_folds(means: NDArray[np.float64]) -> Mean:
 def crossed_mean(differences: NDArray[np.float64]) -> Mean:
     """Return the mean difference where every network was tested on every patient.
 
-    With R networks, C patients and the mean squares of networks, of patients and of what is left (MS_R, MS_C, MS_RC),
-    the variance is (MS_R + max(MS_C - MS_RC, 0)) / (R C), with the degrees of freedom
-    (R - 1) (1 + max(MS_C - MS_RC, 0) / MS_R)^2 (Hillis 2007, eq. 17, of the model of Obuchowski and Rockette).
+    With R networks, C patients and mean squares of networks, of patients and of what is left (MS_R, MS_C, MS_RC) its
+    variance is V / (R C), V = MS_R + max(MS_C - MS_RC, 0) (Obuchowski and Rockette 1995), with max(min(R, C) - 1,
+    V^2 / (MS_R^2 / (R - 1) + MS_C^2 / (C - 1) + MS_RC^2 / ((R - 1) (C - 1)))) degrees of freedom (Satterthwaite).
+    Differs: Hillis (2007) divides by the first term alone; of 5 networks and 4 patients a null is then found in 14 % of
+    simulations, by all terms in 5 %. With 120 patients the two agree.
 
     Args:
         differences: between two arms [networks, patients]; at least 2 x 2, finite.
@@ -125,10 +125,12 @@ def crossed_mean(differences: NDArray[np.float64]) -> Mean:
     left = differences - by_network[:, None] - by_patient[None, :] + mean
     ms_network = patients * by_network.var(ddof=1)
     ms_left = (left**2).sum() / ((networks - 1) * (patients - 1))
-    of_patients = max(networks * by_patient.var(ddof=1) - ms_left, 0.0)
-    error = float(np.sqrt((ms_network + of_patients) / (networks * patients)))
-    degrees = (networks - 1) * (1 + of_patients / ms_network) ** 2 if ms_network > 0 else patients - 1
-    return Mean(float(mean), error, float(degrees))
+    ms_patient = networks * by_patient.var(ddof=1)
+    total, fewest = ms_network + max(ms_patient - ms_left, 0.0), min(networks, patients) - 1
+    spread = ms_network**2 / (networks - 1) + ms_patient**2 / (patients - 1)
+    spread += ms_left**2 / ((networks - 1) * (patients - 1))
+    degrees = max(total**2 / spread, fewest) if total > 0 else fewest
+    return Mean(float(mean), float(np.sqrt(total / (networks * patients))), float(degrees))
 
 
 def mean_over(values: pd.Series, tested: str) -> Mean:
@@ -156,9 +158,8 @@ def standard_error(values: NDArray[np.float64]) -> float:
 def permutation_p(differences: NDArray[np.float64], seed: int) -> float:
     """Return the two-sided p of no difference, given the networks: arms are exchanged within patients.
 
-    This changes the signs of differences. All signs are tried where they are RESAMPLES at most, else so many at random
-    and those observed (Phipson and Smyth 2010). Differs: not SciPy's ``permutation_test``, whose p it is, since that
-    took most of the time of table 2.
+    All signs of the differences are tried where they are RESAMPLES at most, else so many at random and those observed
+    (Phipson and Smyth 2010). Differs: not by SciPy's ``permutation_test``, which took most of the time of table 2.
     """
     every = 2 ** len(differences) <= RESAMPLES
     signs = _signs(len(differences), None if every else RESAMPLES, seed)
@@ -170,7 +171,7 @@ def permutation_p(differences: NDArray[np.float64], seed: int) -> float:
 def _signs(patients: int, count: int | None, seed: int) -> NDArray[np.float64]:
     """Return signs -1 and 1 [n, patients]: ``count`` choices of them at random, or each choice once."""
     if count is None:
-        return np.array(list(itertools.product((-1.0, 1.0), repeat=patients)))
+        return np.array([*itertools.product((-1.0, 1.0), repeat=patients)])
     return np.random.default_rng(seed).choice([-1.0, 1.0], (count, patients))
 
 

@@ -10,8 +10,6 @@ from pig.data.shards import read_provenance
 from pig.methods.model_folder import DESCRIPTION
 from pig.system.files import read_sealed
 
-SEGMENTATIONS = ("segmentation", "nnunet")  # folders; nnU-Net's arms, folds and seeds are among those of the first
-
 
 @dataclass(frozen=True)
 class Drawn:
@@ -44,6 +42,9 @@ class Audit:
         leaks: a sentence for each result that learnt from a patient it was tested on; there should be none.
         leaky: the same of leaky controls, which were trained to do so.
         drawn: by each generator, in each fold.
+        nnunet: for how long nnU-Net was trained, in words; several if its results differ.
+        outdated: folders of results of nnU-Net that are of other pairs, patients or folds than the segmentation of the
+            same arm, fold and seed; they are not looked at.
         devices: names of processors and GPUs, each with the instruction set and the precision of its trainings.
         commits: of the project; "-dirty" says that files differed from it.
         versions: of packages, "name version"; several of one name if results differ.
@@ -55,6 +56,8 @@ class Audit:
     leaks: list[str] = field(default_factory=list)
     leaky: list[str] = field(default_factory=list)
     drawn: list[Drawn] = field(default_factory=list)
+    nnunet: list[str] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
     devices: list[str] = field(default_factory=list)
     commits: list[str] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
@@ -74,24 +77,18 @@ def audit(results: Path, present: Collection[str] | None = None) -> Audit:
         UserError: a record is damaged.
     """
     found = Audit(drawn=[*_drawn(results, present)])
+    ran, trained, new = list[Mapping[str, Any]](), set[str](), set[str]()
     tested: list[tuple[int, str | None, set[str]]] = []
-    new, devices, commits, versions = set[str](), set[str](), set[str](), set[str]()
-    records = [(of, path) for of in SEGMENTATIONS for path in sorted(results.glob(f"{of}/*/fold*/seed*/record.json"))]
-    for of, path in records:
-        if not _is_present(results / SEGMENTATIONS[0] / path.relative_to(results / of), results, present):
-            continue
-        record = read_sealed(path, "run its segmentation again.")
+    for path, record in _segmentations(results, present, found):
         found.segmentations += 1
         new |= {*record["new_patients"]}
         own = {*record["test_patients"], *record["new_patients"]}
         tested.append((record["fold"], _deal(record), own))
         if both := sorted(own & {*record["train_patients"]}):
             found.leaks.append(f"{path.parent} was trained and tested on patient {both[0]} ({len(both)} in all).")
-        how = ", ".join(record[key] for key in ("instruction_set", "precision") if key in record)
-        devices.add(record["device"] + f" ({how})" * bool(how))
-        commits.add(record.get("commit", ""))
-        versions |= {f"{name} {version}" for name, version in record["versions"].items()}
-        found.finished = max(found.finished, record["finished"])
+        if record.get("engine") == "nnunet":
+            trained.add("{epochs} epochs of {iterations} steps".format(**record["settings"]))
+        ran.append(record)
     for path in sorted(results.glob(f"models/*/fold*/{DESCRIPTION}")):
         if not _is_present(path.parent, results, present):
             continue
@@ -102,8 +99,42 @@ def audit(results: Path, present: Collection[str] | None = None) -> Audit:
         if both := sorted({*description["patients"]} & set().union(*others)):
             named = found.leaky if description.get("leaky") and not {*both} & new else found.leaks
             named.append(f"{path.parent} learnt from test patient {both[0]} ({len(both)} in all).")
-    found.devices, found.commits, found.versions = sorted(devices), sorted(commits - {""}), sorted(versions)
+        ran += [description["record"]] if "record" in description else []
+    found.nnunet, found.devices = sorted(trained), sorted({_device(record) for record in ran})
+    found.commits = sorted({record.get("commit", "") for record in ran} - {""})
+    found.versions = sorted({f"{name} {version}" for record in ran for name, version in record["versions"].items()})
+    found.finished = max((record["finished"] for record in ran), default="")
     return found
+
+
+def _segmentations(
+    results: Path, present: Collection[str] | None, found: Audit
+) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Yield the records of segmentations, nnU-Net's last; those of nnU-Net that are outdated are only named."""
+    records = {}
+    for path in sorted(results.glob("segmentation/*/fold*/seed*/record.json")):
+        if _is_present(path, results, present):
+            records[path] = read_sealed(path, "run its segmentation again.")
+            yield path, records[path]
+    for path in sorted(results.glob("nnunet/*/fold*/seed*/record.json")):
+        twin = results / "segmentation" / path.relative_to(results / "nnunet")
+        if present is not None and not _is_present(twin, results, present):
+            continue
+        record = read_sealed(path, "run nnU-Net again.")
+        if twin in records and _inputs(records[twin]) == _inputs(record):
+            yield path, record
+        else:
+            found.outdated.append(str(path.parent))
+
+
+def _inputs(record: Mapping[str, Any]) -> Any:
+    """Return the checksums of what a result was made from; None of an earlier version, which does not say it."""
+    return (record.get("step") or {}).get("inputs")
+
+
+def _device(record: Mapping[str, Any]) -> str:
+    how = ", ".join(record[key] for key in ("instruction_set", "precision") if key in record)
+    return str(record["device"]) + f" ({how})" * bool(how)
 
 
 def _is_present(path: Path, results: Path, present: Collection[str] | None) -> bool:

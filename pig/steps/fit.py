@@ -14,7 +14,7 @@ from pig.data.folds import read_folds, split
 from pig.data.store import Store
 from pig.methods.base import Identity, with_channels
 from pig.methods.model_folder import DESCRIPTION, classes_in, read_description
-from pig.system.files import atomic_directory, sha256, write_sealed
+from pig.system.files import atomic_directory, refuse_loss, sha256, write_sealed
 from pig.system.imports import find_class
 from pig.system.run_record import run_record
 from pig.system.seeds import seed_of
@@ -62,8 +62,9 @@ def fit(
         out: the model folder.
 
     Raises:
-        UserError: settings, data or parts are wrong.
+        UserError: settings, data or parts are wrong, or ``out`` holds something else than a model.
     """
+    refuse_loss(out, DESCRIPTION)
     us = team()  # takes the device of this process, before anything is put on one
     opened, parts = Store.open(store), dict(needs)
     train_pairs, _ = split(opened, read_folds(folds), fold)
@@ -92,7 +93,7 @@ def fit(
     generator.fit(train_pairs, run)
     if us.rank > 0:
         return
-    with atomic_directory(out) as folder:
+    with atomic_directory(out, DESCRIPTION) as folder:
         generator.save(folder)
         files = {str(file.relative_to(folder)): sha256(file) for file in sorted(folder.rglob("*")) if file.is_file()}
         description = {

@@ -18,7 +18,7 @@ def overlay(*, store: Path, segmentations: Sequence[tuple[str, Path]], out: Path
     Args:
         store: folder of the preprocessed pairs.
         segmentations: label of an arm and the folder ``<arm>/fold<k>/seed<s>`` that ``pig segment`` has written.
-        out: the folder; one that is there is replaced.
+        out: the folder, which does not exist or is empty.
 
     Raises:
         UserError: the store or a segmentation is missing or damaged.

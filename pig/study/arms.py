@@ -7,7 +7,7 @@ studied, the real pairs of its new patients.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pig.evaluation.kinds import CONTROL, METHOD, Kind, Source
 from pig.evaluation.settings import Augmentation, Budget, SegmentationSettings
@@ -34,6 +34,7 @@ class Arm:
         real: share of the fold's training patients whose real pairs are trained on. The generator has learnt from all.
         control: whether it is a control, and not one of the paper's rows.
         leaky: whether the generator has learnt from the patients that are tested on, too.
+        weaker: whether its augmentation is weaker than ``segmentation.augmentation``.
     """
 
     generator: str | None = None
@@ -46,6 +47,7 @@ class Arm:
     real: float = 1.0
     control: bool = False
     leaky: bool = False
+    weaker: bool = False
 
     @property
     def name(self) -> str:
@@ -66,8 +68,8 @@ class Arm:
         """What it is to the study: a method, or which control.
 
         A ``variant`` changes what the others keep: it trains on an arm's pairs in another way, for longer, on fewer
-        patients with other augmentation, which could make up for them, or without augmentation, which is no rival to be
-        beaten.
+        patients with other augmentation, which could make up for them, or with weaker augmentation than all have, which
+        is no rival to be beaten.
 
         Of real data alone, which is the first row and no arm among others, it says nothing.
         """
@@ -81,7 +83,7 @@ class Arm:
             return "shuffled"
         if self.real < 1:
             return "variant" if self.adds or self.augmentation else "fewer_patients"
-        if self.generator or self.budget or self.augmentation == "none":
+        if self.generator or self.budget or self.weaker:
             return "variant"
         return self.source or "augmentation"
 
@@ -118,27 +120,39 @@ def studies_phantom(dataset: Mapping[str, Any]) -> bool:
 
 def arms_of(config: Mapping[str, Any]) -> list[Arm]:
     """Return the arms of a configuration that the schema allows, that of real data left out, the paper's first."""
-    table2, dataset = config["table2"], config["dataset"]
-    oracle = dataset["new_patients"]["oracle"] if studies_phantom(dataset) else 0
+    table2 = config["table2"]
     arms = [Arm(**arm) for arm in table2["arms"]]
-    controls = [_control(config, arm) for arm in table2["controls"]]
-    return arms + [Arm(oracle=oracle, control=True)] * (oracle > 0) + controls
+    return arms + _oracle(config) + [_control(config, arm) for arm in table2["controls"]]
 
 
 def _control(config: Mapping[str, Any], arm: Mapping[str, Any]) -> Arm:
     leaky = config["generators"].get(arm.get("generator"), {}).get("leaky", False)
-    return Arm(**arm, control=True, leaky=leaky)
+    usual, strengths = _augmentation(config), get_args(Augmentation)  # from none to strong
+    weaker = strengths.index(arm.get("augmentation") or usual) < strengths.index(usual)
+    return Arm(**arm, control=True, leaky=leaky, weaker=weaker)
+
+
+def _augmentation(config: Mapping[str, Any]) -> Augmentation:
+    """Return the augmentation of all arms that have none of their own."""
+    usual: Augmentation = config["segmentation"].get("augmentation", SegmentationSettings.augmentation)
+    return usual
+
+
+def _oracle(config: Mapping[str, Any]) -> list[Arm]:
+    """Return the control that adds the real pairs of new patients, if there are any."""
+    oracle = config["dataset"]["new_patients"]["oracle"] if studies_phantom(config["dataset"]) else 0
+    return [Arm(oracle=oracle, control=True)] * (oracle > 0)
 
 
 def arm_errors(config: Mapping[str, Any]) -> Iterator[Error]:
     """Yield what is wrong with the arms of a configuration that the schema allows, each with its key."""
     table2 = config["table2"]
-    augmentation = config["segmentation"].get("augmentation", SegmentationSettings.augmentation)
+    augmentation = _augmentation(config)
     if "budget" in config["segmentation"]:
         yield "segmentation.budget", "would make no comparison fair; give it to an arm under table2.controls."
     if not table2["arms"]:
         yield "table2.arms", "is empty; name at least one generator whose pairs the segmentation is to learn from."
-    names: set[str] = set()
+    names, oracle = set[str](), {arm.name for arm in _oracle(config)}
     places = [(f"table2.arms[{i}]", Arm(**arm)) for i, arm in enumerate(table2["arms"])]
     places += [(f"table2.controls[{i}]", _control(config, arm)) for i, arm in enumerate(table2["controls"])]
     for place, arm in places:
@@ -160,6 +174,8 @@ def arm_errors(config: Mapping[str, Any]) -> Iterator[Error]:
             yield f"{place}.budget", "is 'epochs', which segmentation.real_share does not allow; set that one to null."
         elif arm.augmentation == augmentation:
             yield f"{place}.augmentation", f"is '{augmentation}', which every arm has; choose another one."
+        elif arm.name in oracle:
+            yield place, f"would lie in the folder of the new patients' pairs, {arm.name}; rename the generator."
         elif arm.name in names:
             yield place, f"is there twice: {arm.generator or arm.source or arm.name} with {arm.count}."
         names.add(arm.name)

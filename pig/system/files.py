@@ -11,7 +11,7 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -116,13 +116,22 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_directory(path: str | Path) -> Iterator[Path]:
+def atomic_directory(path: str | Path, *marks: str, reads: Iterable[str | Path] = ()) -> Iterator[Path]:
     """Yield a temporary folder beside ``path`` that takes its place when the block ends without an error.
 
+    What is replaced is gone, and a user may name any folder. So there must be none, or an empty one, or one that the
+    same command has written before.
+
+    Args:
+        path: the folder, or a link to it.
+        marks: names of files by which such a folder is known, each of which is enough.
+        reads: files and folders that are read; they must not lie in a folder that is replaced.
+
     Raises:
-        UserError: the disk is full.
+        UserError: there is anything else at ``path``, or what is read; or the disk is full.
     """
-    path = Path(path)
+    refuse_loss(path, *marks, reads=reads)
+    path = Path(path).resolve()
     temporary = _temporary(path)
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,18 +150,17 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-@contextmanager
-def new_directory(path: str | Path) -> Iterator[Path]:
-    """As :func:`atomic_directory`, which replaces a folder; one that a user names may hold anything.
-
-    Raises:
-        UserError: there is something at ``path`` that is not an empty folder.
-    """
-    path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError(f"{path} is in use; name a folder that does not exist, or delete it.")
-    with atomic_directory(path) as folder:
-        yield folder
+def refuse_loss(path: str | Path, *marks: str, reads: Iterable[str | Path] = ()) -> None:
+    """Raise what :func:`atomic_directory` raises about a folder, before hours of work for it."""
+    path, other = Path(path), "name a folder that does not exist"
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} is a file, and a folder is to be written; {other}.")
+    for source in map(Path, reads):
+        if path.exists() and source.resolve().is_relative_to(path.resolve()):
+            raise UserError(f"{source} would be lost, since {path}, which is or holds it, is to be replaced; {other}.")
+    if path.exists() and any(path.iterdir()) and not any((path / mark).exists() for mark in marks):
+        known = f" by something else than an earlier result (there is no {' or '.join(marks)})" if marks else ""
+        raise UserError(f"{path} is in use{known}; {other}, or delete it.")
 
 
 @contextmanager

@@ -107,6 +107,10 @@ def test_a_parquet_manifest(tmp_path: Path) -> None:
     table.assign(patient_id=[7.0, None]).to_parquet(tmp_path / "m.parquet")
     with pytest.raises(UserError, match="patient_id holds numbers with a point"):
         read_manifest(tmp_path / "m.parquet")
+    shuffled = table.assign(patient_id=["007", "8"]).iloc[[1, 0]]  # pandas writes the order that rows had before
+    shuffled.to_parquet(tmp_path / "m.parquet")
+    read = read_manifest(tmp_path / "m.parquet")
+    assert (read.index.tolist(), read["patient_id"].tolist()) == ([0, 1], ["8", "007"])
     (tmp_path / "m.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match="not a readable Parquet table"):
         read_manifest(tmp_path / "m.parquet")

@@ -1,5 +1,6 @@
 """Images with colours: three channels from the file to the batch, and grey that stays what it was."""
 
+import struct
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
+from PIL import Image
 from study_files import lesion, ramp, write_png, write_study
 from torch import Tensor
 
@@ -145,3 +147,28 @@ def test_a_pool_of_synthetic_pairs_in_colour() -> None:
     batch: tuple[Tensor, Tensor] = SyntheticPool(images, masks).batch(np.array([1]))
     assert (batch[0].shape, batch[1].shape) == ((1, 3, 4, 4), (1, 1, 4, 4))
     assert torch.allclose(batch[0], torch.from_numpy(images[1:].astype(np.float32)) * 2 / 65535 - 1)
+
+
+def test_colours_of_16_bits_whose_planes_lie_one_after_another_are_refused(tmp_path: Path) -> None:
+    """TIFF with PlanarConfiguration 2: Pillow reads its bytes as pixels of 8 bits, without a word."""
+    side, count = 4, 3
+    planes = np.arange(count * side * side, dtype="<u2").tobytes()
+    tags = [(256, 3, 1, side), (257, 3, 1, side), (258, 3, 3, None), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 3, None),
+            (277, 3, 1, 3), (278, 3, 1, side), (279, 4, 3, None), (284, 3, 1, 2)]  # fmt: skip
+    behind = 8 + 2 + 12 * len(tags) + 4
+    bits, starts, sizes = behind, behind + 6, behind + 18
+    first = behind + 30
+    extra = struct.pack("<3H", 16, 16, 16)
+    extra += struct.pack("<3I", *(first + plane * 2 * side * side for plane in range(count)))
+    extra += struct.pack("<3I", *[2 * side * side] * count)
+    where = {258: bits, 273: starts, 279: sizes}
+    entries = b"".join(
+        struct.pack("<HHI", tag, kind, number) + struct.pack("<I", where.get(tag, value or 0))
+        for tag, kind, number, value in tags
+    )
+    header = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + struct.pack("<I", 0)
+    (tmp_path / "a.tif").write_bytes(header + extra + planes)
+    with Image.open(tmp_path / "a.tif") as file:
+        assert file.mode == "RGB"
+    with pytest.raises(UserError, match="has colours of 16 bits"):
+        read_grey(tmp_path / "a.tif")

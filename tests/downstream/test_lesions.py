@@ -29,6 +29,11 @@ def counts(predicted: str, true: str) -> list[int]:
         pytest.param("##.##/##.##", "#####/#####", 1, 1, 0, id="a second candidate of a lesion is not false"),
         # IoUs: of the first lesion 1/6 and 1/2, of the second 0 and 1/6. The greatest sum would find one alone.
         pytest.param("#.######", "######.#", 2, 2, 0, id="as many as can be"),
+        # A chain, each candidate of two lesions: 19/181, 19/186 and 14/100 by three, 80/120 and 85/120 by two of them.
+        pytest.param(
+            81 * "." + 100 * "#" + "." + 105 * "#" + "." + 14 * "#", 100 * "#" + "." + 100 * "#" + "." + 100 * "#",
+            3, 3, 0, id="three rather than two of greater IoUs",
+        ),
     ],
 )
 def test_by_hand(predicted: str, true: str, lesions: int, found: int, false: int) -> None:

@@ -37,6 +37,7 @@ BOUNDARY, OUTLINES = "pig/evaluation/boundary.py", "tests/downstream/test_bounda
 LESIONS, FOUND = "pig/evaluation/lesions.py", "tests/downstream/test_lesions.py"
 ADDED, ADDS = "pig/evaluation/added.py", "tests/downstream/test_added.py"
 COPIES, PASTES = "pig/evaluation/copy_paste.py", "tests/downstream/test_copy_paste.py"
+NOTHING_LOST = "tests/data/test_nothing_lost.py"
 AUGMENTATION, AUGMENTS = "pig/evaluation/augmentation.py", "tests/downstream/test_augmentation.py"
 OPTIMISER, LOOP, SEGMENTATION = "pig/training/optimiser.py", "pig/training/loop.py", "pig/evaluation/segmentation.py"
 
@@ -181,14 +182,20 @@ MUTANTS = [
     Mutant("folds are taken for patients", STATISTICS,
            'mean_of_folds(values.groupby("fold")', 'mean_of_folds(values.groupby("patient_id")', COMPARED),
     Mutant("the scatter of patients is left out of the crossed interval", STATISTICS,
-           "(ms_network + of_patients) / (networks * patients)", "ms_network / (networks * patients)", COMPARED),
+           "ms_network + max(ms_patient - ms_left, 0.0)", "ms_network", COMPARED),
+    Mutant("the crossed interval has the degrees of freedom of the networks' part alone", STATISTICS,
+           "spread += ms_left**2 / ((networks - 1) * (patients - 1))", "spread = ms_network**2 / (networks - 1)",
+           COMPARED),
+    Mutant("the observed signs are not counted among those drawn", STATISTICS,
+           "(extreme.sum() + 1) / (RESAMPLES + 1)", "extreme.mean() / 2", COMPARED),
     # Outlines and lesions
     Mutant("an outline is the whole mask", BOUNDARY,
            "mask[box] & ~ndimage.binary_erosion(mask[box])", "mask[box]", OUTLINES),
     Mutant("an empty prediction has no distance", BOUNDARY,
            "(math.hypot(*(side - 1 for side in true.shape)), 0.0) if found or there", "(0.0, 0.0) if found or there",
            OUTLINES),
-    Mutant("lesions are matched by overlap alone", LESIONS, "1 + iou, 0", "iou, 0", FOUND),
+    Mutant("lesions are matched by overlap alone", LESIONS, "len(iou) + 1 + iou, 0", "iou, 0", FOUND),
+    Mutant("greater overlap outweighs a lesion found", LESIONS, "len(iou) + 1 + iou, 0", "1 + iou, 0", FOUND),
     Mutant("thirds count slices without a lesion", "pig/report/measures.py", "[rows.lesions > 0]", "",
            "tests/downstream/test_measures.py"),
     # What an arm adds, and how its pairs are changed
@@ -211,6 +218,13 @@ MUTANTS = [
            "images, masks = augment(images, masks, settings.augmentation, rng)", "pass", LEARNS),
     Mutant("Joint learns masks in {0, 1}", "baselines/joint.py",
            "mask_scale.encode(2 * masks - 1)", "mask_scale.encode(masks)", INPUTS),
+    # What a user has on a disk
+    Mutant("whatever lies at --out is replaced", "pig/system/files.py",
+           "if path.exists() and any(path.iterdir()) and not any(", "if False and not any(", NOTHING_LOST),
+    Mutant("what is read may be replaced", "pig/system/files.py",
+           "if path.exists() and source.resolve().is_relative_to(path.resolve()):", "if False:", NOTHING_LOST),
+    Mutant("a mask that is a link to nothing is no mask", "pig/data/readers/volume.py",
+           "elif path.is_symlink():", "elif False:", "tests/readers/test_labels.py"),
     # The picture does not tell the answer
     Mutant("the crop is widened to include the mask", "pig/data/volume.py",
            "geometry = _geometry(sources, blank, flipped, settings)",

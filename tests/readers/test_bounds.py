@@ -114,6 +114,11 @@ def test_how_many_pixels_an_image_may_have_is_a_setting(tmp_path: Path, monkeypa
         refuse_giant(path, 24, 16)
     monkeypatch.setenv("PIG_PIXELS_AT_MOST", "384")
     assert (read_grey(path) == ramp()).all() and size_of(path) == (24, 16)
+    monkeypatch.setenv("PIG_VOXELS_AT_MOST", "20")
+    with pytest.raises(UserError, match="3 x 3 x 3 pixels, and at most 20 .* environment variable PIG_VOXELS_AT_MOST"):
+        refuse_giant("a volume", 3, 3, 3)
+    monkeypatch.setenv("PIG_VOXELS_AT_MOST", "27")
+    refuse_giant("a volume", 3, 3, 3)
     for wrong in ("0", "1e6", "-5", "", "many"):
         monkeypatch.setenv("PIG_PIXELS_AT_MOST", wrong)
         with pytest.raises(UserError, match=f"PIG_PIXELS_AT_MOST is '{wrong}'; give a whole number above 0, or none"):

@@ -30,6 +30,23 @@ def test_windows_by_hand(tmp_path: Path) -> None:
     assert shown(path)[0, 1] == 32768
 
 
+@pytest.mark.parametrize(
+    ("width", "function", "expected"),
+    [
+        (0.9, "LINEAR", [0, 0.5, 0.9 / 0.9]),  # which PS3.3 forbids: (x - .5) / .9 + .5 of 0, .5 and 1, cut to [0, 1]
+        (0.9, "LINEAR_EXACT", [0, 0.5, 1]),
+        (1, "LINEAR", [0, 1, 1]),  # a step at centre - .5 = 0
+        (1.5, "LINEAR", [0.5, 1, 1]),  # (x - 0) / .5 + .5
+    ],
+)
+def test_narrow_windows_by_hand(tmp_path: Path, width: float, function: str, expected: list[float]) -> None:
+    values = np.array([[0, 500, 1000]], np.uint16)  # as a map of fractions, 0, 0.5 and 1
+    path = write_dicom(
+        tmp_path / "a.dcm", values, WindowCenter=0.5, WindowWidth=width, VOILUTFunction=function, RescaleSlope="0.001"
+    )
+    assert shown(path).tolist() == [[round(65535 * value) for value in expected]]
+
+
 def test_monochrome1_is_inverted_and_bits_are_the_range(tmp_path: Path) -> None:
     values = np.array([[0, 1023, 512]], np.uint16)
     path = write_dicom(tmp_path / "a.dcm", values, PhotometricInterpretation="MONOCHROME1", BitsStored=10, HighBit=9)

@@ -159,3 +159,37 @@ def test_linked_folders_are_read_and_those_that_lead_back_are_errors(tmp_path: P
     (tmp_path / "in/images/again").symlink_to(tmp_path / "in/images")
     with pytest.raises(UserError, match="images/again is a link to a folder above it"):
         import_data("folders", tmp_path / "in", settings, tmp_path / "out")
+
+
+@pytest.mark.parametrize("more", [{"missing_mask": "healthy", "without_lesion": "keep", "faults": "skip"}, {}])
+@pytest.mark.parametrize("side_by_side", [True, False])
+def test_a_link_to_a_mask_that_is_not_there_is_no_missing_mask(tmp_path: Path, more: dict, side_by_side: bool) -> None:
+    """As of a data set that is not fetched yet: without the mask its lesion would become background."""
+    for name in ("p1_1", "p2_1"):
+        write_pair(tmp_path / "in", name, disc())
+    (tmp_path / "in/masks/p1_1.png").unlink()
+    (tmp_path / "in/masks/p1_1.png").symlink_to(tmp_path / "annex/p1_1.png")
+    settings = {"patient": "(p[0-9])_", **more}
+    settings |= {"images": "images/*.png", "masks": "masks/*.png"} if side_by_side else {}
+    with pytest.raises(UserError, match=r"masks/p1_1.png is a link to a file that is not there; fetch that file"):
+        import_data("folders", tmp_path / "in", settings, tmp_path / "out")
+
+
+def test_what_is_no_folder_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").touch()
+    with pytest.raises(UserError, match=r"table.csv"):
+        import_data("folders", tmp_path / "table.csv", {"patient": "(p)"}, tmp_path / "out")
+
+
+def test_labels_that_each_are_the_only_one_of_their_mask(tmp_path: Path) -> None:
+    """1 may be the organ and 2 the lesion: which, only the user knows."""
+    write_pair(tmp_path / "in", "p1", disc(value=1))
+    write_pair(tmp_path / "in", "p2", disc(value=2))
+    for faults in ("stop", "skip"):
+        with pytest.raises(UserError, match=r"one label each beside background, but not all the same \(1, 2\)"):
+            import_data("folders", tmp_path / "in", {"patient": "(p.)", "faults": faults}, tmp_path / "out")
+    area = (disc() > 0).sum()
+    for settings, expected in (({"labels": [1, 2]}, [area, area]), ({"labels": [2], "background": [0, 1]}, [0, area])):
+        given = {"patient": "(p.)", "without_lesion": "keep", **settings}
+        table = read_manifest(import_data("folders", tmp_path / "in", given, tmp_path / "out"))
+        assert [int(read_mask(path).sum()) for path in table["mask_path"]] == expected

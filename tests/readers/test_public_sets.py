@@ -251,6 +251,22 @@ def test_inbreast(tmp_path: Path) -> None:
     assert both["view"].tolist() == ["CC", "MLO"]
 
 
+def test_linked_folders_and_capitals_of_inbreast(tmp_path: Path) -> None:
+    write_inbreast(tmp_path / "in", ["(5.0, 10.0)", "(9.0, 10.0)", "(9.0, 20.0)", "(5.0, 20.0)"])
+    first, second = sorted((tmp_path / "in/AllDICOMs").iterdir())
+    first.rename(first.with_suffix(".DCM"))
+    (tmp_path / "disk").mkdir()
+    second.rename(tmp_path / "disk" / second.name)
+    (tmp_path / "in/AllDICOMs/more").symlink_to(tmp_path / "disk")
+    settings = {"without_lesion": "keep"}
+    table = read_manifest(import_data("inbreast", tmp_path / "in", settings, tmp_path / "out"))
+    assert table["view"].tolist() == ["CC", "MLO"]
+    (tmp_path / "disk" / second.name).unlink()
+    (tmp_path / "disk" / second.name).symlink_to(tmp_path / "gone")
+    with pytest.raises(UserError, match="is a link to a file that is not there"):
+        import_data("inbreast", tmp_path / "in", settings, tmp_path / "out")
+
+
 def test_one_point_is_one_pixel_and_contours_may_lie_just_outside(tmp_path: Path) -> None:
     write_inbreast(tmp_path / "a", ["(3.2, 7.8)"])
     table = read_manifest(import_data("inbreast", tmp_path / "a", {}, tmp_path / "out"))
@@ -299,6 +315,15 @@ def test_t_synth(tmp_path: Path) -> None:
     assert image.shape == (12, 10)
     assert np.argwhere(mask).min(axis=0).tolist() == [4, 2]  # of rows 3..7 counted from below: 4..8
     assert np.argwhere(mask).max(axis=0).tolist() == [8, 4]
+
+
+def test_a_linked_volume_of_t_synth(tmp_path: Path) -> None:
+    write_t_synth(tmp_path / "in", 1)
+    write_t_synth(tmp_path / "disk", 2)
+    folder = "device_data_VICTREPhantoms_spic_1.0/dense/2/5.0/SIM/D2_5.0_dense.2"
+    (tmp_path / "in" / folder).symlink_to(tmp_path / "disk" / folder)
+    table = read_manifest(import_data("t-synth", tmp_path / "in", {}, tmp_path / "out"))
+    assert set(table["patient_id"]) == {"dense-1", "dense-2"}
 
 
 def test_a_c_view_of_t_synth(tmp_path: Path) -> None:

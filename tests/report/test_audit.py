@@ -57,14 +57,39 @@ def test_a_clean_study_has_no_leak(tmp_path: Path) -> None:
     assert found.finished == "2026-01-02T00:00:00+0000"
 
 
+NNUNET = {"of": "nnunet", "engine": "nnunet", "settings": {"epochs": 4, "iterations": 250}}
+
+
 def test_what_nnunet_learnt_from_is_looked_at_too(tmp_path: Path) -> None:
-    segmentation(tmp_path)
-    segmentation(tmp_path, of="nnunet", train_patients=["a", "c"])
-    segmentation(tmp_path, "removed", of="nnunet", train_patients=["c"])
+    segmentation(tmp_path, **dealt("now"))
+    segmentation(tmp_path, **NNUNET, **dealt("now"), train_patients=["a", "c"])
+    segmentation(tmp_path, "removed", **dealt("now"))
+    segmentation(tmp_path, "removed", **NNUNET, **dealt("now"), train_patients=["c"])
     found = audit(tmp_path, {"segmentation/real/fold0/seed0/record.json"})
-    assert found.segmentations == 2
+    assert (found.segmentations, found.nnunet, found.outdated) == (2, ["4 epochs of 250 steps"], [])
     assert found.leaks == [f"{tmp_path}/nnunet/real/fold0/seed0 was trained and tested on patient c (1 in all)."]
     assert len(audit(tmp_path).leaks) == 2
+
+
+def test_what_nnunet_learnt_from_another_deal_of_folds_is_outdated_and_no_leak(tmp_path: Path) -> None:
+    segmentation(tmp_path, **dealt("now"))
+    segmentation(tmp_path, **NNUNET, **dealt("before"), train_patients=["c"], test_patients=["a", "b"])
+    segmentation(tmp_path, "gone", **NNUNET)
+    model(tmp_path, ["a", "b"], **dealt("now"))
+    present = {"segmentation/real/fold0/seed0/record.json", "models/pig/fold0"}
+    for of, outdated in ((present, ["real"]), (None, ["gone", "real"])):
+        found = audit(tmp_path, of)
+        assert (found.segmentations, found.leaks, found.nnunet) == (1, [], [])
+        assert found.outdated == [f"{tmp_path}/nnunet/{arm}/fold0/seed0" for arm in outdated]
+
+
+def test_generators_are_of_what_it_ran_on(tmp_path: Path) -> None:
+    segmentation(tmp_path, commit="b")
+    record = {"device": "a GPU", "precision": "bfloat16", "commit": "a", "versions": {"torch": "2.1"}}
+    model(tmp_path, ["a"], record=record | {"finished": "2025-12-31T00:00:00+0000"})
+    found = audit(tmp_path)
+    assert (found.devices, found.commits) == (["a GPU (bfloat16)", "a processor"], ["a", "b"])
+    assert (found.versions, found.finished) == (["torch 2.0", "torch 2.1"], "2026-01-01T00:00:00+0000")
 
 
 def test_a_model_that_saw_a_test_patient_is_named(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pig.report.quality import in_brief
 from pig.steps.report import report
 from pig.study.merged import merged_config
 from pig.system.errors import UserError
+from pig.system.files import write_sealed
 
 ARMS = {"Real": [0.4, 0.5], "+<PIG>_8": [0.45, 0.65], "control: strong augmentation": [0.38, 0.5]}
 KINDS = {"+<PIG>_8": "method", "control: strong augmentation": "augmentation"}
@@ -168,6 +169,18 @@ def test_table_2_by_nnunet_is_shown_where_it_was_made(results: Path) -> None:
     assert "is not shown to help" in own and '<td class="number">60.25</td>' in own
     assert "<td>+10.0</td>" in own and "▲</td>" not in own
     assert {'href="nnunet/table2.csv"', 'href="nnunet/comparisons.csv"'} <= set(own.replace(">", " ").split())
+    record = {"fold": 0, "train_patients": [], "test_patients": [], "new_patients": [], "engine": "nnunet"}
+    record |= {"settings": {"epochs": 4, "iterations": 250}, "device": "a", "versions": {}, "finished": "2026"}
+    (results / "nnunet/real/fold0/seed0").mkdir(parents=True)
+    write_sealed(results / "nnunet/real/fold0/seed0/record.json", record)
+    report(results=results, config={}, out=results / "outdated.html")
+    outdated = (results / "outdated.html").read_text()
+    assert f"other pairs, patients or folds than this study ({results}/nnunet/real/fold0/seed0)." in outdated
+    assert "60.25" not in outdated
+    (results / "segmentation/real/fold0/seed0").mkdir(parents=True)
+    write_sealed(results / "segmentation/real/fold0/seed0/record.json", {**record, "engine": None})
+    report(results=results, config={}, out=results / "with.html")
+    assert "Trained for 4 epochs of 250 steps." in (results / "with.html").read_text()
     COMPARISONS.drop(columns="seeds").to_csv(results / "nnunet/comparisons.csv", index=False)
     with pytest.raises(UserError, match=r"nnunet/comparisons.csv lacks the column seeds.*results/nnunet/table2.csv"):
         report(results=results, config={}, out=results / "report.html")

@@ -53,6 +53,22 @@ def test_the_papers_arms_come_first_and_controls_are_marked() -> None:
     assert list(arm_errors(config)) == []
 
 
+def test_weaker_augmentation_than_all_arms_have_is_no_rival() -> None:
+    config = of(study(), controls=[{"augmentation": "light"}, {"augmentation": "none"}])
+    config["segmentation"]["augmentation"] = "strong"
+    assert [arm.kind for arm in arms_of(config)[-2:]] == ["variant", "variant"]
+    config["segmentation"]["augmentation"] = "none"
+    assert arms_of(config)[-2].kind == "augmentation"
+
+
+def test_a_generator_may_not_take_the_name_of_the_oracle() -> None:
+    config = of(study(), arms=[{"generator": "oracle", "count": 103}])
+    ((where, said),) = arm_errors(config)
+    assert where == "table2.arms[0]" and "in the folder of the new patients' pairs, oracle_103" in said
+    config["dataset"]["new_patients"]["oracle"] = 0
+    assert list(arm_errors(config)) == []
+
+
 @pytest.mark.parametrize("data", [{"manifest": "mine.csv"}, {"import": {"from": "folders", "root": "mine"}}])
 def test_data_of_ones_own_have_no_new_patients(data: dict[str, Any]) -> None:
     config = study()

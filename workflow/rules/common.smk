@@ -19,6 +19,7 @@ from pig.study.records import find_records, keep_records, refuse_unknown
 from pig.study.settings import settings_errors
 from pig.study.snakemake import fill_gaps, gpu_warning, planless, what_next
 from pig.system.errors import UserError
+from pig.system.files import sha256
 from pig.system.gpus import gpu_count
 from pig.system.source import module_of, source_hash
 
@@ -238,17 +239,23 @@ def all_segmentations():
 
 def rows_of_table1(files):
     """The words that name the rows; ``files`` are those of :func:`distances`, wherever a storage has put them."""
-    return options("--row", [f"{name}={file}" for name, file in zip(LABELS_OF_TABLE1, files)])
+    return options("--row", [f"{name}={file}" for name, file in zip(LABELS_OF_TABLE1, files, strict=True)])
 
 
 def rows_of_table2(files, arms=ARMS):
     """The words that name rows, folders of arms and kinds of controls; ``files`` are all :func:`segmentations`, by arm."""
-    labels = dict(zip(ARMS, LABELS_OF_TABLE2))
+    labels = dict(zip(ARMS, LABELS_OF_TABLE2, strict=True))
     first = zip(arms.items(), files[:: len(FOLDS) * len(SEEDS)], strict=True)
     named = [(arm, labels[name], file) for (name, arm), file in first]
     rows = [(arm, f"{name}={Path(file).parents[2]}") for arm, name, file in named]
     controls = [f"{arm.kind}={row}" for arm, row in rows if arm.control]
     return options("--row", [row for arm, row in rows if not arm.control]) + options("--control", controls)
+
+
+def state_of_nnunet():
+    """The table by nnU-Net, which the report shows where it was made, and does not wait for."""
+    table = Path("results/nnunet/comparisons.csv")
+    return sha256(table) if table.is_file() else ""
 
 
 def fold_results(fold):

@@ -72,6 +72,7 @@ use rule table2 as nnunet_table2 with:
         "results/benchmarks/nnunet_table2.tsv"
     params:
         labels=lambda wildcards: LABELS_OF_TABLE2,
+        kinds=[arm.kind for arm in NNUNET_ARMS.values()],
         rows=lambda wildcards, input: rows_of_table2(input.slices, NNUNET_ARMS),
         tested=["--new-patients"] * bool(new_patients("test")),
         folds=len(FOLDS),

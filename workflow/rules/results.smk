@@ -91,6 +91,7 @@ rule table2:
         runtime=10,
     params:
         labels=lambda wildcards: LABELS_OF_TABLE2,
+        kinds=[arm.kind for arm in ARMS.values()],
         rows=lambda wildcards, input: rows_of_table2(input.slices),
         tested=["--new-patients"] * bool(new_patients("test")),
         folds=len(FOLDS),
@@ -153,6 +154,7 @@ rule report:
     params:
         folder=lambda wildcards, input: Path(input.table2).parent,
         config=lambda wildcards: as_json(config),  # a {2} in a plain text would be a wildcard
+        nnunet=state_of_nnunet(),
         code=source_hash("pig.steps.report"),
     shell:
         "pig report --results {params.folder:q} --config {params.config:q} --out {output:q} --threads {threads}"
@@ -232,7 +234,8 @@ rule overlay:
     params:
         labels=lambda wildcards: LABELS_OF_TABLE2,
         arms=lambda wildcards, input: options(
-            "--segmentation", [f"{name}={Path(file).parent}" for name, file in zip(LABELS_OF_TABLE2, input.slices)]
+            "--segmentation",
+            [f"{name}={Path(file).parent}" for name, file in zip(LABELS_OF_TABLE2, input.slices, strict=True)],
         ),
         code=source_hash("pig.steps.overlay"),
     shell:

@@ -15,7 +15,14 @@ import pandas as pd
 
 from pig.data.checks.facts import Facts, look_at_volume
 from pig.data.checks.likeness import ALIKE, BITS, nearest_stranger
-from pig.data.checks.warnings import mixed_types, name_warnings, one_image_each, weak_masks, without_colours
+from pig.data.checks.warnings import (
+    mixed_labels,
+    mixed_types,
+    name_warnings,
+    one_image_each,
+    weak_masks,
+    without_colours,
+)
 from pig.data.folds import make_folds, refuse_without_lesion
 from pig.data.manifest import read_manifest, read_table, refuse, row_number
 from pig.data.preprocess import group_volumes
@@ -73,6 +80,7 @@ def check(
         *name_warnings(patients),
         *one_image_each(patients),
         *mixed_types(fact.dtype for fact in facts),
+        *mixed_labels(fact.mask_values for fact in facts if not fact.faults),
         *without_colours(fact.coloured for fact in facts),
         *weak_masks(manifest.get("mask_source", [])),
     ]

@@ -80,6 +80,21 @@ def mixed_types(types: Iterable[str | None]) -> list[str]:
     return [f"images of {' and of '.join(kinds)} are mixed; were some saved with fewer grey values?"] * (len(kinds) > 1)
 
 
+def mixed_labels(values: Iterable[str | None]) -> list[str]:
+    """Return the warning about a data set whose masks have one value each beside 0, but not all the same.
+
+    Args:
+        values: of each mask, as text with spaces between them; None where it cannot be read.
+    """
+    lesions = Counter(value for of in filter(None, values) for value in of.split() if value != "0")
+    counts = ", ".join(f"{value} in {count}" for value, count in sorted(lesions.items()))
+    warning = (
+        f"what is not 0 is lesion, and it is not one value in all masks ({counts}); if these are classes of which some "
+        "are no lesion, import the data with labels (dataset.import: {from: manifest, labels: [...], ...})"
+    )
+    return [warning] * (len(lesions) > 1 and not lesions.keys() <= {"1", "255"})
+
+
 def without_colours(coloured: Iterable[bool | None]) -> list[str]:
     """Return the warning about a data set whose colours are kept, and which has none.
 

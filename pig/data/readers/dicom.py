@@ -134,12 +134,15 @@ def read_frames(path: Path, indices: Sequence[int]) -> Iterator[NDArray[Any]]:
 def display(values: NDArray[Any], header: Header) -> NDArray[np.uint16]:
     """Return stored values as a display shows them: rescaled, windowed, dark to bright in 0..65535.
 
-    Windows as in DICOM PS3.3 C.11.2.1; without one, the range that the bits can hold.
+    Windows as in DICOM PS3.3 C.11.2.1; without one, the range that the bits can hold. Differs: a LINEAR window of less
+    than 1, which the standard forbids and maps of fractions have, is taken for LINEAR_EXACT, as which alone it can be.
 
     Raises:
         UserError: the rescaling leaves the range of numbers.
     """
     shown = values.astype(np.float64) * header.slope + header.intercept
+    if not np.isfinite(shown).all():
+        raise UserError(f"rescaling by {header.slope} and {header.intercept} gives no grey values; correct the header")
     if header.window is None:
         least = -(2 ** (header.bits - 1)) if header.signed else 0
         ends = np.array([least, least + 2**header.bits - 1]) * header.slope + header.intercept
@@ -149,12 +152,12 @@ def display(values: NDArray[Any], header: Header) -> NDArray[np.uint16]:
         match header.function:
             case "SIGMOID":
                 shown = 1 / (1 + np.exp(-4 * (shown - centre) / width))
-            case "LINEAR_EXACT":
+            case function if function == "LINEAR_EXACT" or width < 1:
                 shown = (shown - centre) / width + 0.5
+            case _ if width == 1:
+                shown = (shown > centre - 0.5).astype(np.float64)
             case _:
-                shown = (shown - (centre - 0.5)) / max(width - 1, 1) + 0.5
-    if not np.isfinite(shown).all():
-        raise UserError(f"rescaling by {header.slope} and {header.intercept} gives no grey values; correct the header")
+                shown = (shown - (centre - 0.5)) / (width - 1) + 0.5
     shown = np.clip(shown, 0, 1)
     return np.rint((1 - shown if header.inverted else shown) * 65535).astype(np.uint16)
 

@@ -11,7 +11,7 @@ from pig.data.formats import ENDINGS, is_image, without_ending
 from pig.data.readers.labels import Labels
 from pig.data.readers.patterns import Pattern, proposal
 from pig.data.readers.slices import axis_errors, read_pairs
-from pig.data.readers.volume import Patients, Volume, composed, folder_of, gather, is_export, is_hidden
+from pig.data.readers.volume import Patients, Volume, composed, files_below, folder_of, gather, is_export
 from pig.system.errors import UserError
 from pig.system.settings import Error, refuse
 
@@ -171,21 +171,3 @@ def say_left(folder: Path, left: Sequence[Path]) -> None:
     """Say in the log how many files of a folder are no images that are read, if any, and the name of the first."""
     if left:
         logger.warning("%s: %d of the files have endings that are not read, as %s", folder, len(left), left[0].name)
-
-
-def files_below(folder: Path, faults: list[str], above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """Yield all files below ``folder``, also below folders that are links; one that leads back up is a fault.
-
-    What systems put there (.DS_Store, ._name, Thumbs.db) is left out.
-    """
-    here = folder.resolve()
-    if here in above:
-        faults.append(f"{folder} is a link to a folder above it; remove it")
-        return
-    for path in folder.iterdir():
-        if is_hidden(path):
-            continue
-        if path.is_dir():
-            yield from files_below(path, faults, (*above, here))
-        elif path.is_file():
-            yield path

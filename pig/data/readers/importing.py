@@ -25,6 +25,8 @@ from pig.system.settings import Error, SettingsError, parse, refuse
 
 logger = logging.getLogger("pig")
 
+ONE_OF_TWO = {1.0, 255.0}  # what masks of two values have beside 0, by their format
+
 # Each has a dataclass `Settings` and `volumes(root, settings) -> list[Volume]`.
 SOURCES = {
     "manifest": table,
@@ -52,11 +54,12 @@ class Import:
 
 
 class Written(NamedTuple):
-    """What became of a volume: the rows of its pairs, how many had no lesion, or what is wrong."""
+    """What became of a volume: the rows of its pairs, how many had no lesion, or what is wrong; see :class:`Pair`."""
 
     rows: list[dict[str, Any]]
     without_lesion: int
     fault: str | None
+    guessed: frozenset[float] = frozenset()
 
 
 def read_settings(source: str, settings: Mapping[str, Any]) -> tuple[Any, Import]:
@@ -94,8 +97,8 @@ def import_data(
         root: where the data set lies; for "manifest", the table.
         settings: those of the reader, and those of ``Import``.
         out: a folder with ``manifest.csv``, ``masks/`` (PNG, 0 and 255), ``images/`` (PNG of 8 or 16 bits, where the
-            source has no image files of its own), ``import.json``, and ``skipped.csv`` if faults are skipped; replaced,
-            if it exists, once all is written.
+            source has no image files of its own), ``import.json``, and ``skipped.csv`` if faults are skipped. An
+            earlier import is replaced once all is written; another folder is not.
         jobs: processes; each holds one volume in memory. The result is the same for any number.
         salt: None, or of pseudonyms (see ``pig.data.pseudonyms``): then nothing in ``out`` names a patient, and images
             that are files are copied, pixels alone.
@@ -118,15 +121,16 @@ def import_data(
         if common.faults == "stop":
             raise
         volumes, faults = error.volumes, error.faults
-    with atomic_directory(out) as folder:
-        rows, without_lesion = [], 0
+    with atomic_directory(out, "import.json", reads=[root]) as folder:
+        rows, without_lesion, guessed = [], 0, set[float]()
         written_volumes = _write(volumes, folder, common, jobs, copy=salt is not None)
         for volume, written in zip(volumes, track(written_volumes, "import", len(volumes)), strict=True):
             rows += written.rows
             without_lesion += written.without_lesion
+            guessed |= written.guessed
             if written.fault:
                 faults.append(f"{volume.name}: {written.fault}")
-        _refuse(root, rows, faults, without_lesion, common)
+        _refuse(root, rows, faults, without_lesion, guessed, common)
         _report(rows, faults, without_lesion, common)
         table = pd.DataFrame(rows)
         if salt is not None:
@@ -167,10 +171,11 @@ def write_volume(number: int, volume: Volume, folder: Path, keep: bool, copy: bo
     File names are numbers, so that they hold neither a patient's name nor a letter that a file system lacks.
     """
     rows: list[dict[str, Any]] = []
-    without_lesion = 0
+    without_lesion, guessed = 0, frozenset[float]()
     try:
         for position, pair in enumerate(volume.load()):
             _check(pair)
+            guessed |= pair.guessed
             if not pair.mask.any():
                 without_lesion += 1
                 if not keep:
@@ -192,7 +197,7 @@ def write_volume(number: int, volume: Volume, folder: Path, keep: bool, copy: bo
             for path in (folder / kind).glob(f"{number:06d}-*.png"):
                 path.unlink()
         return Written([], 0, str(error))
-    return Written(rows, without_lesion, None)
+    return Written(rows, without_lesion, None, guessed)
 
 
 def _check(pair: Pair) -> None:
@@ -209,11 +214,24 @@ def _save(pixels: np.ndarray[Any, Any], path: Path) -> None:
     Image.fromarray(np.ascontiguousarray(pixels)).save(path, compress_level=1)
 
 
-def _refuse(root: Path, rows: list[dict[str, Any]], faults: list[str], without_lesion: int, common: Import) -> None:
+def _refuse(
+    root: Path,
+    rows: list[dict[str, Any]],
+    faults: list[str],
+    without_lesion: int,
+    guessed: set[float],
+    common: Import,
+) -> None:
     patients = [str(row["patient_id"]) for row in rows]
     wrong = [f"patients {patients[a]!r} and {patients[b]!r} are one in two spellings" for a, b in spellings(patients)]
     images = [row["image_path"] for row in rows]
     wrong += [f"{image} stands in several pairs" for image, count in Counter(images).items() if count > 1]
+    if len(guessed) > 1 and not guessed <= ONE_OF_TWO:
+        values = ", ".join(f"{value:g}" for value in sorted(guessed))
+        wrong.append(
+            f"the masks have one label each beside background, but not all the same ({values}); say in the setting "
+            f"'labels' which are the lesion: labels: [{values}] takes all of them; what is none goes into background"
+        )
     stopping = (faults if common.faults == "stop" else []) + wrong
     if stopping:
         raise UserError(heading(root, stopping, "fix the data" if wrong else FIX_OR_SKIP), stopping)

@@ -16,7 +16,7 @@ from pig.data.readers.dicom import read_single
 from pig.data.readers.volume import Pair, Volume, below, folder_of, gather
 from pig.system.errors import UserError
 
-NAME = re.compile(r"^(?P<image>\d+)_(?P<patient>[0-9a-fA-F]+)_MG_(?P<side>[LR])_(?P<view>[A-Z]+)_ANON\.dcm$")
+NAME = re.compile(r"^(?P<image>\d+)_(?P<patient>[0-9a-fA-F]+)_MG_(?P<side>[LR])_(?P<view>[A-Z]+)_ANON\.(?i:dcm)$")
 BEYOND = 2  # pixels that a contour may lie outside of its image
 
 

@@ -87,6 +87,13 @@ def lesion_of(values: NDArray[Any], labels: Labels, name: str | Path) -> NDArray
     return np.asarray(np.isin(values, labels.lesion))
 
 
+def guessed(values: NDArray[Any], labels: Labels) -> set[float]:
+    """Return what :func:`lesion_of` took for the lesion because it is the only value beside background, if it did."""
+    if labels.lesion or labels.threshold is not None:
+        return set()
+    return {value for value in np.unique(values).astype(float).tolist() if value not in labels.background}
+
+
 def _from(threshold: float, values: NDArray[Any], labels: Labels, name: str | Path) -> NDArray[np.bool_]:
     """Return where values reach a threshold; a mask of another scale, such as 0 and 1 beside 0 and 255, is refused.
 

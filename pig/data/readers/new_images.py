@@ -13,9 +13,9 @@ from pig.data.formats import ENDINGS, NIFTI, ending_of, holds_dicom, is_image, w
 from pig.data.images import read_plain
 from pig.data.manifest import leaves, read_table, refuse, row_number
 from pig.data.readers.dicom import display, read_frames, read_header
-from pig.data.readers.folders import files_below, say_left
+from pig.data.readers.folders import say_left
 from pig.data.readers.nifti import read_nifti
-from pig.data.readers.volume import heading, to_uint16
+from pig.data.readers.volume import files_below, heading, to_uint16
 from pig.system.errors import UserError
 
 TABLES = (".csv", ".parquet")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pig.data.formats import NIFTI, ending_of, holds_dicom
 from pig.data.images import orientation_of, read_labels, refuse_other_turn, size_of
 from pig.data.readers.dicom import read_single
-from pig.data.readers.labels import Labels, lesion_of
+from pig.data.readers.labels import Labels, guessed, lesion_of
 from pig.data.readers.nifti import read_nifti, refuse_other_grid
 from pig.data.readers.volume import Pair, to_uint16
 from pig.system.errors import UserError
@@ -47,15 +47,17 @@ def read_pairs(image: Path, masks: Sequence[Path], row: dict[str, Any], labels: 
         yield _flat(image, masks, row, labels)
         return
     volume = read_nifti(image)
-    lesion = np.zeros(volume.voxels.shape, bool)
+    lesion, values = np.zeros(volume.voxels.shape, bool), set[float]()
     for mask in masks:
         truth = read_nifti(mask)
         refuse_other_grid(volume, truth)
         lesion |= lesion_of(truth.voxels, labels, mask)
+        values |= guessed(truth.voxels, labels)
     grey, scale = to_uint16(volume.voxels, image)
     for index in range(grey.shape[axis]):
         # NIfTI counts x first; an image has y as rows.
-        yield Pair(np.take(grey, index, axis).T, np.take(lesion, index, axis).T, row | {"slice_index": index} | scale)
+        more = {"slice_index": index} | scale
+        yield Pair(np.take(grey, index, axis).T, np.take(lesion, index, axis).T, row | more, frozenset(values))
 
 
 def _flat(image: Path, masks: Sequence[Path], row: dict[str, Any], labels: Labels) -> Pair:
@@ -63,14 +65,16 @@ def _flat(image: Path, masks: Sequence[Path], row: dict[str, Any], labels: Label
     if holds_dicom(image):
         shown, header = read_single(image)
         row = row if row.get("spacing_mm") else row | {"spacing_mm": header.spacing_mm}
-    lesion = np.zeros(size_of(shown) if isinstance(shown, Path) else shown.shape, bool)
+    lesion, values = np.zeros(size_of(shown) if isinstance(shown, Path) else shown.shape, bool), set[float]()
     for mask in masks:
         if isinstance(shown, Path):
             refuse_other_turn(image, mask)
         elif (turn := orientation_of(mask)) != 1:
             raise UserError(f"{mask} is to be turned (EXIF orientation {turn}), and {image} is not; save it as seen")
-        lesion = _united(lesion, lesion_of(read_labels(mask, labels.threshold is not None), labels, mask), mask)
-    return Pair(shown, lesion, row)
+        found = read_labels(mask, labels.threshold is not None)
+        lesion = _united(lesion, lesion_of(found, labels, mask), mask)
+        values |= guessed(found, labels)
+    return Pair(shown, lesion, row, frozenset(values))
 
 
 def _united(before: NDArray[np.bool_], lesion: NDArray[np.bool_], mask: Path) -> NDArray[np.bool_]:

@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,11 +26,13 @@ class Pair(NamedTuple):
         image: grey, uint8 or uint16 [H, W]; or the path of an image file, which stays where it is.
         mask: [H, W]; what is not 0 is lesion.
         row: the columns of its row in the manifest: ``patient_id`` and whatever else is known.
+        guessed: the values of its label maps that were taken for lesion, because each is the only one of its map.
     """
 
     image: NDArray[Any] | Path
     mask: NDArray[Any]
     row: dict[str, Any]
+    guessed: frozenset[float] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,41 @@ def is_hidden(path: Path) -> bool:
     return path.name.startswith(".") or path.name.casefold() in ("thumbs.db", "desktop.ini", "__macosx")
 
 
+def files_below(folder: Path, faults: list[str], above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Yield all files below ``folder``, also below folders that are links; those that :func:`is_hidden` are left out.
+
+    A link that leads back up, or to nothing, and a folder that cannot be read are faults: what they hide may be the
+    mask of an image, which without it would seem to have no lesion.
+    """
+    here = folder.resolve()
+    if here in above:
+        faults.append(f"{folder} is a link to a folder above it; remove it")
+        return
+    try:
+        inside = [path for path in folder.iterdir() if not is_hidden(path)]
+    except OSError as error:
+        faults.append(f"{folder} cannot be read as a folder ({error.strerror})")
+        return
+    for path in inside:
+        if path.is_dir():
+            yield from files_below(path, faults, (*above, here))
+        elif path.is_file():
+            yield path
+        elif path.is_symlink():
+            faults.append(f"{path} is a link to a file that is not there; fetch that file, or remove the link")
+
+
 def below(root: Path, pattern: str) -> list[Path]:
-    """Return the files below ``root`` whose name has the pattern, sorted; none that :func:`is_hidden`."""
-    return sorted(path for path in root.rglob(pattern) if not is_hidden(path))
+    """Return those of :func:`files_below` whose name has the pattern, in capitals or not, sorted.
+
+    Raises:
+        UserError: there is a link that leads back up, or to nothing.
+    """
+    faults: list[str] = []
+    found = sorted(path for path in files_below(root, faults) if fnmatchcase(path.name.casefold(), pattern.casefold()))
+    if faults:
+        raise UserError(heading(root, faults), faults)
+    return found
 
 
 def inside(root: Path, relative: str) -> Path:
