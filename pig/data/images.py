@@ -18,6 +18,7 @@ GREY_MODES = ("L", "I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow's names for
 COLOUR_MODES = ("RGB", "RGBA", "LA")
 BITS_PER_SAMPLE = 258  # TIFF's tag
 PHOTOMETRIC = 262  # TIFF's tag; 0: the least value is white
+ONE_OF_TWO = frozenset({1, 255})  # what masks of two values have beside 0, by their format
 BLURRED_VALUES, NEAR_END = 8, 0.15  # a blurred mask has as many values at least; share of their range near an end
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601
 
@@ -250,10 +251,11 @@ def _decode(path: str | Path, palette: bool = False) -> tuple[str, NDArray[Any]]
     """Return Pillow's name of the pixel type, and the pixels; of a palette its entries, if ``palette``, or colours."""
     with _opened(path) as file:
         # Pillow gives colours of 16 bits as 8 without a word; only the name of the raw data tells.
-        deep = file.mode.startswith("RGB") and any(";16" in str(tile.args) for tile in file.tile)
-        if file.format == "TIFF" and file.mode.startswith("RGB"):  # whose planes may lie one after another
-            deep |= max(np.atleast_1d(file.tag_v2.get(BITS_PER_SAMPLE, 8))) > 8  # type: ignore[attr-defined]
-        white_is_zero = file.format == "TIFF" and file.tag_v2.get(PHOTOMETRIC) == 0  # type: ignore[attr-defined]
+        # The name does not either where the planes of a TIFF lie one after another.
+        tags = file.tag_v2 if file.format == "TIFF" else {}  # type: ignore[attr-defined]
+        raw_16 = any(";16" in str(tile.args) for tile in file.tile)
+        deep = file.mode.startswith("RGB") and (raw_16 or max(np.atleast_1d(tags.get(BITS_PER_SAMPLE, 8))) > 8)
+        white_is_zero = tags.get(PHOTOMETRIC) == 0
         file.load()
         frames = getattr(file, "n_frames", 1)
         # Of a TIFF Pillow turns the pixels by itself.

@@ -23,8 +23,8 @@ NAME = re.compile(r"(?:real_)?(\d+)\.png")
 def invert_masks(store: Store, out: str | Path, masks: str | Path | None = None) -> None:
     """Write masks at the size of their source images, each lying on it as it lies on the stored image.
 
-    ``out`` gets one PNG (0 and 255) per mask, named by the row of the store (from 0,
-    six digits), and ``manifest.csv`` with the columns row, image_path, mask_path, patient_id.
+    ``out`` gets one PNG (0 and 255) per mask, named by the row of the store (from 0, six digits), and ``manifest.csv``
+    with the columns row, image_path, mask_path, patient_id.
 
     Args:
         store: where the masks belong.

@@ -33,7 +33,7 @@ from pig.data.export import nnunet_description, write_case
 from pig.data.layout import channels_of
 from pig.data.store import PairDataset
 from pig.evaluation.arm_pairs import ArmPairs
-from pig.evaluation.segmentation import TESTED, count_masks, write_counts
+from pig.evaluation.segmentation import MARKS, count_masks, write_counts
 from pig.evaluation.settings import NnunetSettings
 from pig.system.device import pick_device
 from pig.system.errors import UserError
@@ -85,7 +85,7 @@ def run_nnunet(
     Raises:
         UserError: nnU-Net is not installed; or what :meth:`ArmPairs.refuse_leaks` raises.
     """
-    refuse_loss(out, "record.json", *TESTED)
+    refuse_loss(out, *MARKS)
     pairs.refuse_leaks(fold)
     size = settings.image_size
     tested = pairs.tested(size)
@@ -101,7 +101,7 @@ def run_nnunet(
     trainer = _train(place, settings, lambda epoch: seed_of(seed, fold, "nnunet", epoch))
     counts = {name: _count(place, part, name) for name, part in tested.items()}
 
-    with atomic_directory(out, "record.json", *TESTED) as folder:
+    with atomic_directory(out, *MARKS) as folder:
         tables = write_counts(folder, tested, counts, fold, seed)
         for file in MODEL:
             (folder / "model" / file).parent.mkdir(parents=True, exist_ok=True)

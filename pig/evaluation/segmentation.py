@@ -40,6 +40,7 @@ from pig.training.run import TrainingRun, fingerprint
 
 CODE = "pig.evaluation.segmentation"  # with all that it imports
 TESTED = {"slices.csv": "of the test fold", "new_patients.csv": "of new patients"}  # who is counted in which file
+MARKS = ("record.json", *TESTED)  # by which the folder of a segmentation is known
 
 
 class JoinedPools:
@@ -176,7 +177,7 @@ def run_arm(
             learnt from other data; a real lesion, also one to be tested on, vanishes at ``settings.image_size``; or
             ``out`` holds something else than a segmentation.
     """
-    refuse_loss(out, "record.json", *TESTED)
+    refuse_loss(out, *MARKS)
     pairs_of_arm = ArmPairs(train_pairs, synthetic, test_pairs, new_pairs, leaky)
     pairs_of_arm.refuse_leaks(fold)
     tested = pairs_of_arm.tested(settings.image_size)
@@ -211,7 +212,7 @@ def run_arm(
     ]
     counts = {name: count_pixels(trained, pairs, settings.training.batch_size) for name, pairs in tested.items()}
 
-    with atomic_directory(out, "record.json", *TESTED) as folder:
+    with atomic_directory(out, *MARKS) as folder:
         tables = write_counts(folder, tested, counts, fold, seed)
         save_weights(folder, model=trained)
         record = run_record(

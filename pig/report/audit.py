@@ -118,7 +118,7 @@ def _segmentations(
             yield path, records[path]
     for path in sorted(results.glob("nnunet/*/fold*/seed*/record.json")):
         twin = results / "segmentation" / path.relative_to(results / "nnunet")
-        if present is not None and not _is_present(twin, results, present):
+        if not _is_present(twin, results, present):
             continue
         record = read_sealed(path, "run nnU-Net again.")
         if twin in records and _inputs(records[twin]) == _inputs(record):

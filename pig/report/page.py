@@ -81,18 +81,14 @@ def write_report(
     page = render(
         TEMPLATE,
         data=table2.Dataset.iloc[0],
-        answer=answer(comparisons),
-        design=[*design(comparisons)],
-        held=_cells(against_controls(comparisons)),
+        **_of_table2(table2, comparisons),
         legend=LEGEND,
         plot=forest(comparisons, scores),
         tested=NEW if NEW in set(comparisons.tested) else "patients of the folds",
-        table2=_cells(table2),
-        controls=controls_of(comparisons),
         measures=_cells(in_brief(measures)),
         more={name: _cells(table) for name, table in more.items()},
         quality_notes=NOTES,
-        nnunet=_of_nnunet(nnunet["table2.csv"], nnunet["comparisons.csv"]) if nnunet else None,
+        nnunet=_of_table2(nnunet["table2.csv"], nnunet["comparisons.csv"]) if nnunet else None,
         figures=_pictures(figures),
         predictions=_pictures(predictions),
         audit=audit,
@@ -103,8 +99,8 @@ def write_report(
         temporary.write_text(page, encoding="utf-8")
 
 
-def _of_nnunet(table2: pd.DataFrame, comparisons: pd.DataFrame) -> dict[str, Any]:
-    """Return what the page says of table 2 by nnU-Net."""
+def _of_table2(table2: pd.DataFrame, comparisons: pd.DataFrame) -> dict[str, Any]:
+    """Return what the page says of table 2, by either network."""
     return {
         "answer": answer(comparisons),
         "design": [*design(comparisons)],

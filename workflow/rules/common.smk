@@ -253,7 +253,7 @@ def rows_of_table2(files, arms=ARMS):
 
 
 def state_of_nnunet():
-    """The table by nnU-Net, which the report shows where it was made, and does not wait for."""
+    """The checksum of the table by nnU-Net, which the report shows where it was made, and does not wait for."""
     table = Path("results/nnunet/comparisons.csv")
     return sha256(table) if table.is_file() else ""
 

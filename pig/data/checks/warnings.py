@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pig.data.images import ONE_OF_TWO
 from pig.data.manifest import spellings
 
 LARGE_MASK = 0.5  # share of the image; more is rather the background than a lesion
@@ -92,7 +93,7 @@ def mixed_labels(values: Iterable[str | None]) -> list[str]:
         f"what is not 0 is lesion, and it is not one value in all masks ({counts}); if these are classes of which some "
         "are no lesion, import the data with labels (dataset.import: {from: manifest, labels: [...], ...})"
     )
-    return [warning] * (len(lesions) > 1 and not lesions.keys() <= {"1", "255"})
+    return [warning] * (len(lesions) > 1 and not set(map(int, lesions)) <= ONE_OF_TWO)
 
 
 def without_colours(coloured: Iterable[bool | None]) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pig.data.images import orientation_of, read_plain, size_of
+from pig.data.images import ONE_OF_TWO, orientation_of, read_plain, size_of
 from pig.data.manifest import spellings
 from pig.data.pseudonyms import pseudonymise
 from pig.data.readers import bcs_dbt, cbis_ddsm, coco, folders, inbreast, nnunet, t_synth, table
@@ -24,8 +24,6 @@ from pig.system.progress import track
 from pig.system.settings import Error, SettingsError, parse, refuse
 
 logger = logging.getLogger("pig")
-
-ONE_OF_TWO = {1.0, 255.0}  # what masks of two values have beside 0, by their format
 
 # Each has a dataclass `Settings` and `volumes(root, settings) -> list[Volume]`.
 SOURCES = {

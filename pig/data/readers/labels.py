@@ -87,11 +87,11 @@ def lesion_of(values: NDArray[Any], labels: Labels, name: str | Path) -> NDArray
     return np.asarray(np.isin(values, labels.lesion))
 
 
-def guessed(values: NDArray[Any], labels: Labels) -> set[float]:
-    """Return what :func:`lesion_of` took for the lesion because it is the only value beside background, if it did."""
-    if labels.lesion or labels.threshold is not None:
+def guessed(values: NDArray[Any], lesion: NDArray[np.bool_], labels: Labels) -> set[float]:
+    """Return the value that :func:`lesion_of` took for lesion as the only one beside background, if it did."""
+    if labels.lesion or labels.threshold is not None or not lesion.any():
         return set()
-    return {value for value in np.unique(values).astype(float).tolist() if value not in labels.background}
+    return {float(values.flat[lesion.argmax()])}
 
 
 def _from(threshold: float, values: NDArray[Any], labels: Labels, name: str | Path) -> NDArray[np.bool_]:

@@ -51,8 +51,9 @@ def read_pairs(image: Path, masks: Sequence[Path], row: dict[str, Any], labels: 
     for mask in masks:
         truth = read_nifti(mask)
         refuse_other_grid(volume, truth)
-        lesion |= lesion_of(truth.voxels, labels, mask)
-        values |= guessed(truth.voxels, labels)
+        of_mask = lesion_of(truth.voxels, labels, mask)
+        lesion |= of_mask
+        values |= guessed(truth.voxels, of_mask, labels)
     grey, scale = to_uint16(volume.voxels, image)
     for index in range(grey.shape[axis]):
         # NIfTI counts x first; an image has y as rows.
@@ -72,8 +73,9 @@ def _flat(image: Path, masks: Sequence[Path], row: dict[str, Any], labels: Label
         elif (turn := orientation_of(mask)) != 1:
             raise UserError(f"{mask} is to be turned (EXIF orientation {turn}), and {image} is not; save it as seen")
         found = read_labels(mask, labels.threshold is not None)
-        lesion = _united(lesion, lesion_of(found, labels, mask), mask)
-        values |= guessed(found, labels)
+        of_mask = lesion_of(found, labels, mask)
+        lesion = _united(lesion, of_mask, mask)
+        values |= guessed(found, of_mask, labels)
     return Pair(shown, lesion, row, frozenset(values))
 
 
