@@ -188,6 +188,16 @@ def test_labels_that_each_are_the_only_one_of_their_mask(tmp_path: Path) -> None
     for faults in ("stop", "skip"):
         with pytest.raises(UserError, match=r"one label each beside background, but not all the same \(1, 2\)"):
             import_data("folders", tmp_path / "in", {"patient": "(p.)", "faults": faults}, tmp_path / "out")
+    write_pair(tmp_path / "in", "p3", disc(value=1))  # most have 1 now
+    with pytest.raises(UserError, match=r"not all the same \(1, 2\)"):
+        import_data("folders", tmp_path / "in", {"patient": "(p.)"}, tmp_path / "out")
+    skipping = {"patient": "(p.)", "faults": "skip"}
+    table = read_manifest(import_data("folders", tmp_path / "in", skipping, tmp_path / "out"))
+    assert table["patient_id"].tolist() == ["p1", "p3"] and len(list((tmp_path / "out/masks").iterdir())) == 2
+    skipped = (tmp_path / "out/skipped.csv").read_text()
+    assert "p2: its mask has the label 2 alone, and those of most others 1" in skipped
+    (tmp_path / "in/images/p3.png").unlink()
+    (tmp_path / "in/masks/p3.png").unlink()
     area = (disc() > 0).sum()
     for settings, expected in (({"labels": [1, 2]}, [area, area]), ({"labels": [2], "background": [0, 1]}, [0, area])):
         given = {"patient": "(p.)", "without_lesion": "keep", **settings}

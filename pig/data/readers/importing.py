@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -121,8 +121,10 @@ def import_data(
         volumes, faults = error.volumes, error.faults
     with atomic_directory(out, "import.json", reads=[root]) as folder:
         rows, without_lesion, guessed = [], 0, set[float]()
-        written_volumes = _write(volumes, folder, common, jobs, copy=salt is not None)
-        for volume, written in zip(volumes, track(written_volumes, "import", len(volumes)), strict=True):
+        found = [*track(_write(volumes, folder, common, jobs, copy=salt is not None), "import", len(volumes))]
+        if common.faults == "skip":
+            found = _without_odd_labels(found, folder)
+        for volume, written in zip(volumes, found, strict=True):
             rows += written.rows
             without_lesion += written.without_lesion
             guessed |= written.guessed
@@ -191,11 +193,32 @@ def write_volume(number: int, volume: Volume, folder: Path, keep: bool, copy: bo
                 _save(pair.image, folder / image_path)
             rows.append({"image_path": image_path, "mask_path": mask_path, **pair.row})
     except UserError as error:
-        for kind in ("images", "masks"):
-            for path in (folder / kind).glob(f"{number:06d}-*.png"):
-                path.unlink()
+        _remove(number, folder)
         return Written([], 0, str(error))
     return Written(rows, without_lesion, None, guessed)
+
+
+def _remove(number: int, folder: Path) -> None:
+    for kind in ("images", "masks"):
+        for path in (folder / kind).glob(f"{number:06d}-*.png"):
+            path.unlink()
+
+
+def _without_odd_labels(found: Sequence[Written], folder: Path) -> list[Written]:
+    """Return what became of the volumes, with a fault of each whose only label is not what most have, if most agree."""
+    labels = [{1.0 if label in ONE_OF_TWO else label for label in written.guessed} for written in found]
+    counts = Counter(label for of in labels for label in of)
+    usual, count = max(counts.items(), key=lambda item: item[1], default=(0.0, 0))
+    if 2 * count <= counts.total():
+        return [*found]
+    kept = list[Written]()
+    for number, (written, of) in enumerate(zip(found, labels, strict=True)):
+        if odd := of - {usual}:
+            _remove(number, folder)
+            said = f"its mask has the label {min(odd):g} alone, and those of most others {usual:g}"
+            written = Written([], 0, f"{said}; say in the setting 'labels' which are the lesion")
+        kept.append(written)
+    return kept
 
 
 def _check(pair: Pair) -> None:
