@@ -4,12 +4,13 @@ The work is p(image | mask), the mask concatenated: PIG's denoiser, and SegGuide
 p^2 times as many, folded), epsilon, the paper's schedule, AdamW without clipping or average, DDIM. The channels are
 those of this project's network; MONAI's U-Net is the very network that this project builds on, so that with MONAI what
 is around it is compared. Each library is used as in its own examples: its scheduler adds noise and steps, the optimiser
-is PyTorch's with its defaults.
+is PyTorch's with its defaults. Where this project folds pixels (``patch``), the libraries do the work twice: folded,
+which is the same network, and on pixels, which is theirs as it comes, with the same channels.
 """
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -173,6 +174,20 @@ def monai(work: Work) -> Peer:
 
 
 PEERS: Mapping[str, Callable[[Work], Peer]] = {"pig": pig, "diffusers": diffusers, "monai": monai}
+
+
+def build_peers(work: Work) -> dict[str, Peer]:
+    """Return all of them, and where the work is on folded pixels, the libraries on pixels too.
+
+    Raises:
+        ValueError: a network has more than 2 % more or fewer parameters than this project's.
+    """
+    peers = {name: make(work) for name, make in PEERS.items()}
+    if work.network.patch > 1:
+        unfolded = replace(work, network=replace(work.network, patch=1))
+        peers |= {f"{name} on pixels": PEERS[name](unfolded) for name in ("diffusers", "monai")}
+    check_parameters(peers)
+    return peers
 
 
 def check_parameters(peers: Mapping[str, Peer], within: float = 0.02) -> None:

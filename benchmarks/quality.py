@@ -3,7 +3,7 @@
     python -m benchmarks.quality results --seconds 90 --seeds 0 1 --out benchmarks/results/quality.json
 
 Each trains p(image | mask), as in benchmarks/peers.py, on the training pairs of fold 0 of a finished study: the same
-network, batch and rate, a step of each in turn, in bfloat16 where the processor has it. When one has spent a share of
+channels, batch and rate, a step of each in turn, in bfloat16 where the processor has it. When one has spent a share of
 its seconds, the mean squared error of its eps is taken on held-out patients, with the same t and noise for all, as is
 the order of pairs. Testing is not in the time. A step against a step: benchmarks/steps.py.
 """
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import facts, seconds
-from benchmarks.peers import PEERS, SCHEDULE, Work, check_parameters
+from benchmarks.peers import SCHEDULE, Work, build_peers
 from benchmarks.steps import network_of
 from pig.data.folds import read_folds, split
 from pig.data.store import PairDataset, Store
@@ -54,8 +54,7 @@ class HeldOut:
 
 def measure(train: PairDataset, held_out: HeldOut, work: Work, limit_s: float, seed: int) -> list[dict[str, Any]]:
     """Return a row for each peer and share of the seconds."""
-    peers = {name: make(work) for name, make in PEERS.items()}
-    check_parameters(peers)
+    peers = build_peers(work)
     order = shuffled(len(train), BATCH, seed)
     spent, steps, done = dict.fromkeys(peers, 0.0), dict.fromkeys(peers, 0), dict.fromkeys(peers, 0)
     rows = []

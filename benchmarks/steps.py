@@ -9,13 +9,14 @@ within 2 %, which is checked. What is compared is in benchmarks/peers.py.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 import yaml
 
 from benchmarks.measure import facts, medians
-from benchmarks.peers import PEERS, Work, check_parameters
+from benchmarks.peers import Work, build_peers
 from pig.methods.settings import NetworkSettings
 from pig.system.device import pick_device
 from pig.system.files import write_json
@@ -34,9 +35,9 @@ def network_of(study: str) -> NetworkSettings:
 
 def measure(work: Work, rounds: int) -> list[dict[str, object]]:
     """Return a row for each peer and precision."""
-    names = [(peer, dtype) for dtype in DTYPES for peer in PEERS]
-    built = {f"{peer} {dtype}": PEERS[peer](Work(**{**vars(work), "dtype": DTYPES[dtype]})) for peer, dtype in names}
-    check_parameters({peer: built[f"{peer} float32"] for peer in PEERS})
+    of_dtype = {dtype: build_peers(replace(work, dtype=DTYPES[dtype])) for dtype in DTYPES}
+    names = [(peer, dtype) for dtype, peers in of_dtype.items() for peer in peers]
+    built = {f"{peer} {dtype}": of_dtype[dtype][peer] for peer, dtype in names}
     train = medians({name: peer.train for name, peer in built.items()}, rounds, work.device)
     sample = medians({name: peer.sample for name, peer in built.items()}, rounds, work.device)
     return [
