@@ -12,7 +12,9 @@ from pig.study.image_size import give_image_size
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 CONFIGS = ROOT / "workflow/configs"
 # Laid over the default one.
-STUDIES = [[], ["tiny.yaml"], ["few-steps.yaml"], ["replication.yaml"], ["paper.yaml"], ["paper.yaml", "paper-official-code.yaml"]]
+STUDIES = [
+    [], ["tiny.yaml"], ["few-steps.yaml"], ["replication.yaml"], ["paper.yaml"], ["paper.yaml", "paper-official-code.yaml"],
+]  # fmt: skip
 EVIDENCE = [["ablations.yaml", *more] for more in ([], ["phantom.yaml"], ["phantom-small.yaml"])]
 
 Config = dict[str, Any]
