@@ -227,18 +227,17 @@ def compare(
         seed: of the resamplings.
 
     Returns:
-        One row for each metric, arm and arm that it is held against: the kind of the arm; patients, folds, and seeds,
-        over which the scores of a patient are averaged; the mean difference over folds, in [-1, 1]; low and high given
-        the trained networks, how they were found, and p given the networks; low and high over folds (of new patients:
-        over folds and patients), Student's p of the same, and this p adjusted over the arms, or the controls, that are
-        held against the same; the risk that the order is the other one; the probability that the arm is the best of
-        all; the smallest difference that the design can show.
+        One row for each metric, arm and arm it is held against: the kind of the arm; patients, folds, and seeds, over
+        which the scores of a patient are averaged; the mean difference over folds, in [-1, 1]; low and high given the
+        networks, how they were found, and p given the networks; low and high over folds (of new patients: and over
+        patients), Student's p of the same, and this p adjusted over the arms, or the controls, held against the same,
+        of two controls the larger of both ways round; the risk that the order is the other one; the probability that
+        the arm is the best of all; the smallest difference that the design can show.
     """
     scores = {label: patient_scores(rows) for label, rows in arms.items()}
     controls = controls or {}
     first, *others = arms
-    seeds = arms[first].seed.nunique()
-    methods = [label for label in others if label not in controls]
+    seeds, methods = arms[first].seed.nunique(), [label for label in others if label not in controls]
     lines = []
     for metric in METRICS:
         table = pd.DataFrame({label: frame[metric] for label, frame in scores.items()})
@@ -251,10 +250,11 @@ def compare(
                 found = [_pair(table[arm] - table[rival], tested, seed) for arm, rival in own.items()]
                 adjusted = holm([one["p"] for one in found])
                 for (arm, rival), one, p_holm in zip(own.items(), found, adjusted, strict=True):
-                    names = {"tested": tested, "metric": metric, "arm": arm, "against": rival}
-                    names["kind"] = controls.get(arm, METHOD)
-                    lines.append(names | one | {"seeds": seeds, "p_holm": p_holm, "best": best[arm]})
-    return pd.DataFrame(lines, columns=list(COLUMNS))
+                    names = {"metric": metric, "arm": arm, "kind": controls.get(arm, METHOD), "against": rival}
+                    lines.append(names | one | {"tested": tested, "seeds": seeds, "p_holm": p_holm, "best": best[arm]})
+    rows = pd.DataFrame(lines, columns=list(COLUMNS))
+    pair = np.sort(rows[["arm", "against"]].to_numpy(str), axis=1).T
+    return rows.assign(p_holm=rows.groupby(["metric", *pair]).p_holm.transform("max"))
 
 
 def _of_patients(values: _Values, tested: str) -> _Values:

@@ -349,6 +349,26 @@ def test_new_patients_are_tested_by_every_fold() -> None:
     assert (dice.set_index("arm").best.loc["control: +new"] == 1).all()
 
 
+@pytest.mark.usefixtures("quick")
+def test_what_is_shown_of_two_controls_does_not_depend_on_which_is_named_first() -> None:
+    """c has the smaller p of two held against b, b the larger of two against c: the more cautious one is of both."""
+    rng = np.random.default_rng(3)
+    noise = {label: rng.normal(0, sd, (4, 12)) for label, sd in {"real": 0.01, "a": 0.01, "b": 0.08, "c": 0.01}.items()}
+
+    def tested(label: str, gain: float) -> pd.DataFrame:
+        return arm({(k, f"p{i}"): [0.5 + gain + noise[label][k, i]] for k in range(4) for i in range(12)})
+
+    arms = {label: tested(label, gain) for label, gain in (("real", 0.0), ("a", 0.03), ("b", 0.03), ("c", 0.0))}
+    found = compare(arms, dict.fromkeys("abc", "augmentation"), NEW)
+    dice = found[found.metric == "dice"].set_index(["arm", "against"])
+    p = dice.p.to_dict()
+    assert p["b", "c"] == pytest.approx(p["c", "b"])
+    against_b = dict(zip("ac", holm([p["a", "b"], p["c", "b"]]), strict=True))
+    against_c = dict(zip("ab", holm([p["a", "c"], p["b", "c"]]), strict=True))
+    assert dice.p_holm["b", "c"] == dice.p_holm["c", "b"] == pytest.approx(max(against_b["c"], against_c["b"]))
+    assert against_b["c"] != pytest.approx(against_c["b"])
+
+
 def test_of_new_patients_whole_patients_are_drawn_again() -> None:
     """A gains 0.2 and B loses 0.12 in both folds: the arm is best unless B is drawn twice, in 3 of 4 draws.
 

@@ -12,9 +12,8 @@ from pig.study.image_size import give_image_size
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 CONFIGS = ROOT / "workflow/configs"
 # Laid over the default one.
-STUDIES = [
-    [], ["tiny.yaml"], ["few-steps.yaml"], ["replication.yaml"], ["paper.yaml"], ["paper.yaml", "paper-official-code.yaml"],
-]  # fmt: skip
+STUDIES: list[list[str]] = [[], *([f"{name}.yaml"] for name in ("tiny", "few-steps", "replication", "paper"))]
+STUDIES += [["paper.yaml", "paper-official-code.yaml"]]
 EVIDENCE = [["ablations.yaml", *more] for more in ([], ["phantom.yaml"], ["phantom-small.yaml"])]
 
 Config = dict[str, Any]
