@@ -228,7 +228,7 @@ def derive(
     depth = encoder_depth(size)
     yield Derived("segmentation.encoder_depth", depth, f"of 5; its last level has {size >> depth} pixels a side")
     yield Derived("segmentation.training.batch_size", batch, "as the generators'")
-    shortest = "with two seeds all controls are told apart, at 100 none (docs/results/instrument.md)"
+    shortest = "as of the default study, which tells its oracle and wrong masks (docs/results/instrument.md)"
     longer = f"{most:g} times the {SEGMENTATION_STEPS} of the default study"
     yield Derived("segmentation.training.steps", round(SEGMENTATION_STEPS * most), shortest if most == 1 else longer)
     yield Derived("table1.count", pairs, "as many as an arm of table 2 adds")
