@@ -15,6 +15,7 @@ from pig.data.spreadsheet import plain_csv
 from pig.system.errors import UserError
 
 REQUIRED = ("image_path", "mask_path", "patient_id")
+NOBODY = ("na", "n/a", "#n/a", "nan", "none", "null")  # as R, spreadsheets and Python write a missing value
 # Read as text, or "007" becomes 7 and two spellings of a patient become one.
 TEXT = (*REQUIRED, "view", "laterality", "volume_id", "density", "shape", "margin")
 
@@ -161,6 +162,8 @@ def faults_of(path: str | Path, table: pd.DataFrame) -> tuple[list[list[str]], l
         wrong = [f"row {number}: {name} is empty" for name in REQUIRED if not cells[name][index].strip()]
         if patient.strip() and patient != patient.strip():
             wrong.append(f"row {number}: patient_id {patient!r} begins or ends with a space")
+        if patient.casefold() in NOBODY:
+            wrong.append(f"row {number}: patient_id {patient!r} stands for a missing value; give each row its patient")
         for name in ("image_path", "mask_path"):
             if cells[name][index].strip() and (why := _wrong_path(folder, cells[name][index])):
                 wrong.append(f"row {number}: {name} {why}")

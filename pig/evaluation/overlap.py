@@ -10,8 +10,8 @@ found; any other undefined ratio counts 0 (the precision of an empty prediction 
 recall of a prediction on a slice without one). Differs: segmentation-models-pytorch counts every 0/0 as 1,
 because of which a network that predicts nothing would be praised for its precision.
 
-A patient without any lesion has no overlap at all: her scores would be 1, or 0 for a single pixel. She is left out of
-them, and counted in the false alarms of :mod:`pig.report.measures`.
+A slice or a patient without any lesion has no overlap at all: the scores would be 1, or 0 for a single pixel. They are
+left out, and counted in the false alarms of :mod:`pig.report.measures`.
 """
 
 import numpy as np

@@ -1,8 +1,9 @@
 """Other measures than those of the paper: of outlines, of whole lesions, false alarms, and Dice by size and density.
 
-All of them are of patients: the mean over a patient's slices (of lesions that were found: their share of all of hers;
-of false alarms: over her slices without a lesion), over seeds, and then over folds and patients, with intervals as Dice
-has them (:mod:`pig.evaluation.statistics`). Patients without a lesion count in the false alarms alone.
+All of them are of patients: the mean over a patient's slices (of outlines: over those with a lesion; of lesions that
+were found: their share of all of hers; of false alarms: over her slices without a lesion), over seeds, and then over
+folds and patients, with intervals as Dice has them (:mod:`pig.evaluation.statistics`). Patients without a lesion count
+in the false alarms alone.
 """
 
 from collections.abc import Mapping
@@ -51,7 +52,7 @@ def patient_measures(rows: pd.DataFrame, densities: Mapping[str, str] | None = N
         all else of one without any.
     """
     runs = of_patients_with_lesions(rows).groupby(RUN)
-    means = runs[["hd95", "nsd", "false_lesions"]].mean()
+    means = rows[has_lesion(rows)].groupby(RUN)[["hd95", "nsd"]].mean().join(runs.false_lesions.mean())
     sums = runs[["found", "lesions"]].sum()
     means["lesions_found"] = sums.found / sums.lesions
     table = patient_scores(rows).join(means.groupby(["fold", "patient_id"]).mean())

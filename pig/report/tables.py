@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pig.evaluation.kinds import Kind, plain
-from pig.evaluation.overlap import COUNTS, METRICS, of_patients_with_lesions, overlap_scores
+from pig.evaluation.overlap import COUNTS, METRICS, has_lesion, of_patients_with_lesions, overlap_scores
 from pig.evaluation.statistics import FOLDS, NEW, compare, patient_scores
 from pig.report.measures import measures
 from pig.report.oddities import footnotes, odd_arms
@@ -26,15 +26,16 @@ def score_runs(rows: pd.DataFrame, averaging: str) -> pd.DataFrame:
 
     Args:
         rows: of one arm, from :func:`pig.report.slices.read_slices`.
-        averaging: ``"per slice"`` averages the scores of slices, as the paper's Table 2 must have done (its
-            Dice and IoU cannot come from pooled pixels); ``"per patient"`` scores the summed counts of each
-            patient and averages these; ``"pooled"`` scores the summed counts of the fold.
+        averaging: ``"per slice"`` averages the scores of slices with a lesion, as the paper's Table 2 must have done
+            (its Dice and IoU cannot come from pooled pixels); ``"per patient"`` scores the summed counts of all slices
+            of each patient and averages these; ``"pooled"`` scores the summed counts of the fold.
 
     Returns:
         Index fold, seed; columns dice, iou, precision, recall.
     """
     keys = {"per slice": ["slice"], "per patient": ["patient_id"], "pooled": []}[averaging]
-    counts = of_patients_with_lesions(rows).groupby(["fold", "seed", *keys])[list(COUNTS)].sum()
+    scored = rows[has_lesion(rows)] if averaging == "per slice" else of_patients_with_lesions(rows)
+    counts = scored.groupby(["fold", "seed", *keys])[list(COUNTS)].sum()
     return overlap_scores(counts).groupby(["fold", "seed"]).mean()
 
 

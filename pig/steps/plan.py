@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from pig.data.checks.warnings import one_image_each
 from pig.data.manifest import read_manifest
 from pig.data.pseudonyms import pseudonyms, read_salt
 from pig.data.readers import import_data
@@ -80,6 +81,8 @@ def plan(*, configfiles: Sequence[Path], budget: str, force: bool, readers: int,
         derived, notes = planner.run()
     tree = tree_of(own, derived, configfiles[-1].name)
     print(f"{data.patients} patients, {data.pairs} pairs, {data.empty} of them without a lesion.\n")
+    for warning in one_image_each(data.pairs, data.patients):
+        print(f"Warning: {warning}.\n")
     print("\n".join([as_table(tree), "", *notes, ""]))
     command = _command(path, last=configfiles[-1])
     header = (

@@ -61,8 +61,22 @@ def read_configs(files: Sequence[Path]) -> dict[str, Any]:
         try:
             update_config(config, load_configfile(str(file)))
         except (WorkflowError, OSError, ValueError) as error:
-            raise UserError(f"--configfile {file} cannot be read ({error}); correct the path or the file.") from None
+            reason = _fault_of_yaml(file) or error
+            raise UserError(f"--configfile {file} cannot be read ({reason}); correct the path or the file.") from None
     return config
+
+
+def _fault_of_yaml(file: Path) -> str:
+    """Return what is wrong with a file of YAML, and in which line; "" if that is not what is wrong with it."""
+    try:
+        yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        quotes = ": a pattern stands in single quotes" * ("escape" in str(error.problem))
+        return f"line {line}: {error.problem}{quotes}"
+    except (yaml.YAMLError, OSError, UnicodeDecodeError):
+        pass
+    return ""
 
 
 def write_config(config: Mapping[str, Any], code: Path) -> None:

@@ -8,9 +8,9 @@ from pig.system.errors import UserError
 
 
 def test_paths_become_absolute_and_all_else_is_kept(tmp_path: Path) -> None:
-    path = write_study(tmp_path / "ein Ordner, größer", ["007", "NA"], density=["b", None], diameter_mm=[4.5, 6.0])
+    path = write_study(tmp_path / "ein Ordner, größer", ["007", "Nan1"], density=["b", None], diameter_mm=[4.5, 6.0])
     table = read_manifest(path)
-    assert table["patient_id"].tolist() == ["007", "NA"]
+    assert table["patient_id"].tolist() == ["007", "Nan1"]
     assert table["image_path"].tolist() == [str(path.parent / f"images/{n}.png") for n in (0, 1)]
     assert table["mask_path"].tolist() == [str(path.parent / f"masks/{n}.png") for n in (0, 1)]
     assert table["density"].isna().tolist() == [False, True]
@@ -55,6 +55,14 @@ def test_every_fault_is_listed_at_once_with_its_row(tmp_path: Path) -> None:
     assert "row 6: the same image as row 3" in message
     assert f"row 7: mask_path {tmp_path / 'masks'} is not a file" in message
     assert "row 7: the same image as row 3" in message
+
+
+@pytest.mark.parametrize("nobody", ["NA", "nan", "None", "NULL", "#N/A"])
+def test_a_word_for_a_missing_value_is_no_patient(tmp_path: Path, nobody: str) -> None:
+    path = write_study(tmp_path, ["a", "Nada", nobody])
+    with pytest.raises(UserError, match=f"row 4: patient_id '{nobody}' stands for a missing value") as caught:
+        read_manifest(path)
+    assert "1 error" in str(caught.value)
 
 
 def test_missing_columns_are_named(tmp_path: Path) -> None:

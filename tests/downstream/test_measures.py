@@ -42,7 +42,8 @@ def test_the_measures_of_a_patient_by_hand() -> None:
     assert a.dice == (4 / (4 + 6 + 8) + 1) / 2
     assert np.isnan(a.false_alarms)
     assert b.dropna().to_dict() == {"false_alarms": (1 / 2 + 1) / 2}  # of slices, and not of pixels or pieces
-    assert (c.false_alarms, c.false_lesions, c.hd95, c.dice) == (1 / 2, 1 / 4, 9 / 4, (10 / 15 + 1) / 2)
+    assert (c.false_alarms, c.false_lesions, c.hd95, c.nsd) == (1 / 2, 1 / 4, 0, 1)  # outlines where there is one
+    assert c.dice == (10 / 15 + 1) / 2
 
 
 def test_patients_without_a_lesion_change_the_false_alarms_alone() -> None:

@@ -34,13 +34,13 @@ def slices(path: Path, fold: int, seed: int, rows: Sequence[Row]) -> Path:
 
 # Dice, IoU, precision, recall by hand:                1/2,  1/3,  1/2, 1/2
 #                                                      6/7,  3/4,  3/4, 1
-#                                                      both empty: 1
+#                                                      both empty: none
 #                                                      nothing found: 0
 FOLD0: list[Row] = [("a", 0, 2, 2, 2, 4), ("a", 1, 3, 1, 0, 6), ("b", 2, 0, 0, 0, 10), ("b", 3, 0, 0, 5, 5)]
-FOLD0_DICE = (1 / 2 + 6 / 7 + 1 + 0) / 4
-FOLD0_IOU = (1 / 3 + 3 / 4 + 1 + 0) / 4
-FOLD0_PRECISION = (1 / 2 + 3 / 4 + 1 + 0) / 4
-FOLD0_RECALL = (1 / 2 + 1 + 1 + 0) / 4
+FOLD0_DICE = (1 / 2 + 6 / 7 + 0) / 3
+FOLD0_IOU = (1 / 3 + 3 / 4 + 0) / 3
+FOLD0_PRECISION = (1 / 2 + 3 / 4 + 0) / 3
+FOLD0_RECALL = (1 / 2 + 1 + 0) / 3
 FOLD1: list[Row] = [("c", 4, 4, 0, 0, 6)]  # all 1
 FOLD1_WORSE: list[Row] = [("c", 4, 2, 2, 2, 4)]  # Dice 1/2, IoU 1/3, precision 1/2, recall 1/2
 
@@ -88,14 +88,14 @@ def test_slices_weigh_the_same_whatever_the_size_of_the_lesion(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("averaging", ["per slice", "per patient", "pooled"])
-def test_a_patient_without_a_lesion_counts_in_no_average_and_a_slice_without_one_does(
+def test_a_patient_without_a_lesion_counts_in_no_average_and_a_slice_without_one_in_that_of_no_slices(
     tmp_path: Path, averaging: str
 ) -> None:
     own: list[Row] = [("a", 0, 1, 1, 0, 98), ("a", 1, 0, 3, 0, 97)]
     alone = score_runs(read_slices([slices(tmp_path / "alone.csv", 0, 0, own)]), averaging)
     rows: list[Row] = [*own, ("b", 2, 0, 0, 0, 100), ("c", 3, 0, 9, 0, 91)]
     pd.testing.assert_frame_equal(score_runs(read_slices([slices(tmp_path / "all.csv", 0, 0, rows)]), averaging), alone)
-    by_hand = {"per slice": (2 / 3 + 0) / 2, "per patient": 2 / 6, "pooled": 2 / 6}
+    by_hand = {"per slice": 2 / 3, "per patient": 2 / 6, "pooled": 2 / 6}
     assert alone.dice.item() == pytest.approx(by_hand[averaging])
 
 
@@ -117,7 +117,7 @@ def test_every_way_of_averaging_by_hand(arm: list[Path]) -> None:
 def test_one_fold_has_no_deviation(tmp_path: Path) -> None:
     write_table2([("Phantom", [slices(tmp_path / "slices.csv", 3, 0, FOLD0)])], tmp_path / "table2.csv")
     lines = (tmp_path / "table2.csv").read_text().splitlines()
-    assert lines[1] == "Phantom,58.93,52.08,56.25,62.50,,,,"
+    assert lines[1] == "Phantom,45.24,36.11,41.67,50.00,,,,"
     assert pd.read_csv(tmp_path / "table2.csv").iloc[0, 5:].isna().all()
     assert "nan" not in (tmp_path / "table2.md").read_text() + (tmp_path / "table2.tex").read_text()
 
@@ -125,8 +125,8 @@ def test_one_fold_has_no_deviation(tmp_path: Path) -> None:
 def test_table2_is_written_in_three_forms_with_the_scores(arm: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "results/table2.csv"
     write_table2([("Phantom", arm), ("+PIG_1024", arm)], out)
-    # Dice 100 * ((1/2 + 6/7 + 1) / 4 + 3/4) / 2 = 66.96...; SD 100 * (3/4 - 0.589...) / sqrt 2 = 11.36...
-    assert out.read_text().splitlines()[1].startswith("Phantom,66.96,59.38,65.62,68.75,11.36,10.31,13.26,8.84")
+    # Dice 100 * ((1/2 + 6/7) / 3 + 3/4) / 2 = 60.11...; SD 100 * (3/4 - 0.452...) / sqrt 2 = 21.04...
+    assert out.read_text().splitlines()[1].startswith("Phantom,60.12,51.39,58.33,62.50,21.04,21.61,23.57,17.68")
     markdown = out.with_suffix(".md").read_text().splitlines()
     assert [cell.strip() for cell in markdown[0].split("|")][1:6] == [
         "Dataset",
@@ -147,7 +147,7 @@ def test_table2_is_written_in_three_forms_with_the_scores(arm: list[Path], tmp_p
         "from Phantom."
     ]
     latex = out.with_suffix(".tex").read_text()
-    assert r"+PIG\_1024 & 66.96" in latex and r"Dice (\%)" in latex and latex.count(r"\\") == 3
+    assert r"+PIG\_1024 & 60.12" in latex and r"Dice (\%)" in latex and latex.count(r"\\") == 3
     all_scores = pd.read_csv(out.with_name("scores.csv"))
     assert all_scores.columns.tolist() == ["arm", "fold", "seed", "averaging", "metric", "value", "tested"]
     assert all_scores.arm.tolist() == ["Phantom"] * 48 + ["+PIG_1024"] * 48

@@ -52,7 +52,7 @@ def test_in_two_folders(tmp_path: Path, ending: str) -> None:
     (tmp_path / "in/images/DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
     (tmp_path / "in/images/notes.txt").write_text("read by nobody")
     table = as_imported(import_data("folders", tmp_path / "in", FOLDERS, tmp_path / "out"))
-    assert table["volume_id"].tolist() == ["p1_a", "p2_a"]
+    assert table["volume_id"].isna().all()  # each by itself: they have no place in a stack
 
 
 @pytest.mark.parametrize(("ending", "images"), [(".dcm", "images/*.dcm"), ("", "images/*")])
@@ -73,6 +73,14 @@ def test_a_spacing_of_the_table_goes_before_that_of_the_file(tmp_path: Path) -> 
     pd.read_csv(root / "t.csv").assign(spacing_mm=[0.7, None]).to_csv(root / "t.csv", index=False)
     table = read_manifest(import_data("manifest", root / "t.csv", {}, tmp_path / "out"))
     assert table["spacing_mm"].tolist() == [0.7, 0.2]
+
+
+def test_pixels_that_are_no_squares_have_no_single_spacing(tmp_path: Path) -> None:
+    root = write_pairs(tmp_path / "in")
+    for number, spacing in ((1, [0.9, 0.7]), (2, [0.5, 0.502])):
+        write_dicom(root / f"images/p{number}_a.dcm", STORED, **WINDOW, PixelSpacing=spacing)
+    table = read_manifest(import_data("folders", root, FOLDERS, tmp_path / "out"))
+    assert np.isnan(table["spacing_mm"][0]) and table["spacing_mm"][1] == 0.5
 
 
 def test_names_of_uids_have_no_ending(tmp_path: Path) -> None:

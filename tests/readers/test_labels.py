@@ -108,7 +108,7 @@ def test_a_background_that_is_not_zero() -> None:
 def test_a_threshold_beside_labels_is_refused(tmp_path: Path) -> None:
     write_pair(tmp_path / "in", "p1", disc())
     settings = {"patient": "(p1)", "labels": [255], "threshold": 100}
-    with pytest.raises(UserError, match=r"import\.folders\.threshold: is of no use beside labels"):
+    with pytest.raises(UserError, match=r"dataset\.import\.threshold: is of no use beside labels"):
         import_data("folders", tmp_path / "in", settings, tmp_path / "out")
 
 

@@ -58,6 +58,17 @@ def test_symlinks_are_followed(tmp_path: Path) -> None:
     assert len(read_manifest(import_data("folders", tmp_path / "in", {"patient": "^(a)_"}, tmp_path / "out"))) == 1
 
 
+def test_what_all_masks_have_behind_the_stem_is_proposed(tmp_path: Path) -> None:
+    write_folders(tmp_path / "in", ["p1_1", "p1_10", "p2_1"], "_seg")
+    with pytest.raises(UserError, match="each mask has '_seg' behind the stem of its image; set mask_suffix: '_seg'"):
+        import_data("folders", tmp_path / "in", {"patient": "^(p.)"}, tmp_path / "out")
+    found = import_data("folders", tmp_path / "in", {"patient": "^(p.)", "mask_suffix": "_seg"}, tmp_path / "out")
+    assert read_manifest(found)["patient_id"].tolist() == ["p1", "p1", "p2"]
+    (tmp_path / "in/masks/p2_1_seg.tif").rename(tmp_path / "in/masks/p2_1_lesion.tif")
+    with pytest.raises(UserError, match="p2_1_lesion.tif has no image of the same stem"):
+        import_data("folders", tmp_path / "in", {"patient": "^(p.)"}, tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [("_", "has 0 groups"), ("(a)(b)", "has 2 groups"), ("(", "is no regular expression"), ("^(x)", "no patient in")],
@@ -66,7 +77,7 @@ def test_patients_are_never_guessed(tmp_path: Path, pattern: str, message: str) 
     write_folders(tmp_path / "in", ["a_1"])
     with pytest.raises(UserError, match=message):
         import_data("folders", tmp_path / "in", {"patient": pattern}, tmp_path / "out")
-    with pytest.raises(UserError, match=r"import\.folders\.patient: missing"):
+    with pytest.raises(UserError, match=r"dataset\.import\.patient: missing"):
         import_data("folders", tmp_path / "in", {}, tmp_path / "out")
 
 
@@ -196,10 +207,23 @@ def test_nnunet(tmp_path: Path) -> None:
     assert store.masks.any((1, 2)).tolist() == [True, False]
 
 
+def test_of_several_channels_the_log_says_which_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_nnunet(tmp_path / "in", {"background": 0, "mass": 1}, {"p1_01": lesion(value=1)})
+    import_data("nnunet", tmp_path / "in", {"patient": "^(p.)"}, tmp_path / "out")
+    assert "channel" not in caplog.text
+    description = json.loads((tmp_path / "in/dataset.json").read_text())
+    description["channel_names"] = {"0": "T1", "1": "T2", "2": "FLAIR"}
+    (tmp_path / "in/dataset.json").write_text(json.dumps(description))
+    write_png(tmp_path / "in/imagesTr/p1_01_0001.png", ramp()[::-1].copy())
+    manifest = import_data("nnunet", tmp_path / "in", {"patient": "^(p.)", "channel": 1}, tmp_path / "out")
+    assert (read_grey(read_manifest(manifest)["image_path"][0]) == ramp()[::-1]).all()
+    assert "channel 1 (T2) is read, and 0 (T1), 2 (FLAIR) left out; the setting 'channel' takes another" in caplog.text
+
+
 def test_labels_of_nnunet_are_chosen_by_name(tmp_path: Path) -> None:
     both = np.maximum(lesion(value=2), np.eye(24, 16, dtype=np.uint8))
     write_nnunet(tmp_path / "in", {"background": 0, "cyst": 1, "mass": 2, "whole": [1, 2]}, {"p1": both})
-    with pytest.raises(UserError, match=r"has the labels cyst, mass, whole; say in import\.nnunet\.labels"):
+    with pytest.raises(UserError, match=r"has the labels cyst, mass, whole; say in the setting 'labels'"):
         import_data("nnunet", tmp_path / "in", {"patient": "(p1)"}, tmp_path / "out")
     with pytest.raises(UserError, match="has no label lump; it has cyst, mass, whole"):
         import_data("nnunet", tmp_path / "in", {"patient": "(p1)", "labels": ["lump"]}, tmp_path / "out")
@@ -403,7 +427,7 @@ def test_a_table_with_other_names(tmp_path: Path, suffix: str) -> None:
 def test_unknown_sources_and_settings(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"the sources are {', '.join(SOURCES)}"):
         import_data("dicom", tmp_path, {}, tmp_path / "out")
-    with pytest.raises(UserError, match=r"import\.coco\.anotations: unknown key; did you mean 'annotations'"):
+    with pytest.raises(UserError, match=r"dataset\.import\.anotations: unknown key; did you mean 'annotations'"):
         import_data("coco", tmp_path, {"anotations": "a"}, tmp_path / "out")
     with pytest.raises(UserError, match="does not exist"):
         import_data("coco", tmp_path / "none", COCO, tmp_path / "out")

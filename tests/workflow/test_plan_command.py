@@ -76,6 +76,7 @@ def test_a_plan_is_a_study_that_any_folder_can_run(
     assert made["image_size"] == 48 and tried == [48]  # 0.14 of a side: 6.8 pixels
     assert made["generators"]["pig"]["model"]["training"]["steps"] == 800  # of 9 pairs each is seen often enough
     assert "12 patients, 12 pairs" in said and "12 min" in said and "on 1 core" in said
+    assert "Warning: each of the 12 images is a patient of its own; if several show one person" in said
     assert said.endswith("--configfile mine.plan.yaml --directory studies/mine -- results/table2.csv\n")
 
     # Another folder than that of the data, as the printed command has it.

@@ -78,7 +78,7 @@ def check(
     _warn_across_rows(facts, manifest)
     general_warnings = [
         *name_warnings(patients),
-        *one_image_each(patients),
+        *one_image_each(len(patients), len({*patients})),
         *mixed_types(fact.dtype for fact in facts),
         *mixed_labels(fact.mask_values for fact in facts if not fact.faults),
         *without_colours(fact.coloured for fact in facts),

@@ -124,7 +124,7 @@ def load(path: Path, boxes: list[Box], depth: int, row: dict[str, Any], settings
     header = read_header(path)
     spacing, slice_mm = header.spacing_mm or settings.spacing_mm, header.slice_mm or settings.slice_mm
     if not spacing or not slice_mm:
-        raise UserError(f"{path} gives no spacing; set import.bcs-dbt.spacing_mm and slice_mm")
+        raise UserError(f"{path} gives no spacing; set spacing_mm and slice_mm")
     if header.frames != depth:
         raise UserError(f"{path} has {header.frames} slices, the table of boxes says {depth}")
     for box in boxes:

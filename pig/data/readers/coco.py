@@ -50,7 +50,7 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     ):
         raise UserError(f"{path} lacks the lists images, annotations and categories; this is not COCO.")
     known, wanted = _categories(path, content["categories"], settings.categories)
-    patients = Patients(settings.patient, "import.coco.patient")
+    patients = Patients(settings.patient, "dataset.import.patient")
     faults, single = list[str](), list[str]()
     images = _images(content["images"], faults, single)
     outlines = _outlines(content["annotations"], images, known, wanted, faults, single)
@@ -140,7 +140,7 @@ def _categories(path: Path, records: list[Any], names: tuple[str, ...]) -> tuple
     if unknown := [name for name in names if name not in ids]:
         raise UserError(f"{path} has no category {', '.join(unknown)}; it has {', '.join(ids)}.")
     if not names and len(ids) != 1:
-        raise UserError(f"{path} has the categories {', '.join(ids)}; say in import.coco.categories which are lesions.")
+        raise UserError(f"{path} has the categories {', '.join(ids)}; the setting 'categories' says which are lesions.")
     return set().union(*ids.values()), set().union(*(ids[name] for name in names or ids))
 
 

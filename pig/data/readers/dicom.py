@@ -1,5 +1,6 @@
 """DICOM: the pixels as a display shows them. No field is read but those named here, and none is carried on."""
 
+import hashlib
 import logging
 import math
 from collections.abc import Iterator, Sequence
@@ -29,10 +30,12 @@ class Header(NamedTuple):
         intercept: of the same.
         window: centre and width, or None.
         function: how the window is meant: "LINEAR", "LINEAR_EXACT" or "SIGMOID".
-        spacing_mm: distance of rows, or None.
+        spacing_mm: distance of rows and of columns; None if it is not known, or the two are more than 1 % apart.
         slice_mm: distance of slices, or None.
         bits: of a stored value.
         signed: whether stored values may be negative.
+        stack: a name for the slices of one series that lie in one direction and compare in size and grey values; "" of
+            an image that says no place in space, or has several frames.
     """
 
     rows: int
@@ -47,6 +50,7 @@ class Header(NamedTuple):
     slice_mm: float | None
     bits: int
     signed: bool
+    stack: str = ""
 
 
 def read_header(path: Path) -> Header:
@@ -82,11 +86,12 @@ def read_header(path: Path) -> Header:
             intercept=intercept,
             window=window,
             function=function,
-            spacing_mm=(_first(spacing) or None) if spacing is not None else None,
+            spacing_mm=_one_distance(spacing),
             slice_mm=(_first(slices) or None) if slices is not None else None,
             bits=int(data["BitsStored"].value),
             signed=bool(data.get("PixelRepresentation", 0)),
         )
+        header = header._replace(stack=_stack(data, header))
     except UserError:
         raise
     except Exception as error:  # of a broken field pydicom raises nearly anything
@@ -202,6 +207,26 @@ def _look(data: Any, frame: int = 0) -> tuple[float, float, tuple[float, float] 
     )
     window = (_first(centre), _first(width)) if centre is not None and width is not None else None
     return float(slope or 1), float(intercept or 0), window, str(function or "LINEAR")
+
+
+def _stack(data: Any, header: Header) -> str:
+    """Return the name of a stack, see ``Header``; a hash, since the series' own number may lead to a patient."""
+    series = data.get("SeriesInstanceUID")
+    direction = _group(data, "PlaneOrientationSequence", "ImageOrientationPatient")
+    position = _group(data, "PlanePositionSequence", "ImagePositionPatient")
+    if header.frames != 1 or not series or not direction or not position:
+        return ""
+    turned = [round(float(value), 3) + 0.0 for value in direction]  # -0.0 is 0.0
+    alike = header._replace(spacing_mm=None, slice_mm=None)
+    return hashlib.sha256(repr((str(series), turned, alike)).encode()).hexdigest()[:16]
+
+
+def _one_distance(spacing: Any) -> float | None:
+    """Return the distance of rows and of columns, if they are one."""
+    if spacing is None:
+        return None
+    rows, columns = (float(value) for value in (spacing if len(spacing) == 2 else [_first(spacing)] * 2))
+    return rows if rows and abs(columns / rows - 1) <= 0.01 else None
 
 
 def _group(data: Any, sequence: str, *keywords: str, frame: int = 0) -> Any:

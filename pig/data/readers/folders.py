@@ -1,13 +1,13 @@
 """Images and masks in two folders, with the same stems, or side by side, by names with wildcards."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from pig.data.formats import ENDINGS, is_image, without_ending
+from pig.data.formats import ENDINGS, holds_dicom, is_image, without_ending
 from pig.data.readers.labels import Labels
 from pig.data.readers.patterns import Pattern, proposal
 from pig.data.readers.slices import axis_errors, read_pairs
@@ -75,7 +75,7 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
             f"{root} holds pairs that a generator drew (provenance.json): they belong to no patient, and must not be "
             "tested on; give the real data."
         )
-    patients = Patients(settings.patient, "import.folders.patient")
+    patients = Patients(settings.patient, "dataset.import.patient")
     labels = Labels(settings.labels, settings.background, threshold=settings.threshold)
     faults, single = list[str](), list[str]()
     found = []
@@ -83,10 +83,11 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     pairs = (_by_pattern if by_pattern else _by_stem)(root, settings, faults, single)
     for stem, (image, masks) in sorted(pairs.items()):
         try:
-            row = {"patient_id": patients.find(stem), "volume_id": stem}
+            row = {"patient_id": patients.find(stem)}
         except UserError as error:
             single.append(str(error))
             continue
+        row |= {} if holds_dicom(image) else {"volume_id": stem}  # which says itself what it is stacked with
         found.append(Volume(stem, partial(read_pairs, image, masks, row, labels, settings.axis)))
     return gather(root, faults, found, f"files with the ending {', '.join(ENDINGS)}", single)
 
@@ -110,8 +111,17 @@ def _by_stem(
     if settings.missing_mask == "error":
         single += [f"{path} has no mask of the same stem" for stem, path in images.items() if stem not in masks]
     single += [f"{path} has no image of the same stem" for stem, path in masks.items() if stem not in images]
+    if not settings.mask_suffix and (suffix := _suffix(images, masks)):
+        raise UserError(f"{root}: each mask has {suffix!r} behind the stem of its image; set mask_suffix: {suffix!r}.")
     without = {stem: (image, list[Path]()) for stem, image in images.items() if settings.missing_mask == "healthy"}
     return without | {stem: (images[stem], [masks[stem]]) for stem in images.keys() & masks.keys()}
+
+
+def _suffix(images: Collection[str], masks: Collection[str]) -> str:
+    """Return what each mask has behind the stem of its image; "" if there is no such text, or some have none."""
+    first = min(images, default="")
+    behind = (mask.removeprefix(first) for mask in masks if mask.startswith(first))
+    return next((text for text in behind if {stem + text for stem in images} == {*masks}), "")
 
 
 def _stems(folder: Path, suffix: str, faults: list[str], single: list[str]) -> dict[str, Path]:

@@ -68,7 +68,7 @@ def read_settings(source: str, settings: Mapping[str, Any]) -> tuple[Any, Import
     """
     if source not in SOURCES:
         raise UserError(f"There is no source {source!r}; the sources are {', '.join(SOURCES)}.")
-    shared, where = {field.name for field in dataclasses.fields(Import)}, f"import.{source}"
+    shared, where = {field.name for field in dataclasses.fields(Import)}, "dataset.import"
     read: list[Any] = []
     errors: list[Error] = []
     for cls, keys in ((SOURCES[source].Settings, settings.keys() - shared), (Import, settings.keys() & shared)):

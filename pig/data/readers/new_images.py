@@ -1,7 +1,7 @@
 """Images of which no mask is known: found in a folder or a table, and read slice by slice as an import reads them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,7 +54,7 @@ class NewSlice(NamedTuple):
 
 
 def find_images(place: Path) -> list[list[NewFile]]:
-    """Return the files of each volume; a file is a volume of its own, unless a table gives ``volume_id``.
+    """Return the files of each volume: of one ``volume_id`` of a table, of one DICOM series, or a file by itself.
 
     Args:
         place: a folder, of which all images are taken, also those in folders below; or a table (CSV or Parquet) with
@@ -82,7 +82,7 @@ def _in_folder(folder: Path) -> list[list[NewFile]]:
         raise UserError(heading(folder, faults), faults)
     if not paths:
         raise UserError(f"{folder} holds no files with the ending {', '.join(ENDINGS)}; give the folder of the images.")
-    return [[NewFile(path, without_ending(path.relative_to(folder)))] for path in paths]
+    return _together([NewFile(path, without_ending(path.relative_to(folder))) for path in paths])
 
 
 def _in_table(path: Path) -> list[list[NewFile]]:
@@ -109,15 +109,31 @@ def _in_table(path: Path) -> list[list[NewFile]]:
             faults.append(f"row {row_number(index)}: the same image as row {earlier}: {cell}")
     refuse(path, faults)
     above = Path(os.path.commonpath([file.parent for file in files]))
-    volumes: dict[tuple[Any, ...], list[NewFile]] = {}
     nothing = [""] * len(table)
     patients, names = (
         table[key].fillna("").astype(str).tolist() if key in table else nothing for key in ("patient_id", "volume_id")
     )
-    for index, (file, patient, name) in enumerate(zip(files, patients, names, strict=True)):
-        one = NewFile(file, without_ending(file.relative_to(above)))
+    found = [NewFile(file, without_ending(file.relative_to(above))) for file in files]
+    return _together(found, patients, names)
+
+
+def _together(
+    files: Sequence[NewFile], patients: Sequence[str] | None = None, names: Sequence[str] | None = None
+) -> list[list[NewFile]]:
+    """Return the files of each volume, as an import has it: by patient and name, or, without one, by DICOM series."""
+    nothing = [""] * len(files)
+    volumes: dict[tuple[Any, ...], list[NewFile]] = {}
+    for index, (one, patient, name) in enumerate(zip(files, patients or nothing, names or nothing, strict=True)):
+        name = name or _stack(one.path)
         volumes.setdefault((patient, name) if name else (index,), []).append(one)
     return [[one._replace(alone=len(volume) == 1) for one in volume] for volume in volumes.values()]
+
+
+def _stack(path: Path) -> str:
+    try:
+        return read_header(path).stack if holds_dicom(path) else ""
+    except UserError:  # said where the file is read
+        return ""
 
 
 def slices_of(file: NewFile, folder: Path, axis: int) -> Iterator[NewSlice]:

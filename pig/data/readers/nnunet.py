@@ -48,12 +48,17 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
     """
     description = _as_v2(root / "dataset.json", read_json(root / "dataset.json", OF_A_USER))
     ending, values = _endings_and_values(root / "dataset.json", description, settings.labels)
-    patients = Patients(settings.patient, "import.nnunet.patient")
+    patients = Patients(settings.patient, "dataset.import.patient")
     images, labels = folder_of(root, "imagesTr", "images"), folder_of(root, "labelsTr", "labels")
     channel = f"_{settings.channel:04d}{ending}"
     channels = description.get("channel_names", {"0": ""})
     if not isinstance(channels, Mapping) or str(settings.channel) not in channels:
         raise UserError(f"{root / 'dataset.json'} has no channel {settings.channel}; see its channel_names.")
+    if others := [f"{number} ({name})" for number, name in channels.items() if number != str(settings.channel)]:
+        logger.warning(
+            "%s: channel %d (%s) is read, and %s left out; the setting 'channel' takes another one",
+            root, settings.channel, channels[str(settings.channel)], ", ".join(others),
+        )  # fmt: skip
     single, found = [], []
     image_of, mask_of = _cases(images, channel), _cases(labels, ending)
     have, want = {*image_of}, {*mask_of}
@@ -129,7 +134,7 @@ def _endings_and_values(path: Path, description: Any, names: tuple[str, ...]) ->
     if unknown := [name for name in names if name not in values]:
         raise UserError(f"{path} has no label {', '.join(unknown)}; it has {', '.join(values)}.")
     if not names and len(values) != 1:
-        raise UserError(f"{path} has the labels {', '.join(values)}; say in import.nnunet.labels which are the lesion.")
+        raise UserError(f"{path} has the labels {', '.join(values)}; say in the setting 'labels' which are the lesion.")
     lesion = {value for name in names or values for value in values[name]}
     others = {value for of in values.values() for value in of} - lesion
     labels = Labels(tuple(sorted(lesion)), tuple(sorted({*background, *others})), *ignore, can_threshold=False)

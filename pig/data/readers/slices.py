@@ -31,7 +31,8 @@ def read_pairs(image: Path, masks: Sequence[Path], row: dict[str, Any], labels: 
     Args:
         image: a two-dimensional file, which stays where it is, unless it is DICOM of one frame; or NIfTI.
         masks: two-dimensional files that are not DICOM, or NIfTI; none: no lesion.
-        row: columns of the manifest; a volume's slices get ``slice_index`` beside, DICOM ``spacing_mm`` if it has none.
+        row: columns of the manifest; a volume's slices get ``slice_index`` beside; DICOM gets ``spacing_mm``, and the
+            slices of one series a ``volume_id``, if the row has none.
         labels: what the values of the mask mean.
         axis: 0, 1 or 2: what counts the slices of a volume, turned to LPS: 2 gives axial slices.
 
@@ -65,7 +66,8 @@ def _flat(image: Path, masks: Sequence[Path], row: dict[str, Any], labels: Label
     shown: Path | NDArray[Any] = image
     if holds_dicom(image):
         shown, header = read_single(image)
-        row = row if row.get("spacing_mm") else row | {"spacing_mm": header.spacing_mm}
+        said = {"spacing_mm": header.spacing_mm, "volume_id": header.stack}
+        row = row | {key: value for key, value in said.items() if not row.get(key)}
     lesion, values = np.zeros(size_of(shown) if isinstance(shown, Path) else shown.shape, bool), set[float]()
     for mask in masks:
         if isinstance(shown, Path):
