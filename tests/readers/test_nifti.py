@@ -115,7 +115,7 @@ def test_there_are_three_axes(tmp_path: Path, layout: str, axis: int) -> None:
     patient = {} if layout == "manifest" else {"patient": "(p)"}
     for good in (0, 1, 2):
         read_settings(layout, {**patient, "axis": good})
-    with pytest.raises(UserError, match=rf"^import\.{layout}\.axis: must be 0, 1 or 2, got {axis}\.$"):
+    with pytest.raises(UserError, match=rf"^dataset\.import\.axis: must be 0, 1 or 2, got {axis}\.$"):
         read_settings(layout, {**patient, "axis": axis})
 
 
