@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from pig.data.bits import BitMasks
 from pig.data.shards import Synthetic
 from pig.data.store import PairDataset, Store, allocate, complete
 from pig.evaluation.added import new_patients, the_same_again, with_wrong_masks
+from pig.evaluation.arm_pairs import Asked
 from pig.evaluation.copy_paste import copy_paste
 from pig.evaluation.segmentation import run_arm
 from pig.system.errors import UserError
@@ -46,6 +48,18 @@ def test_the_oracle_adds_the_first_real_pairs(tmp_path: Path) -> None:
     assert small.images.shape == (3, SIZE // 2, SIZE // 2) == small.masks.shape
     with pytest.raises(UserError, match="4 pairs of new patients are asked for, and .*new holds 3"):
         new_patients(store, 4, fold=1, image_size=SIZE)
+
+
+@pytest.mark.parametrize("kind", ["synthetic", "oracle"])
+def test_an_arm_adds_the_first_pairs_as_many_as_are_asked_for(store: Store, tmp_path: Path, kind: str) -> None:
+    given, folds, shard = new_store(tmp_path / "new", [*"abcdefgh"]), tmp_path / "folds.csv", tmp_path / "shard.npz"
+    said = {"generator": "g", "fold": 0, "seed": 0, "model_files": {}, "patients": ["p0"], "first": 0, "last": 8}
+    np.savez(shard, images=given.images, masks=given.masks, first=0, provenance=json.dumps(said))
+    pd.DataFrame({"patient_id": [f"p{i}" for i in range(10)], "fold": 5 * [0, 1]}).to_csv(folds, index=False)
+    words: dict[str, Any] = {"synthetic": {"synthetic": [shard]}, "oracle": {"oracle": given.path}}[kind]
+    added = Asked(store.path, folds, **words, count=5).pairs(fold=0, seed=0, image_size=SIZE).synthetic
+    assert added is not None and added.masks is not None
+    assert np.array_equal(added.images, given.images[:5]) and np.array_equal(added.masks[:], given.masks[:5])
 
 
 @pytest.mark.parametrize("count", [7, 20, 50])

@@ -109,6 +109,36 @@ def test_pictures_of_another_size_are_pasted_at_that_size(pairs: PairDataset) ->
     assert made.images.dtype == np.uint16 and made.masks[:].dtype == np.uint8 and made.masks[:].max() == 1
 
 
+def of_two_patients(folder: Path, image: np.ndarray, lesion: tuple[slice, slice]) -> PairDataset:
+    """A picture with a lesion, and one of another patient that is foreground up to its edges."""
+    images, masks = allocate(folder, 2, len(image))
+    images[0], images[1] = image, 20000
+    images[1, 1, 1] = 0  # a hole
+    masks[:] = 0
+    masks[0][lesion] = 1
+    table = pd.DataFrame({"image_path": "i", "mask_path": "m", "patient_id": ["a", "b"]})
+    complete(folder, images, masks, table, "stretch")
+    return PairDataset(Store.open(folder), np.arange(2), len(image))
+
+
+def test_a_lesion_comes_to_lie_at_every_edge(tmp_path: Path) -> None:
+    pairs = of_two_patients(tmp_path, np.full((4, 4), 1000), np.s_[:3, :3])
+    made = copy_paste(pairs, 60, seed=0, fold=0, image_size=4)
+    assert {tuple(np.argwhere(mask)[0].tolist()) for mask in made.masks} == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+def test_nothing_of_the_background_around_a_lesion_is_pasted(tmp_path: Path) -> None:
+    """Right of the lesion its own picture ends, so that there the other one stays as it is."""
+    image = np.full((SIZE, SIZE), 1000)
+    image[:, 12:] = 0
+    pairs = of_two_patients(tmp_path, image, np.s_[8:12, 8:12])
+    made = copy_paste(pairs, 20, seed=0, fold=0, image_size=SIZE)
+    for changed, mask in zip(made.images != pairs.store.images[1], made.masks, strict=True):
+        columns = np.flatnonzero(mask.any(0))
+        assert not changed[:, columns[-1] + 1 :].any()
+        assert columns[0] == 0 or changed[:, columns[0] - 1].any()
+
+
 def test_a_lesion_without_a_place_is_a_sentence(study: Path, pairs: PairDataset) -> None:
     own = pairs.rows[:2]  # of one patient
     without = pairs.rows[3::2]  # no lesion

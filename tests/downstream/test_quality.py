@@ -1,5 +1,6 @@
 """Known answers for each measure of generated pairs: worked out by hand, by torch-fidelity, or of planted copies."""
 
+import itertools
 import warnings
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics
 from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
-from pig.evaluation import distances
+from pig.data.store import PairDataset, Store
+from pig.evaluation import distances, quality
 from pig.evaluation.copies import memorised, nearest, nearest_masks
 from pig.evaluation.crops import lesion_crops
 from pig.evaluation.distances import Comparison, Reference
@@ -121,6 +123,17 @@ def test_a_draw_has_no_pair_twice_and_all_are_one_draw() -> None:
         assert set(over_draws(lambda _: {"known": 1.0, "unknown": np.nan}, 9, 8, 0)) == {"known"}
     found = over_draws(twice, 8, 8, 0)["n"]
     assert found.value == 8 and np.isnan([found.low, found.high]).all()
+
+
+def test_the_bounds_leave_out_a_fortieth_of_the_draws_at_each_end() -> None:
+    """Of 0 to 199: 199 / 40 from either end."""
+    numbers = itertools.count()
+    found = over_draws(lambda _: {"number": next(numbers)}, 9, 8, 0)["number"]
+    assert found == pytest.approx((99.5, 4.975, 194.025))
+
+
+def test_a_mean_is_of_those_that_have_the_measure() -> None:
+    assert means_over_draws(pd.DataFrame({"x": [0.2, np.nan, 0.4]}), 3, 0)["x"].value == pytest.approx(0.3)
 
 
 # Crops and masks
@@ -263,6 +276,25 @@ def test_copies_are_nearer_than_the_floor_and_noise_is_farther() -> None:
     assert table.loc[("mask", HELD_OUT, "empty")].value == 1
     assert ("mask", HELD_OUT, "area") not in table.index  # of no lesion
     assert "crop" not in table.index.get_level_values("of")
+
+
+def test_the_floor_of_a_shape_is_that_of_the_set_it_stands_beside() -> None:
+    def squares(side: int) -> Pairs:
+        masks = np.zeros((12, 32, 32), np.uint8)
+        masks[:, 10 : 10 + side, 10 : 10 + side] = 1
+        return Pairs(RNG.integers(0, 2**16, masks.shape, np.uint16), masks, np.arange(12))
+
+    found = measure_quality(
+        squares(6), squares(4), squares(8), flat, lambda images: np.ones(images.shape, bool), own_masks=True, seed=0
+    )
+    area = found.table[found.table.measure == "area"].set_index("against")
+    assert (area.value * 1024).to_dict() == {TRAINING: 36, HELD_OUT: 36}
+    assert (area.floor * 1024).to_dict() == {TRAINING: 16, HELD_OUT: 64}
+
+
+def test_real_pairs_have_the_patients_of_their_rows(store: Store) -> None:
+    found = quality.real_pairs(PairDataset(store, np.array([2, 5, 6, 9]), 32), 32)  # four rows a patient
+    assert found.patients.tolist() == [0, 1, 1, 2]
 
 
 def test_given_masks_have_no_shapes_and_images_alone_no_faithfulness() -> None:

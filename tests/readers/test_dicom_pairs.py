@@ -2,17 +2,19 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from dicom_files import NAME, UID, write_dicom
+from dicom_files import NAME, UID, item, write_dicom
 from PIL import Image
 from study_files import lesion, ramp, write_png
 
 from pig.data.images import read_grey, read_mask
 from pig.data.manifest import read_manifest
 from pig.data.readers import import_data
+from pig.data.readers.dicom import read_header
 from pig.system.errors import UserError
 
 STORED = ramp() // 8  # of 12 bits
@@ -81,6 +83,31 @@ def test_pixels_that_are_no_squares_have_no_single_spacing(tmp_path: Path) -> No
         write_dicom(root / f"images/p{number}_a.dcm", STORED, **WINDOW, PixelSpacing=spacing)
     table = read_manifest(import_data("folders", root, FOLDERS, tmp_path / "out"))
     assert np.isnan(table["spacing_mm"][0]) and table["spacing_mm"][1] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("fields", "spacing_mm", "slice_mm"),
+    [
+        ({"ImagerPixelSpacing": [0.07, 0.07], "SliceThickness": 2}, 0.07, 2),
+        (
+            {"PixelSpacing": [0.05, 0.05], "ImagerPixelSpacing": [0.07, 0.07]}
+            | {"SpacingBetweenSlices": 1, "SliceThickness": 2},
+            0.05,
+            1,
+        ),
+        (
+            {"PixelSpacing": [1, 1], "SliceThickness": 2}
+            | {"PerFrameFunctionalGroupsSequence": item(PixelMeasuresSequence=item(PixelSpacing=[0.5, 0.5]))},
+            0.5,
+            2,
+        ),
+    ],
+)
+def test_of_several_distances_the_most_exact_is_taken(
+    tmp_path: Path, fields: dict[str, Any], spacing_mm: float, slice_mm: float
+) -> None:
+    header = read_header(write_dicom(tmp_path / "a.dcm", STORED, **fields))
+    assert (header.spacing_mm, header.slice_mm) == (spacing_mm, slice_mm)
 
 
 def test_names_of_uids_have_no_ending(tmp_path: Path) -> None:

@@ -53,6 +53,11 @@ def test_monochrome1_is_inverted_and_bits_are_the_range(tmp_path: Path) -> None:
     assert shown(path).tolist() == [[65535, 0, round((1 - 512 / 1023) * 65535)]]
 
 
+def test_a_rescaling_that_turns_the_grey_values_over(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "a.dcm", np.array([[0, 51, 255]], np.uint8), RescaleSlope=-1)
+    assert shown(path).tolist() == [[65535, 52428, 0]]
+
+
 def test_compressed_frames_one_by_one(tmp_path: Path) -> None:
     frames = np.random.default_rng(0).integers(0, 2**16, (4, 6, 5), np.uint16)
     path = write_dicom(tmp_path / "a.dcm", frames, compress=True)

@@ -339,7 +339,9 @@ def test_polygons_and_run_lengths_are_united(tmp_path: Path) -> None:
     encoded = coco.encode(np.asfortranarray(single))
     encoded["counts"] = encoded["counts"].decode()
     polygon = [[6, 10, 14, 10, 14, 18, 6, 18]]
-    for outlines, expected in (([polygon], SQUARE), ([runs, polygon], SQUARE | single), ([encoded], single)):
+    halves = [[6, 10, 10, 10, 10, 18, 6, 18], [10, 10, 14, 10, 14, 18, 10, 18]]  # of one annotation
+    united = [([polygon], SQUARE), ([halves], SQUARE), ([runs, polygon], SQUARE | single), ([encoded], single)]
+    for outlines, expected in united:
         root = write_coco(tmp_path / "in", outlines)
         table = read_manifest(import_data("coco", root, COCO, tmp_path / "out"))
         assert table["patient_id"].tolist() == ["p1"]

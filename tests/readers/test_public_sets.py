@@ -14,6 +14,7 @@ from pig.data.manifest import read_manifest
 from pig.data.preprocess import build_store
 from pig.data.readers import import_data
 from pig.data.readers.bcs_dbt import Box, ellipse
+from pig.data.readers.inbreast import draw
 from pig.data.settings import PreprocessSettings
 from pig.system.errors import UserError
 
@@ -30,16 +31,17 @@ def upright(right: bool) -> np.ndarray:
     return volume[:, :, ::-1] if right else volume
 
 
-def write_bcs_dbt(root: Path, views: dict[str, bool], boxes: list[dict]) -> None:
+def write_bcs_dbt(root: Path, views: dict[str, bool], boxes: list[dict], inverted: bool = False) -> None:
     """``views``: view and whether its file is upside down; on the disk are "-NA" that the table lacks."""
     paths = []
     measures = item(PixelSpacing=[0.5, 0.5], SliceThickness=1.0)
     for number, (view, turned) in enumerate(views.items()):
-        volume = upright(view[0] == "r")
+        volume = 1023 - upright(view[0] == "r") if inverted else upright(view[0] == "r")
         folder = f"Breast-Cancer-Screening-DBT/DBT-P00001/01-01-2000-DBT-S1-MAMMO-5/{number}.000000{{}}-17"
         write_dicom(
             root / folder.format("-NA") / "1-1.dcm",
             volume[:, ::-1, ::-1] if turned else volume,
+            PhotometricInterpretation="MONOCHROME1" if inverted else "MONOCHROME2",
             SharedFunctionalGroupsSequence=item(
                 PixelMeasuresSequence=measures,
                 FrameVOILUTSequence=item(WindowCenter=512, WindowWidth=1025),
@@ -53,11 +55,12 @@ def write_bcs_dbt(root: Path, views: dict[str, bool], boxes: list[dict]) -> None
     pd.DataFrame(rows).to_csv(root / "BCS-DBT boxes-train-v2.csv", index=False)
 
 
-def test_bcs_dbt(tmp_path: Path) -> None:
+@pytest.mark.parametrize("inverted", [False, True])
+def test_bcs_dbt(tmp_path: Path, inverted: bool) -> None:
     root = tmp_path / "ein Ordner, größer"
     views = {"lcc": False, "rmlo2": True, "rcc": False}
     boxes = [{"View": "lcc"}, {"View": "rmlo2", "X": 12}, {"View": "rcc", "AD": 1}]
-    write_bcs_dbt(root, views, boxes)
+    write_bcs_dbt(root, views, boxes, inverted)
     manifest = import_data("bcs-dbt", root, {}, tmp_path / "out")
     table = read_manifest(manifest)
     # 0.8 / 2 of 10 pixels of 0.5 mm: two slices to each side; the box of the architectural distortion is not taken.
@@ -77,6 +80,24 @@ def test_bcs_dbt(tmp_path: Path) -> None:
     assert store.manifest["flip"].tolist() == [0] * 5 + [1] * 5
     assert (store.images[:, 8, 0] > 0).all()
     assert (store.masks[0] == store.masks[5]).mean() > 0.95
+
+
+def test_a_box_reaches_the_slices_around_its_own_alone(tmp_path: Path) -> None:
+    """Two to each side, as above."""
+    write_bcs_dbt(tmp_path / "in", {"lcc": False}, [{"View": "lcc", "Slice": 1}, {"View": "lcc", "Slice": 6, "Y": 16}])
+    table = read_manifest(import_data("bcs-dbt", tmp_path / "in", {}, tmp_path / "out"))
+    assert table["slice_index"].tolist() == [*range(8)]
+    for index, path in enumerate(table["mask_path"]):
+        box = Box(1, 2, 6, 10, 10) if index < 4 else Box(6, 2, 16, 10, 10)
+        assert (read_mask(path) == ellipse(box, (30, 24))).all()
+
+
+def test_a_view_of_two_studies_is_two_volumes(tmp_path: Path) -> None:
+    write_bcs_dbt(tmp_path / "in", {"lcc": False, "lcc2": False}, [{"View": "lcc"}, {"View": "lcc2"}])
+    for path in (tmp_path / "in").glob("*.csv"):
+        pd.read_csv(path).assign(View="lcc", StudyUID=["DBT-S1", "DBT-S2"]).to_csv(path, index=False)
+    table = read_manifest(import_data("bcs-dbt", tmp_path / "in", {}, tmp_path / "out"))
+    assert table.groupby("volume_id")["slice_index"].agg(list).tolist() == [[1, 2, 3, 4, 5]] * 2
 
 
 @pytest.mark.parametrize("write", [int, float, bool, str, lambda value: str(bool(value)).upper()])
@@ -226,12 +247,13 @@ def test_a_mask_that_is_none_stops_or_is_skipped(tmp_path: Path, mask: np.ndarra
 # --- INbreast ------------------------------------------------------------------------------------------------------
 
 
-def write_inbreast(root: Path, points: list[str]) -> None:
+def write_inbreast(root: Path, *masses: list[str]) -> None:
     image = np.random.default_rng(0).integers(0, 4096, (30, 20), np.uint16)
     names = ("20586908_6c613a14b80a8591_MG_R_CC_ANON.dcm", "20586934_6c613a14b80a8591_MG_L_ML_ANON.dcm")
     for name in names:
         write_dicom(root / "AllDICOMs" / name, image, ImagerPixelSpacing=[0.07, 0.07], BitsStored=12, HighBit=11)
-    rois = [{"Name": "mass ", "Point_px": points}, {"Name": "Calcification", "Point_px": ["(1.0, 1.0)"]}]
+    rois = [{"Name": "mass ", "Point_px": points} for points in masses]
+    rois.append({"Name": "Calcification", "Point_px": ["(1.0, 1.0)"]})
     (root / "AllXML").mkdir()
     (root / "AllXML/20586908.xml").write_bytes(plistlib.dumps({"Images": [{"ROIs": rois}]}))
     (root / "INbreast.csv").write_text("File Name ; ACR\n20586908; 2 \n")
@@ -276,6 +298,22 @@ def test_one_point_is_one_pixel_and_contours_may_lie_just_outside(tmp_path: Path
     write_inbreast(tmp_path / "c", ["(15.0, 10.0)", "(25.0, 10.0)", "(25.0, 12.0)"])
     with pytest.raises(UserError, match="is not on 20 x 30 pixels"):
         import_data("inbreast", tmp_path / "c", {}, tmp_path / "out")
+
+
+def test_masses_that_overlap_are_united(tmp_path: Path) -> None:
+    first = ["(2.0, 2.0)", "(10.0, 2.0)", "(10.0, 10.0)", "(2.0, 10.0)"]
+    second = ["(6.0, 6.0)", "(14.0, 6.0)", "(14.0, 14.0)", "(6.0, 14.0)"]
+    write_inbreast(tmp_path / "in", first, second)
+    table = read_manifest(import_data("inbreast", tmp_path / "in", {}, tmp_path / "out"))
+    mask = read_mask(table["mask_path"][0])
+    assert mask[3:10, 3:10].all() and mask[7:14, 7:14].all()
+
+
+def test_a_contour_has_the_pixels_whose_centres_lie_in_it() -> None:
+    """Three, two and one of them in a triangle, and those under its corners."""
+    mask = draw(np.array([[2.25, 2.25], [6.25, 2.25], [2.25, 6.25]]), (8, 8))
+    within, corners = {(3, 3), (3, 4), (3, 5), (4, 3), (4, 4), (5, 3)}, {(2, 2), (2, 6), (6, 2)}
+    assert {(y, x) for y, x in np.argwhere(mask).tolist()} == within | corners
 
 
 # --- T-SYNTH -------------------------------------------------------------------------------------------------------
