@@ -97,6 +97,7 @@ def test_pixels_that_are_no_squares_have_no_single_spacing(tmp_path: Path) -> No
         ),
         (
             {"PixelSpacing": [1, 1], "SliceThickness": 2}
+            | {"SharedFunctionalGroupsSequence": item(PixelMeasuresSequence=item(PixelSpacing=[0.6, 0.6]))}
             | {"PerFrameFunctionalGroupsSequence": item(PixelMeasuresSequence=item(PixelSpacing=[0.5, 0.5]))},
             0.5,
             2,

@@ -232,7 +232,7 @@ def _one_distance(spacing: Any) -> float | None:
 def _group(data: Any, sequence: str, *keywords: str, frame: int = 0) -> Any:
     """Return the first of ``keywords`` in the functional groups of a frame (0-based), of all frames, or at the top."""
     places = [data]
-    for groups, at in (("PerFrameFunctionalGroupsSequence", frame), ("SharedFunctionalGroupsSequence", 0)):
+    for groups, at in (("SharedFunctionalGroupsSequence", 0), ("PerFrameFunctionalGroupsSequence", frame)):
         for group in list(data.get(groups) or [])[at : at + 1]:
             places[:0] = list(group.get(sequence) or [])[:1]
     for place in places:
