@@ -52,7 +52,11 @@ class Spy(nn.Module):
 
 
 class Trainings:
-    """In the place of ``train``: keeps the losses and the pool of each training, and trains nothing."""
+    """In the place of ``train``: keeps the losses and the pool of each training, and trains nothing.
+
+    Attributes:
+        result: what is returned in the place of a module.
+    """
 
     def __init__(self) -> None:
         self.losses: dict[str, Callable[..., Tensor]] = {}
@@ -60,6 +64,7 @@ class Trainings:
         self.modules: dict[str, nn.Module] = {}
         self.orders: dict[str, Any] = {}
         self.runs: dict[str, TrainingRun] = {}
+        self.result: Callable[[nn.Module], nn.Module] = lambda module: module
 
     def __call__(
         self, modules: dict[str, nn.Module], losses: Mapping[str, Callable[..., Tensor]], pairs: Any,
@@ -68,7 +73,7 @@ class Trainings:
         self.losses |= losses
         self.modules |= modules
         self.pools[name], self.orders[name], self.runs[name] = pairs, order, run
-        return modules
+        return {key: self.result(module) for key, module in modules.items()}
 
 
 def rng(seed: int = 0) -> torch.Generator:

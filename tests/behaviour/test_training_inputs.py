@@ -1,5 +1,6 @@
 """What each method shows its network in training, and what it wants of it: one that knows the answer has no loss."""
 
+import copy
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -9,17 +10,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 from discs import NETWORK
+from safetensors.torch import load_file
 from spies import NOISY, QUIET, SIZE, TRAINING, Memory, Spy, Trainings, rng
-from torch import Tensor
+from torch import Tensor, nn
 
-from baselines.autoencoder import Autoencoder
+from baselines.autoencoder import Autoencoder, latent_scale
 from baselines.controlnet import ControlNet
+from baselines.ddim import DDIM
 from baselines.ddpm import DDPM
 from baselines.joint import Joint
 from baselines.ldm import LDM, UnconditionalLDM
 from baselines.segguided import SegGuidedDif
 from pig.diffusion.schedule import NoiseSchedule
 from pig.methods.pig import PIG
+from pig.methods.saved import SavedNetworks
 from pig.training.run import TrainingRun
 
 MODEL = {"image_size": SIZE, "network": NETWORK, "training": TRAINING, "prediction": "v"}
@@ -136,12 +140,17 @@ def test_pigs_denoiser_learns_from_what_the_guider_estimates(
     assert abs(noise_in(x_t, 2 * pairs.masks - 1, t, generator.schedule).mean()) < 0.1
 
 
-def test_the_sigmoid_weighs_lesion_more_than_background(trainings: Trainings, pairs: Memory, run: TrainingRun) -> None:
-    generator = pig(trainings, pairs, run, loss_weight="sigmoid")
+@pytest.mark.parametrize(("condition", "size"), [("clean", 1), ("predicted", 3)])
+def test_the_sigmoid_of_the_condition_weighs_lesion_more_than_background(
+    trainings: Trainings, pairs: Memory, run: TrainingRun, condition: str, size: int
+) -> None:
+    generator = pig(trainings, pairs, run, loss_weight="sigmoid", condition=condition)
+    shown = size * (2 * pairs.masks - 1)
+    generator.guider.answer = knows(shown, generator.schedule)
     known = knows(pairs.images, generator.schedule)
     generator.denoiser.answer = lambda *seen: known(*seen) + 2
     loss = trainings.losses["denoiser"](pairs.images, pairs.masks, rng()).item()
-    assert loss == pytest.approx(4 * torch.sigmoid(2 * pairs.masks - 1).mean().item(), rel=1e-4)
+    assert loss == pytest.approx(4 * torch.sigmoid(shown).mean().item(), rel=1e-4)
 
 
 @pytest.mark.parametrize("prediction", ORACLES)
@@ -179,12 +188,16 @@ def test_ablation_drops_whole_masks_of_about_half_the_images(trainings: Training
 
 # --- in latents ----------------------------------------------------------------------------------------------------
 
+CODE = {
+    "image_size": SIZE, "training": TRAINING, "channels": [8, 16], "res_blocks": 1, "norm_groups": 4,
+    "latent_channels": 2,
+}  # fmt: skip
+
 
 @pytest.fixture
 def autoencoder() -> Autoencoder:
     """An untrained autoencoder whose scale is far from 1: latents of 8 x 8."""
-    model = {"image_size": SIZE, "training": TRAINING, "channels": [8, 16], "res_blocks": 1, "norm_groups": 4}
-    made = Autoencoder({**model, "latent_channels": 2})
+    made = Autoencoder(CODE)
     made.network.get_buffer("scale").fill_(0.25)
     made.network.eval().requires_grad_(False)
     return made
@@ -286,6 +299,65 @@ def test_controlnet_starts_from_its_base_and_sees_the_masks(
     assert torch.equal(shown[0], pairs.masks)
     loss.backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in generator.control.parameters())
+
+
+# --- results -------------------------------------------------------------------------------------------------------
+
+
+def averaged(module: nn.Module) -> nn.Module:
+    """In the place of the average of a training: a copy whose every weight is 1 more."""
+    result = copy.deepcopy(module).eval().requires_grad_(False)
+    for weight in result.parameters():
+        weight += 1
+    return result
+
+
+PIXELS = {**MODEL, "schedule": NOISY}
+LATENTS = {"network": NETWORK, "training": TRAINING, "schedule": QUIET, "prediction": "v"}
+
+
+@pytest.mark.parametrize(
+    ("cls", "model"),
+    [
+        (PIG, PIXELS),
+        (DDPM, PIXELS),
+        (DDIM, PIXELS),
+        (SegGuidedDif, PIXELS),
+        (Joint, PIXELS),
+        (LDM, LATENTS),
+        (UnconditionalLDM, LATENTS),
+        (ControlNet, {"training": TRAINING, "embedding_channels": [4, 8]}),
+        (Autoencoder, CODE),
+    ],
+)
+def test_the_weights_saved_are_those_that_the_training_returns(
+    trainings: Trainings, pairs: Memory, tmp_path: Path, parts: UnconditionalLDM, cls: Any, model: dict[str, Any]
+) -> None:
+    trainings.result = averaged
+    generator = cls(model, {})
+    needs = {"autoencoder": tmp_path / "autoencoder", "base": tmp_path / "base"}
+    generator.fit(pairs, TrainingRun(tmp_path / "work", 0, 0, needs=needs))
+    SavedNetworks.save(generator, tmp_path)
+    for name in set(cls.networks) - {"mask_scale"}:
+        saved = load_file(tmp_path / f"{name}.safetensors")
+        for key, weight in trainings.modules["autoencoder" if cls is Autoencoder else name].named_parameters():
+            assert torch.equal(saved[key], weight + 1), key
+
+
+def test_an_autoencoder_goes_on_against_the_discriminator_from_the_average(
+    trainings: Trainings, run: TrainingRun
+) -> None:
+    trainings.result, pairs = averaged, Memory(size=32)
+    generator = Autoencoder({**CODE, "image_size": 32, "adversarial": TRAINING})
+    first = [weight.detach().clone() for weight in generator.network.parameters()]
+    generator.fit(pairs, run)
+    second = [*trainings.modules["autoencoder"].parameters()]
+    assert all(weight.requires_grad for weight in second)
+    for weight, once, twice in zip(first, second, generator.network.parameters(), strict=True):
+        assert torch.equal(once, weight + 1)
+        assert torch.equal(twice, once + 1)
+    mean, sigma = map(torch.cat, zip(*generator.encode_all(pairs), strict=True))
+    assert generator.scale == pytest.approx(latent_scale(mean, sigma).item())
 
 
 # --- timesteps -----------------------------------------------------------------------------------------------------

@@ -99,21 +99,28 @@ def test_the_guider_learns_scaled_masks(pairs):
 
 @pytest.mark.parametrize("clamp", [False, True])
 def test_the_denoiser_learns_from_masks_of_minus_one_and_one(pairs, clamp):
-    """The clean ones, or what a guider estimates that takes x_t for a noisy 3 x_0 of the scaled mask."""
+    """The clean ones, or what a guider estimates that takes x_t, the noisy scaled mask, for a noisy one of 3 x_0."""
     x_0, y_0, scale = pairs
-    shown = []
+    shown, noise = [], []
 
     def denoiser(y_t, condition, t):
         shown.append(condition)
         return torch.zeros_like(y_t)
 
-    for guider in (None, eps_of(scale.encode(3 * x_0))):
+    def guiding(x_t, y_t, t):
+        noise.append(eps_of(scale.encode(x_0))(x_t, t))
+        return eps_of(scale.encode(3 * x_0))(x_t, t)
+
+    for guider in (None, guiding):
         denoiser_loss(
             denoiser, SCHEDULE, x_0, y_0, torch.Generator().manual_seed(0),
             scale=scale, guider=guider, prediction="epsilon", clamp=clamp,
         )  # fmt: skip
     assert torch.equal(shown[0], x_0)
     assert torch.allclose(shown[1], (1 if clamp else 3) * x_0, atol=1e-3)
+    (eps,) = noise
+    assert abs(eps.mean()) < 0.1
+    assert 0.9 < eps.std() < 1.1
 
 
 @pytest.mark.parametrize("solver", ["ddim", "dpmpp_2m"])

@@ -93,6 +93,13 @@ def test_in_brief_a_method_takes_its_own_training_and_that_of_its_parts(table: p
     assert list(brief.index) == ["LDM", "PIG"]  # no segmentation
 
 
+def test_parts_of_parts_are_of_the_training_of_a_fold_too(tmp_path: Path) -> None:
+    folder = model(tmp_path / "control", record(10, 800))
+    model(folder / "base", record(5, 80), part=record(7, 80))
+    table = costs([("ControlNet", folder)], [("ControlNet", shard(tmp_path / "a.npz", record(2, 100)))], [])
+    assert in_brief(table).set_index("Method").loc["ControlNet"].tolist() == [10 + 12, 12, 50, 1000]
+
+
 def test_both_files_are_written(table: pd.DataFrame, tmp_path: Path) -> None:
     write_costs(table, tmp_path / "cost.csv", ["A note."])
     read = pd.read_csv(tmp_path / "cost.csv")

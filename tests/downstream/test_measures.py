@@ -64,9 +64,9 @@ def test_without_slices_without_a_lesion_there_are_no_false_alarms() -> None:
 
 
 def of_sizes(**areas: list[int]) -> pd.DataFrame:
-    """A slice with a lesion of each area, half of which is found; one of area 0 has none."""
+    """A slice with a lesion of each area, or without one: half is found; the smaller, the more false positives."""
     rows = [(name, area) for name, of in areas.items() for area in of]
-    return frame(*((0, 0, name, i, area // 2, 0, area - area // 2, 0, 0.0, 1.0, int(area > 0), 0, 0)
+    return frame(*((0, 0, name, i, area // 2, 200 - area, area - area // 2, 0, 0.0, 1.0, int(area > 0), 0, 0)
                    for i, (name, area) in enumerate(rows)))  # fmt: skip
 
 

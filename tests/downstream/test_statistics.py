@@ -90,6 +90,12 @@ def test_the_interval_of_folds_is_students() -> None:
     assert math.isnan(mean_of_folds(means[:1]).smallest_visible())
 
 
+def test_what_can_be_seen_is_students_too() -> None:
+    means = np.array([0.01, 0.03, 0.02, 0.06, -0.01])
+    # Student's t of 4 degrees at 97.5 and at 80 %.
+    assert mean_of_folds(means).smallest_visible() == pytest.approx((2.776445 + 0.940965) * stats.sem(means))
+
+
 def test_the_p_of_folds_is_students() -> None:
     means = np.array([0.01, 0.03, 0.02, 0.06, -0.01])
     assert mean_of_folds(means).p() == pytest.approx(stats.ttest_1samp(means, 0).pvalue)
@@ -114,6 +120,9 @@ def test_what_is_left_of_networks_and_patients_is_taken_from_the_patients() -> N
     found = crossed_mean(np.array([[3.0, -1.0], [-1.0, 1.0]]))  # rows 1, 0; columns 1, 0; mean 0.5
     assert found.error == pytest.approx(math.sqrt(1 / 4))  # MS_R = 1, MS_C = 1, MS_RC = 9
     assert found.degrees == 1  # by the formula 1 / (1 + 1 + 81), and never below those of 2 networks
+    found = crossed_mean(np.array([[3.0, -1.0, 1.0, -1.0], [-1.0, 1.0, -1.0, 1.0]]))  # MS_R = MS_C = 0.5, MS_RC = 4.5
+    assert found.error == pytest.approx(math.sqrt(0.5 / 8))
+    assert found.degrees == 1  # by the formula 0.04, and those of 2 networks, however many the patients
 
 
 def test_mean_squares_are_those_of_a_table_of_variance() -> None:
@@ -367,6 +376,23 @@ def test_what_is_shown_of_two_controls_does_not_depend_on_which_is_named_first()
     against_c = dict(zip("ab", holm([p["a", "c"], p["b", "c"]]), strict=True))
     assert dice.p_holm["b", "c"] == dice.p_holm["c", "b"] == pytest.approx(max(against_b["c"], against_c["b"]))
     assert against_b["c"] != pytest.approx(against_c["b"])
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_best_other_arm_has_the_greatest_mean_over_folds() -> None:
+    """Folds of 1 and 9 patients: +a has 1.0 and 0.4, 0.7 over folds and 0.46 over patients; +b has 0.5 everywhere."""
+    names = [(int(i > 0), f"p{i}") for i in range(10)]
+    dice = {"real": (0.4, 0.4), "+a": (1.0, 0.4), "+b": (0.5, 0.5), "+c": (0.3, 0.3)}
+    found = compare({label: arm({key: [of[key[0]]] for key in names}) for label, of in dice.items()})
+    rivals = found[(found.metric == "dice") & (found.against != "real")]
+    assert dict(zip(rivals.arm, rivals.against, strict=True)) == {"+a": "+b", "+b": "+a", "+c": "+a"}
+
+
+def test_given_the_networks_a_new_patient_counts_with_her_mean_over_them() -> None:
+    """All gain 0.2 by one network and lose 0.2 by the other."""
+    index = pd.MultiIndex.from_product([[0, 1], [*"abcd"]], names=["fold", "patient_id"])
+    found = statistics._pair(pd.Series([0.2] * 4 + [-0.2] * 4, index), NEW, 0)
+    assert (found["low"], found["high"], found["p_given"]) == (0, 0, 1)
 
 
 def test_of_new_patients_whole_patients_are_drawn_again() -> None:

@@ -17,7 +17,7 @@ def row(
     return {
         "tested": "new patients", "metric": "dice", "arm": arm, "against": against,
         "folds": 5, "patients": 160, "seeds": 1, "kind": KINDS.get(arm, "method"),
-        "low": difference - half, "high": difference + half, "smallest_visible": half,
+        "low": difference - half / 2, "high": difference + half / 2, "smallest_visible": half,
         "difference": difference, "low_folds": difference - half, "high_folds": difference + half, "p_holm": p,
         **more,
     }  # fmt: skip
