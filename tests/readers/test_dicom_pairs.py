@@ -83,6 +83,9 @@ def test_pixels_that_are_no_squares_have_no_single_spacing(tmp_path: Path) -> No
         write_dicom(root / f"images/p{number}_a.dcm", STORED, **WINDOW, PixelSpacing=spacing)
     table = read_manifest(import_data("folders", root, FOLDERS, tmp_path / "out"))
     assert np.isnan(table["spacing_mm"][0]) and table["spacing_mm"][1] == 0.5
+    assert read_header(write_dicom(tmp_path / "a.dcm", STORED, PixelSpacing=0.3)).spacing_mm == 0.3
+    with pytest.raises(UserError, match="numbers in its header that cannot be"):
+        read_header(write_dicom(tmp_path / "a.dcm", STORED, PixelSpacing=["nan", "nan"]))
 
 
 @pytest.mark.parametrize(

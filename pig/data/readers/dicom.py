@@ -225,8 +225,8 @@ def _one_distance(spacing: Any) -> float | None:
     """Return the distance of rows and of columns, if they are one."""
     if spacing is None:
         return None
-    rows, columns = (float(value) for value in (spacing if len(spacing) == 2 else [_first(spacing)] * 2))
-    return rows if rows and abs(columns / rows - 1) <= 0.01 else None
+    rows, columns = _first(spacing), float(spacing if isinstance(spacing, str | int | float) else spacing[-1])
+    return None if not rows or abs(columns / rows - 1) > 0.01 else rows
 
 
 def _group(data: Any, sequence: str, *keywords: str, frame: int = 0) -> Any:
