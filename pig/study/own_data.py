@@ -87,6 +87,6 @@ def _layout_errors(layout: Config) -> Iterator[str]:
             Patients(settings.patient, "dataset.import.patient")
     except SettingsError as error:
         for key, sentence in error.errors:
-            yield f"dataset.{key.replace(layout['from'] + '.', '', 1)}: {sentence}"
+            yield f"{key}: {sentence}"
     except UserError as error:
         yield str(error)
