@@ -60,13 +60,18 @@ def rows_of_table2(results: Path) -> pd.DataFrame:
     return pd.DataFrame(columns, index=table.index)
 
 
+def of_new_patients(results: Path, *arms: str) -> dict[str, pd.DataFrame]:
+    """Return the slices of the new patients that each arm, a folder of results/segmentation, was tested on."""
+    folders = {arm: results / "segmentation" / arm for arm in arms}
+    return read_arms({arm: sorted(folder.glob("fold*/seed*/new_patients.csv")) for arm, folder in folders.items()})
+
+
 def pairs_of_arms(results: Path, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """Return the difference in Dice of each pair, first minus second, and p before and after Holm's correction."""
     lines = []
     for first, second in pairs:
-        folders = {arm: (results / "segmentation" / arm) for arm in (second, first)}
-        files = {arm: sorted(folder.glob("fold*/seed*/new_patients.csv")) for arm, folder in folders.items()}
-        (found,) = compare(read_arms(files), tested=NEW).query("metric == 'dice'").to_dict("records")
+        arms = of_new_patients(results, second, first)
+        (found,) = compare(arms, tested=NEW).query("metric == 'dice'").to_dict("records")
         difference = f"{100 * found['difference']:+.1f} ({span(found['low_folds'], found['high_folds'], 100)})"
         lines.append({"first": first, "second": second, "difference": difference, "p": found["p"]})
     table = pd.DataFrame(lines)

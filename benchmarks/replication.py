@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from benchmarks.evidence import of_new_patients
 from pig.evaluation.statistics import NEW, Mean, holm, mean_over
 from pig.report.measures import patient_measures
-from pig.report.slices import read_arms
 
 
 class Question(NamedTuple):
@@ -53,20 +53,19 @@ def pooled(means: Sequence[Mean]) -> Mean:
     return Mean(float(np.mean([mean.value for mean in means])), float(np.sqrt(variances.sum()) / len(means)), degrees)
 
 
-def answer(results: Path, question: Question) -> Mean:
-    """Return the difference in one population."""
-    folders = {arm: results / "segmentation" / arm for arm in (question.second, question.first)}
-    arms = read_arms({arm: sorted(folder.glob("fold*/seed*/new_patients.csv")) for arm, folder in folders.items()})
-    values = {arm: patient_measures(rows)[question.measure].dropna() for arm, rows in arms.items()}
-    return mean_over(values[question.first] - values[question.second], NEW)
+def differences(results: Path) -> list[Mean]:
+    """Return the difference that each question asks for, in one population."""
+    arms = sorted({arm for question in QUESTIONS for arm in (question.first, question.second)})
+    found = {arm: patient_measures(rows) for arm, rows in of_new_patients(results, *arms).items()}
+    return [mean_over((found[of.first][of.measure] - found[of.second][of.measure]).dropna(), NEW) for of in QUESTIONS]
 
 
 def answers(populations: Sequence[Path]) -> pd.DataFrame:
     """Return a row for each question and population, and one for all populations, with p corrected in its family."""
-    found = {question: [answer(results, question) for results in populations] for question in QUESTIONS}
+    of_populations = [differences(results) for results in populations]
     names = [*map(str, range(1, len(populations) + 1)), "all"]
     lines = []
-    for question, means in found.items():
+    for question, *means in zip(QUESTIONS, *of_populations, strict=True):
         for name, mean in zip(names, [*means, pooled(means)], strict=True):
             low, high, _ = mean.interval()
             values = {"difference": mean.value, "low": low, "high": high, "p": mean.p()}
