@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from pig.data.phantom.envelope import Envelope, make_envelope
+from pig.data.phantom.ligaments import cooper_ligaments
 from pig.data.phantom.statistics import power_law_exponent
-from pig.data.phantom.tissue import cooper_ligaments, make_tissue, power_law_field, tube
+from pig.data.phantom.tissue import coarsen, make_tissue, power_law_field, tube
 
 
 def envelope(view: str = "CC", spacing_mm: float = 1.0, seed: int = 0, thickness_mm: float = 50) -> Envelope:
@@ -37,7 +38,7 @@ def test_distance_to_the_outline_on_the_axis():
 @pytest.mark.parametrize("view", ["CC", "MLO"])
 def test_partial_volume_makes_the_bodys_volume_independent_of_the_pixel(view):
     volumes = [
-        sum(float(e.fraction_within(z, 0).sum()) for z in e.z) * e.spacing_mm**2
+        sum(float(e.fractions_within(z, 0)[0].sum()) for z in e.z) * e.spacing_mm**2
         for e in (envelope(view, 0.5), envelope(view, 1.5))
     ]
     assert volumes[0] == pytest.approx(volumes[1], rel=0.01)
@@ -84,7 +85,7 @@ def test_elongation_points_along_x():
 
 def test_ligaments_are_the_walls_of_the_nearest_cells(monkeypatch):
     """Without warping, walls and cells are those of a brute-force Voronoi tessellation."""
-    monkeypatch.setattr("pig.data.phantom.tissue.WARP_MM", 0.0)
+    monkeypatch.setattr("pig.data.phantom.ligaments.WARP_MM", 0.0)
     e = envelope(thickness_mm=30)
     rng = np.random.default_rng(5)
 
@@ -104,7 +105,8 @@ def test_ligaments_are_the_walls_of_the_nearest_cells(monkeypatch):
     d = cKDTree(recorder.seeds).query(np.stack([z, y, x], -1).reshape(-1, 3), k=2)[0]
     expected = np.exp(-(((d[:, 1] - d[:, 0]) / 0.9) ** 2)).reshape(z.shape)
     walls = np.array([wall for wall, _ in planes])
-    inside = np.s_[:-2, :-2, :-2]  # the last coarse sample is repeated at the far edges
+    inside = np.array([e.depth(height) > 0 for height in e.z])
+    inside[-2:] = inside[:, -2:] = inside[:, :, -2:] = False  # the last coarse sample is repeated at the far edges
     assert np.mean(np.abs(walls - expected)[inside] > 0.01) < 0.005
 
 
@@ -133,6 +135,33 @@ def test_tissue_has_the_glandular_fraction_asked_for(view, glandular):
     assert tissue.glandular == pytest.approx(glandular, rel=0.02)
     assert tissue.attenuation.min() >= 0
     assert tissue.attenuation.max() < 0.0810  # nothing denser than ligament
+
+
+@pytest.mark.parametrize("block", [1, 2, 5, 7, 8, 16])
+def test_coarse_voxels_are_means_of_blocks_bit_for_bit(block):
+    fine = np.random.default_rng(0).random((37, 53), dtype=np.float32)
+    rows, columns = (n // block for n in fine.shape)
+    split = fine[: rows * block, : columns * block].reshape(rows, block, columns, block)
+    np.testing.assert_array_equal(coarsen(fine, block), split.mean(axis=(1, 3)))
+    line = fine[0, : columns * block].reshape(columns, block)
+    np.testing.assert_array_equal(coarsen(fine[0], block), line.mean(axis=1))
+
+
+def test_planes_as_high_above_the_middle_as_below_go_together():
+    e = envelope()
+    levels = list(e.levels())
+    assert sorted(k for _, planes in levels for k in planes) == list(range(len(e.z)))
+    assert all(abs(e.z[k]) == height for height, planes in levels for k in planes)
+
+
+def test_the_nipple_is_a_sphere_within_its_box():
+    e = envelope()
+    (rows, columns), share = e.nipple_fraction(e.z)
+    x, y, z, radius = e.nipple
+    assert share.sum() * e.spacing_mm**2 == pytest.approx(4 / 3 * np.pi * radius**3, rel=0.02)
+    inside = np.hypot(np.hypot(e.x[None, None] - x, e.y[None, :, None] - y), e.z[:, None, None] - z) < radius
+    assert not inside[:, : rows.start].any() and not inside[:, rows.stop :].any()
+    assert not inside[..., : columns.start].any() and not inside[..., columns.stop :].any()
 
 
 def test_exponent_of_a_plane_and_of_a_known_spectrum():

@@ -14,7 +14,7 @@ from scipy.special import sph_harm_y
 
 from pig.data.phantom.envelope import Array, Envelope
 from pig.data.phantom.settings import MARGINS, SHAPES, SLICE_MM, PhantomSettings
-from pig.data.phantom.tissue import tube
+from pig.data.phantom.tissue import coarsen, tube
 
 Points = NDArray[np.float64]
 THETA = np.linspace(0, np.pi, 91)  # polar angle, from the z axis
@@ -93,12 +93,13 @@ def _add_bumps(
     at = rng.normal(size=(count, 3))
     at /= np.linalg.norm(at, axis=1, keepdims=True)
     for position, is_bump in zip(at, rng.random(count) < rounded, strict=True):
-        d = np.sqrt(np.maximum(2 - 2 * (_DIRECTIONS @ position), 0))
-        near = d < size
+        squared = 2 - 2 * (_DIRECTIONS @ position)
+        near = squared < size**2
+        d = np.sqrt(np.maximum(squared[near], 0))
         if is_bump:
-            radius[near] += length * (np.exp(-2 * (d[near] / size) ** 2) - np.exp(-2))
+            radius[near] += length * (np.exp(-2 * (d / size) ** 2) - np.exp(-2))
         else:
-            radius[near] += length * ((size - d[near]) / size) ** 4
+            radius[near] += length * ((size - d) / size) ** 4
 
 
 def equal_volume_diameter(radius: NDArray[np.float64]) -> float:
@@ -244,13 +245,14 @@ def body_fraction(
     fraction = np.empty((len(z), len(y) // parts[1], len(x) // parts[2]), dtype=np.float32)
     softness = min(steps[1] / parts[1], steps[0] / parts[0])
     for i, height in enumerate(z):
-        points = np.stack([np.tile(x, len(y)), np.repeat(y, len(x)), np.full(len(x) * len(y), height)], axis=1)
-        r = np.linalg.norm(points, axis=1)
-        share = np.zeros(len(r))
-        near = r < mass.reach_mm + softness
-        local = in_view(points[near], envelope.view, back=True)
-        share[near] = np.clip((surface_radius(mass.radius, local) - r[near]) / softness + 0.5, 0, 1)
-        fraction[i] = share.reshape(len(y) // parts[1], parts[1], len(x) // parts[2], parts[2]).mean(axis=(1, 3))
+        r = np.sqrt(x * x + (y * y)[:, None] + height * height)
+        share = (r < mass.radius.min()).astype(np.float64)
+        # The surface is looked up where it may be.
+        row, column = np.nonzero((r > mass.radius.min() - softness) & (r < mass.reach_mm + softness))
+        points = np.stack([x[column], y[row], np.full(len(row), height)], axis=1)
+        surface = surface_radius(mass.radius, in_view(points, envelope.view, back=True))
+        share[row, column] = np.clip((surface - r[row, column]) / softness + 0.5, 0, 1)
+        fraction[i] = coarsen(share, parts[1])
     fraction = fraction.reshape(-1, parts[0], *fraction.shape[1:]).mean(axis=1)
     if mass.blur_mm:
         fraction = gaussian_filter(fraction, [mass.blur_mm / step for step in steps])

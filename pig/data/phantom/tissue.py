@@ -1,21 +1,22 @@
-"""What is inside the breast: the power-law fibroglandular field, Cooper's ligaments, muscle, vessels."""
+"""What is inside the breast: the power-law fibroglandular field, muscle, vessels, and ligaments put into it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import fft, fftfreq, ifft, irfft2, next_fast_len, rfft2, rfftfreq
 from scipy.ndimage import gaussian_filter
-from scipy.optimize import brentq
-from scipy.spatial import cKDTree
+from scipy.optimize import brentq, newton
 from scipy.special import expit
 
 from pig.data.phantom.envelope import Array, Envelope
+from pig.data.phantom.ligaments import cooper_ligaments
 from pig.data.phantom.settings import ADIPOSE, BLOOD, GLANDULAR, LIGAMENT, MUSCLE, SKIN, SLICE_MM
 from pig.system.errors import UserError
 
-WARP_MM = 2.5  # standard deviation of the displacement of the ligaments
+F = TypeVar("F", bound=np.floating)
 LOBULES = 0.35  # how much the lobules between the ligaments differ, in standard deviations of the field
 
 
@@ -60,61 +61,6 @@ def power_law_field(
     field -= field.mean()
     field /= field.std()
     return field
-
-
-def cooper_ligaments(
-    rng: np.random.Generator, envelope: Envelope, pitch_mm: float = 14.0
-) -> Iterator[tuple[Array, Array]]:
-    """Fat lobules and the ligaments between them: the cells and walls of a warped Voronoi tessellation.
-
-    Seeds lie at one per ``pitch_mm``^3, the coordinates are warped by smooth noise. The four nearest
-    seeds are found on a grid of 2 mm; the distances to them are those of each voxel, so that walls are sharp.
-
-    Yields:
-        For each plane the walls, exp(-((d2 - d1) / 0.9 mm)^2), and a value N(0, 1) for each cell, which passes
-        into its neighbour's over some 2 mm; both [ny, nx].
-    """
-    step, planes = max(1, round(2 / envelope.spacing_mm)), max(1, round(2 / SLICE_MM))
-    grid = np.stack(np.meshgrid(envelope.z[::planes], envelope.y[::step], envelope.x[::step], indexing="ij"))
-    low, high = grid.min(axis=(1, 2, 3)), grid.max(axis=(1, 2, 3))
-    smoothness = (7 / planes / SLICE_MM, *(7 / step / envelope.spacing_mm,) * 2)
-    for axis in grid:
-        noise = gaussian_filter(rng.standard_normal(axis.shape, dtype=np.float32), smoothness)
-        axis += noise * np.float32(WARP_MM / noise.std())
-    seeds = rng.uniform(low, high, (max(4, int(np.prod(high - low) / pitch_mm**3)), 3))
-    value = rng.standard_normal(len(seeds), dtype=np.float32)
-    nearest = cKDTree(seeds).query(grid.reshape(3, -1).T, k=4)[1].T.reshape(4, *grid.shape[1:])
-    seeds = seeds.T.astype(np.float32)
-
-    heights = _interpolation(len(envelope.z), planes, grid.shape[1])
-    rows = _interpolation(len(envelope.y), step, grid.shape[2])
-    columns = _interpolation(len(envelope.x), step, grid.shape[3])
-    for below, above, share, closest in zip(*heights, strict=True):
-        distance = np.zeros((4, len(envelope.y), len(envelope.x)), dtype=np.float32)
-        for axis, seed in zip(grid, seeds, strict=True):
-            at = axis[below] * (1 - share) + axis[above] * share
-            at = at[rows[0]] * (1 - rows[2])[:, None] + at[rows[1]] * rows[2][:, None]
-            at = at[:, columns[0]] * (1 - columns[2]) + at[:, columns[1]] * columns[2]
-            for square, number in zip(distance, nearest[:, closest], strict=True):
-                square += (at - seed[number][rows[3]][:, columns[3]]) ** 2
-        np.sqrt(distance, out=distance)
-        first, second = np.minimum(distance[0], distance[1]), np.maximum(distance[0], distance[1])
-        for further in distance[2:]:
-            np.minimum(second, np.maximum(first, further), out=second)
-            np.minimum(first, further, out=first)
-        wall = np.exp(-(((second - first) / np.float32(0.9)) ** 2))
-        nearness = np.exp(first - distance, out=distance)
-        values = value[nearest[:, closest]][:, rows[3]][:, :, columns[3]]
-        yield wall, np.einsum("nij,nij->ij", nearness, values) / nearness.sum(axis=0)
-
-
-def _interpolation(
-    fine: int, step: int, coarse: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, NDArray[np.intp]]:
-    """For each fine sample the coarse ones below and above, the share of the upper, and the closest."""
-    position = np.minimum(np.arange(fine) / step, coarse - 1)
-    low = np.minimum(position.astype(np.intp), max(coarse - 2, 0))
-    return low, np.minimum(low + 1, coarse - 1), (position - low).astype(np.float32), np.rint(position).astype(np.intp)
 
 
 def tube(
@@ -206,68 +152,106 @@ def make_tissue(rng: np.random.Generator, envelope: Envelope, glandular: float, 
         (envelope.y[:, None] - y_centre) / (0.42 * envelope.width_mm)
     ) ** 2
     prior = (1.6 * np.clip(1 - rho2, -1.2, 1)).astype(np.float32)
+    block = max(1, round(4 / envelope.spacing_mm))
+    where = (envelope.z, coarsen(envelope.y, block), coarsen(envelope.x, block))
+    inside = np.empty(shape, dtype=bool)
+    depths = np.empty((shape[0], shape[1] // block, shape[2] // block), dtype=np.float32)
+    for height, planes in envelope.levels():
+        depth = envelope.depth(height)
+        gathered = prior - np.float32(0.5 * (2 * height / envelope.thickness_mm) ** 4)
+        # Differs from the published recipes, which have no fat layer of its own below the skin: mammograms do.
+        fat = np.float32(1.5) * np.exp(np.minimum(depth / -4, 2))
+        for k in planes:
+            f[k] += gathered
+            f[k] -= fat
+        inside[planes] = depth > envelope.skin_mm
+        depths[planes] = coarsen(depth, block)
     walls = np.empty(shape, dtype=np.float32)
-    sample = []
+    known, free = [], []
     every = max(1, f.size // 500_000)
     for k, (wall, cell) in enumerate(cooper_ligaments(rng, envelope)):
-        depth = envelope.depth(envelope.z[k])
-        f[k] += prior - np.float32(0.5 * (2 * envelope.z[k] / envelope.thickness_mm) ** 4)
-        # Differs from the published recipes, which have no fat layer of its own below the skin: mammograms do.
-        f[k] -= np.float32(1.5) * np.exp(np.minimum(depth / -4, 2))
         f[k] += np.float32(LOBULES) * cell
         walls[k] = wall
-        muscle = envelope.muscle_fraction(envelope.z[k])
-        inside = (depth > envelope.skin_mm) & (muscle < 0.5)
-        sample.append(np.stack([f[k][inside], 1 - muscle[inside]])[:, ::every])
-    known, free = np.concatenate(sample, axis=1).astype(np.float64)
-    if not len(known):
+        if mlo:
+            muscle = envelope.muscle_fraction(envelope.z[k])
+            inside[k] &= muscle < 0.5
+            depths[k][coarsen(muscle, block) > 0.02] = -1
+            free.append(1 - muscle[inside[k]][::every])
+        known.append(f[k][inside[k]][::every])
+    if not inside.any():
         raise UserError(f"A breast {envelope.thickness_mm:.0f} mm thick has no room for tissue below its skin.")
-    t = brentq(lambda t: (free * expit((known - t) / 0.22)).mean() - glandular, known.min() - 5, known.max() + 5)
+    t = _threshold(np.concatenate(known), np.concatenate(free) if mlo else np.ones(1, dtype=np.float32), glandular)
 
-    blocks = (max(1, round(4 / envelope.spacing_mm)),) * 2
-    muscle_texture = np.zeros((1, *shape[1:]), dtype=np.float32)
     if mlo:
         muscle_texture = power_law_field(
             rng, (1, *shape[1:]), spacing, 2.5, corner=0.05, elongation=1 / 3, angle_deg=-25
         )
-    muscle_mu = np.float32(ADIPOSE) + (0.65 + 0.06 * muscle_texture[0]) * np.float32(MUSCLE - ADIPOSE)
-    glands, depths = [], []
-    total = np.zeros(2)
-    for mu, wall, z in zip(f, walls, envelope.z, strict=True):
-        muscle, depth = envelope.muscle_fraction(z), envelope.depth(z)
-        gland = expit((mu - np.float32(t)) / np.float32(0.22)) * (1 - muscle)
-        inside = (depth > envelope.skin_mm) & (muscle < 0.5)
-        total += gland[inside].sum(dtype=np.float64), inside.sum()
+        muscle_mu = np.float32(ADIPOSE) + (0.65 + 0.06 * muscle_texture[0]) * np.float32(MUSCLE - ADIPOSE)
+    glands = np.empty_like(depths)
+    total = 0.0
+    for k, mu in enumerate(f):
+        gland = expit((mu - np.float32(t)) / np.float32(0.22))
+        if mlo:
+            muscle = envelope.muscle_fraction(envelope.z[k])
+            gland *= 1 - muscle
+        total += gland[inside[k]].sum(dtype=np.float64)
         mu[:] = ADIPOSE + np.float32(GLANDULAR - ADIPOSE) * gland
-        mu += np.float32(0.25 * (LIGAMENT - ADIPOSE)) * wall * (1 - gland)
-        mu += muscle * (muscle_mu - mu)
-        glands.append(_coarsen(gland, blocks))
-        depths.append(np.where(_coarsen(muscle, blocks) > 0.02, np.float32(-1), _coarsen(depth, blocks)))
-    where = (envelope.z, _coarsen(envelope.y, blocks[:1]), _coarsen(envelope.x, blocks[:1]))
+        mu += np.float32(0.25 * (LIGAMENT - ADIPOSE)) * walls[k] * (1 - gland)
+        if mlo:
+            mu += muscle * (muscle_mu - mu)
+        glands[k] = coarsen(gland, block)
     tissue = Tissue(
         f,
-        np.array(depths),
-        gaussian_filter(np.array(glands), (5 / SLICE_MM, 5 / 4, 5 / 4)),
+        depths,
+        gaussian_filter(glands, (5 / SLICE_MM, 5 / 4, 5 / 4)),
         where,
-        float(total[0] / total[1]),
+        float(total / inside.sum()),
     )
     if distractors:
         _add_vessels(rng, envelope, f)
         _add_calcifications(rng, tissue, envelope)
-    for mu, z in zip(f, envelope.z, strict=True):
-        core = envelope.fraction_within(z, envelope.skin_mm)
-        mu *= core
-        mu += np.float32(SKIN) * (envelope.fraction_within(z, 0) - core)
-        mu += envelope.nipple_fraction(z) * np.maximum(np.float32(SKIN) - mu, 0)
+    for height, planes in envelope.levels():
+        whole, core = envelope.fractions_within(height, 0, envelope.skin_mm)
+        skin = np.float32(SKIN) * (whole - core)
+        for k in planes:
+            f[k] *= core
+            f[k] += skin
+    box, nipple = envelope.nipple_fraction(envelope.z)
+    tip = f[:, *box]
+    tip += nipple * np.maximum(np.float32(SKIN) - tip, 0)
     return tissue
 
 
-def _coarsen(array: Array, blocks: tuple[int, ...]) -> Array:
-    """Means of blocks; what does not fill a block at the end is left out."""
-    size = [n // b for n, b in zip(array.shape, blocks, strict=True)]
-    whole = array[tuple(slice(n * b) for n, b in zip(size, blocks, strict=True))]
-    split = whole.reshape([length for pair in zip(size, blocks, strict=True) for length in pair])
-    return np.asarray(split.mean(axis=tuple(range(1, 2 * len(size), 2)), dtype=np.float32))
+def _threshold(known: Array, free: Array, glandular: float) -> float:
+    """The t for which the mean of ``free`` sigmoid((``known`` - t) / 0.22) is ``glandular``.
+
+    Args:
+        known: [n] values of the field in the breast.
+        free: [n] share of each voxel that is not muscle; [1] where it is the same for all.
+        glandular: above 0, below the mean of ``free``.
+    """
+    of_field, free = known.astype(np.float64) / 0.22, free.astype(np.float64)
+
+    def excess(t: float, every: int = 1) -> float:
+        below = t / 0.22 - of_field[::every]
+        np.exp(below, out=below)
+        below += 1
+        return float((free[::every] / below).mean()) - glandular
+
+    # From the root for every sixteenth voxel, secants need a third of the steps over all of them.
+    rough = brentq(excess, known.min() - 5, known.max() + 5, args=(16,))
+    return float(newton(excess, rough, x1=rough + 1e-3, tol=1e-9))
+
+
+def coarsen(array: NDArray[F], block: int) -> NDArray[F]:
+    """Means of blocks, along every axis; what does not fill a block at the end is left out."""
+    for axis in reversed(range(array.ndim)):
+        size = array.shape[axis] // block
+        whole = array[(*(slice(None),) * axis, slice(size * block))]
+        split = whole.reshape(*array.shape[:axis], size, block, *array.shape[axis + 1 :])
+        # Over so short an axis NumPy adds in this order too, but it takes five times as long.
+        array = reduce(np.add, np.moveaxis(split, axis + 1, 0)) if block < 8 else split.sum(axis=axis + 1)
+    return np.asarray(array / array.dtype.type(block**array.ndim))
 
 
 def _add_vessels(rng: np.random.Generator, envelope: Envelope, mu: Array) -> None:

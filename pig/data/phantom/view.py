@@ -103,12 +103,13 @@ def scan(
     quanta = settings.photons_per_mm2 * envelope.spacing_mm**2
     projections = add_noise(rng, projections, quanta)
     # Peripheral equalisation: less what the same body full of fat would give.
-    body = np.stack([envelope.body_fraction(z) for z in envelope.z])
-    projections -= project(body, envelope.z, envelope.spacing_mm, geometry) * np.float32(ADIPOSE)
+    of_body = project(envelope.body_fraction(), envelope.z, envelope.spacing_mm, geometry)
+    projections -= of_body * np.float32(ADIPOSE)
     images = reconstruct(projections, envelope.z[slices], rows, envelope.spacing_mm, geometry)
 
     outline = np.clip(envelope.skin_distance / envelope.spacing_mm + 0.5, 0, 1)
-    outline = np.maximum(outline, envelope.nipple_fraction(envelope.nipple[2]))
+    box, nipple = envelope.nipple_fraction(np.array([envelope.nipple[2]], dtype=np.float32))
+    outline[box] = np.maximum(outline[box], nipple[0])
     tissue_area = envelope.skin_distance > 4
     tissue_area[: envelope.first_row] = False
     tissue_area &= envelope.muscle_fraction(0) < 0.02
