@@ -14,13 +14,13 @@ WIDE = 6  # pixels that nine of ten lesions are wide at least, where that can be
 A_FEW = 3  # patients with a lesion that each fold has, where there are so many; and 2 at least
 SQUARE = 0.9  # share of the pictures that are nearly square, from which on they are stretched
 LEVEL = 8  # pixels: networks halve a side until it is no larger
-NARROW, BROAD = 32, 64  # channels of the first level of a network, and of the others
+NARROW, MIDDLE, BROAD = 32, 48, 64  # channels of the first level of a network, of those between, and of the last
 ATTENDS = 16  # pixels of a side to which a network attends at most
 
-# At 200 steps, with two seeds, the segmentation told real pairs of new patients from wrong ones, from none, and from
-# strong augmentation (docs/results/instrument.md). The generators of the default study were trained for 800 steps, and
-# measured so (docs/few-steps.md); of fewer nothing is known.
-SEGMENTATION_STEPS, STEPS, ADVERSARIAL_STEPS = 200, 800, 160
+# At 160 steps, with two seeds, the segmentation told real pairs of new patients from wrong ones, from none, and from
+# strong augmentation. The generators of the default study are trained for 600 steps; of fewer nothing is known
+# (docs/results/instrument.md#half-an-hour).
+SEGMENTATION_STEPS, STEPS, ADVERSARIAL_STEPS = 160, 600, 120
 FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)  # of those, as the budget allows
 EPOCHS = 128  # the paper's; a generator that sees its pairs more often is the likelier to repeat them
 SEGMENTATION_FACTOR = 4.0  # at most; of more steps for so few pairs nothing is known
@@ -122,7 +122,8 @@ def network(side: int) -> dict[str, list[Any]]:
     """Return channels and attention of the levels of a network on so many pixels; the last one attends, if small."""
     sides = levels(side)
     attends = [False] * (len(sides) - 1) + [sides[-1] <= ATTENDS]
-    return {"channels": [NARROW, *[BROAD] * (len(sides) - 1)], "attention": attends}
+    between = [MIDDLE] * (len(sides) - 2)
+    return {"channels": [NARROW, *between, BROAD][: len(sides)], "attention": attends}
 
 
 def encoder_depth(size: int) -> int:
@@ -204,7 +205,7 @@ def derive(
         yield Derived("preprocessing.empty_masks", "keep", f"{data.empty} of {data.pairs} pairs have no lesion")
     yield Derived("folds.count", count, why_folds)
 
-    shortest = "the shortest that was measured (docs/few-steps.md)" if factor == 1 else more
+    shortest = "the shortest that was measured (docs/results/instrument.md)" if factor == 1 else more
     for name in TRAINED:
         first, model = name == "pig", f"generators.{name}.model"
         if name in OF_PIXELS:

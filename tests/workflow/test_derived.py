@@ -98,8 +98,8 @@ def test_networks_are_those_of_the_default_study_at_its_size_and_deeper_at_large
         assert found["training"].items() <= default["training"].items()
     assert derived["segmentation"]["training"].items() <= config["segmentation"]["training"].items()
     assert derived["segmentation"]["encoder_depth"] == config["segmentation"]["encoder_depth"]
-    assert network(64) == {"channels": [32, 64, 64, 64], "attention": [False, False, False, True]}  # 64, 32, 16, 8
-    assert network(68) == {"channels": [32, 64, 64], "attention": [False, False, False]}  # 68, 34, 17: too many
+    assert network(64) == {"channels": [32, 48, 48, 64], "attention": [False, False, False, True]}  # 64, 32, 16, 8
+    assert network(68) == {"channels": [32, 48, 64], "attention": [False, False, False]}  # 68, 34, 17: too many
     assert network(8) == {"channels": [32], "attention": [True]}
     assert [encoder_depth(size) for size in (48, 64, 80, 96, 128, 192, 208, 256)] == [3, 3, 3, 4, 4, 5, 4, 5]
 
@@ -120,17 +120,17 @@ def test_counts_grow_with_the_pairs_and_batches_shrink_with_the_pixels() -> None
 
 
 def test_a_generator_sees_its_pairs_as_often_as_the_papers_at_most() -> None:
-    # 320 pairs, 128 times, are 5120 batches of 8: 6.4 times 800.
-    assert factors(DATA, 5, 8) == [1.0, 1.5, 2.0, 3.0, 4.0, 6.0]
+    # 320 pairs, 128 times, are 5120 batches of 8: 8.5 times 600.
+    assert factors(DATA, 5, 8) == [1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0]
     assert factors(DATA, 5, 2) == list(FACTORS)
     assert factors(replace(DATA, pairs=60), 5, 8) == [1.0]
 
 
 def test_the_budget_lengthens_trainings_and_what_depends_on_a_users_value_follows_it() -> None:
     found = values(factor=6.0)
-    assert found["generators.pig.model.training.steps"] == found["generators.ldm.model.training.steps"] == 4800
-    assert found["segmentation.training.steps"] == 800  # four times 200 at most
-    assert found["generators.autoencoder.model.adversarial.steps"] == 960
+    assert found["generators.pig.model.training.steps"] == found["generators.ldm.model.training.steps"] == 3600
+    assert found["segmentation.training.steps"] == 640  # four times 160 at most
+    assert found["generators.autoencoder.model.adversarial.steps"] == 720
     own = values(own={"image_size": 128, "folds": {"count": 2}})
     assert own["preprocessing.size"] == 128 and own["segmentation.encoder_depth"] == 4
     assert own["table1.count"] == 256  # 200 are learnt from: 7.6

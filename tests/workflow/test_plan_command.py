@@ -74,7 +74,7 @@ def test_a_plan_is_a_study_that_any_folder_can_run(
     assert made["dataset"]["name"] == "data data" and made["dataset"]["import"]["root"] == str(tmp_path / "data")
     assert made["folds"] == {"count": 4}  # three patients each
     assert made["image_size"] == 48 and tried == [48]  # 0.14 of a side: 6.8 pixels
-    assert made["generators"]["pig"]["model"]["training"]["steps"] == 800  # of 9 pairs each is seen often enough
+    assert made["generators"]["pig"]["model"]["training"]["steps"] == 600  # of 9 pairs each is seen often enough
     assert "12 patients, 12 pairs" in said and "12 min" in said and "on 1 core" in said
     assert "Warning: each of the 12 images is a patient of its own; if several show one person" in said
     assert said.endswith("--configfile mine.plan.yaml --directory studies/mine -- results/table2.csv\n")
@@ -122,7 +122,7 @@ def test_a_study_that_cannot_fit_is_planned_as_short_as_makes_sense_and_says_so(
     assert sizes == [96, 64]  # of half the pixels: 68
     assert "This is more than the 1 h of budget quick: 2.0 h." in capsys.readouterr().out
     made = yaml.safe_load((tmp_path / "mine.plan.yaml").read_text())
-    assert made["generators"]["pig"]["model"]["training"]["steps"] == 800
+    assert made["generators"]["pig"]["model"]["training"]["steps"] == 600
     assert main(["plan", "--configfile", "mine.yaml", "--budget", "normal", "--out", "n.yaml"]) == 0
     normal = yaml.safe_load((tmp_path / "n.yaml").read_text())
     assert normal["image_size"] == 96 and normal["generators"]["pig"]["sampling"] == {"steps": 8}
@@ -135,8 +135,8 @@ def test_the_longest_trainings_within_the_budget_are_planned(
     assert main(["plan", "--configfile", "mine.yaml"]) == 0
     made = yaml.safe_load((tmp_path / "mine.plan.yaml").read_text())
     # 24 trainings of 30 s are 12 minutes, 4 times that 48, 6 times 72.
-    assert made["generators"]["pig"]["model"]["training"]["steps"] == 3200
-    assert made["segmentation"]["training"]["steps"] == 800
+    assert made["generators"]["pig"]["model"]["training"]["steps"] == 2400
+    assert made["segmentation"]["training"]["steps"] == 640
 
 
 @pytest.mark.parametrize("way", ["import", "manifest"])

@@ -57,15 +57,15 @@ REFUSALS: list[tuple[Change, str]] = [
     ),
     (
         of(TRAINING, epochs=3),
-        "generators.pig.model.training: give either steps or epochs, and set the other to null; got 800 and 3.",
+        "generators.pig.model.training: give either steps or epochs, and set the other to null; got 600 and 3.",
     ),
     (
         of(TRAINING, accumulate=3),
         "generators.pig.model.training.batch_size: must be a multiple of accumulate 3, got 8.",
     ),
     (
-        of(TRAINING, warmup_steps=801),
-        "generators.pig.model.training.warmup_steps: must be at most steps, 800, got 801.",
+        of(TRAINING, warmup_steps=601),
+        "generators.pig.model.training.warmup_steps: must be at most steps, 600, got 601.",
     ),
     (of(MODEL, image_channels=0), "generators.pig.model.image_channels: must be above 0, got 0."),
     (of(ENCODER, image_channels=-1), "generators.autoencoder.model.image_channels: must be above 0, got -1."),
@@ -107,7 +107,7 @@ REFUSALS: list[tuple[Change, str]] = [
     ),
     (
         of(NETWORK, norm_groups=7),
-        "generators.pig.model.network.norm_groups: must divide the channels of each level, [32, 64, 64]; got 7.",
+        "generators.pig.model.network.norm_groups: must divide the channels of each level, [32, 48, 64]; got 7.",
     ),
     (
         of(NETWORK, head_channels=48),
@@ -267,6 +267,7 @@ REFUSALS: list[tuple[Change, str]] = [
         "that the rate of an arm with more data would stay up for longer.",
     ),
     (of(SEGMENTATION, encoder_depth=6), "segmentation.encoder_depth: must be 3, 4 or 5, got 6."),
+    (of(SEGMENTATION, decoder_width=0), "segmentation.decoder_width: must be above 0, 4 at most; got 0.0."),
     (
         of(SEGMENTATION, image_size=50),
         "segmentation.image_size: must be a multiple of 8 for encoder_depth 3, got 50.",
