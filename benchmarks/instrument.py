@@ -2,7 +2,6 @@
 
     python -m benchmarks.instrument work --steps 200 320 --out benchmarks/results/instrument.json
     python -m benchmarks.instrument work --encoders resnet18 resnet34 --seeds 0 1 2 --steps 200 320 --out ...
-    python -m benchmarks.instrument work --widths 0.5 1.0 --seeds 0 1 --steps 160 200 --out ...
 
 On a tuning population of its own (seed 101): real pairs alone, with strong augmentation, with the real pairs of new
 patients (the oracle), and with those pairs and wrong masks (the negative control). No generator is needed. The study
@@ -62,7 +61,6 @@ class Training(NamedTuple):
     """One network: which, of which arm, how long, and on which fold and seed."""
 
     encoder: str
-    width: float
     steps: int
     arm: str
     fold: int
@@ -71,7 +69,7 @@ class Training(NamedTuple):
     def folder(self, work: Path) -> Path:
         """Return where it writes."""
         arm = self.arm.replace(", ", "-").replace(" ", "-")
-        return work / f"{self.encoder}-width{self.width:g}-steps{self.steps}" / arm / f"fold{self.fold}" / f"seed{self.seed}"
+        return work / f"{self.encoder}-steps{self.steps}" / arm / f"fold{self.fold}" / f"seed{self.seed}"
 
 
 def train(work: Path, training: Training) -> float:
@@ -84,7 +82,7 @@ def train(work: Path, training: Training) -> float:
         return float("nan")
     settings = {key: value for key, value in CONFIG["segmentation"].items() if key != "seeds"}
     settings["training"] = settings["training"] | {"steps": training.steps}
-    settings |= {"encoder": training.encoder, "decoder_width": training.width}
+    settings["encoder"] = training.encoder
     if "augmentation" in of_arm:
         settings["augmentation"] = of_arm["augmentation"]
     segment(
@@ -102,7 +100,6 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--steps", type=int, nargs="+", default=[100, 200, 400, 800])
     parser.add_argument("--encoders", nargs="+", default=[CONFIG["segmentation"]["encoder"]])
-    parser.add_argument("--widths", type=float, nargs="+", default=[CONFIG["segmentation"]["decoder_width"]])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path)
@@ -110,7 +107,7 @@ def main() -> None:
 
     make_data(a.work)
     all_folds = range(CONFIG["folds"]["count"])
-    choices = [*product(a.encoders, a.widths, a.steps)]
+    choices = [*product(a.encoders, a.steps)]
     trainings = [Training(*choice, *of) for choice in choices for of in product(ARMS, all_folds, a.seeds)]
     with ProcessPoolExecutor(a.processes) as pool:
         seconds = dict(zip(trainings, pool.map(train, [a.work] * len(trainings), trainings), strict=True))
@@ -124,7 +121,7 @@ def main() -> None:
         compared = compared[compared.metric == "dice"].set_index(["arm", "against"])
         for arm, slices in arms.items():
             by_fold = score_runs(slices, "per patient").dice.groupby(level="fold").mean()
-            row = {"encoder": choice[0], "decoder_width": choice[1], "steps": choice[2], "seeds": len(a.seeds), "arm": arm}
+            row = {"encoder": choice[0], "steps": choice[1], "seeds": len(a.seeds), "arm": arm}
             row |= {"cpu_s": pd.Series([seconds[one] for one in of[arm]]).mean()}  # of those that were trained now
             row |= {"dice": 100 * by_fold.mean(), "folds": (100 * by_fold).round(2).tolist()}
             for against in ("real", "strong augmentation"):

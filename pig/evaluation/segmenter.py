@@ -17,7 +17,6 @@ from pig.system.files import read_sealed, sha256
 from pig.system.settings import parse
 
 DECODER_CHANNELS = (256, 128, 64, 32, 16)  # segmentation-models-pytorch's, for an encoder of depth 5
-NARROWEST = 16  # channels of a level of the decoder
 
 
 def build_network(settings: SegmentationSettings, seed: int, channels: int = 1) -> nn.Module:
@@ -30,7 +29,6 @@ def build_network(settings: SegmentationSettings, seed: int, channels: int = 1) 
     """
     import segmentation_models_pytorch as smp
 
-    levels = DECODER_CHANNELS[-settings.encoder_depth :]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
@@ -38,7 +36,7 @@ def build_network(settings: SegmentationSettings, seed: int, channels: int = 1) 
                 settings.encoder,
                 encoder_depth=settings.encoder_depth,
                 encoder_weights=settings.encoder_weights,
-                decoder_channels=[max(NARROWEST, round(settings.decoder_width * of_smp)) for of_smp in levels],
+                decoder_channels=DECODER_CHANNELS[-settings.encoder_depth :],
                 in_channels=channels,
                 classes=1,
             )

@@ -24,8 +24,7 @@ class SegmentationSettings:
     null pools real and synthetic pairs, as the paper does; a number below 1 is the share of real pairs in every batch
     of an arm that has synthetic ones. ``budget`` "steps" trains every arm for as many steps; with "epochs" these are
     the steps of its real pairs alone, and an arm with more pairs is trained for longer, so that each is seen as often:
-    a control, since it mixes what pairs bring with what a longer training brings. ``decoder_width`` is the share of
-    segmentation-models-pytorch's own channels that the decoder has, 16 at least in each level.
+    a control, since it mixes what pairs bring with what a longer training brings.
     """
 
     training: TrainingSettings
@@ -34,7 +33,6 @@ class SegmentationSettings:
     encoder: str = "resnet34"
     encoder_depth: int = 5
     encoder_weights: str | None = None
-    decoder_width: float = 1.0
     augmentation: Augmentation = "light"
     real_share: float | None = None
     budget: Budget = "steps"
@@ -78,8 +76,6 @@ class SegmentationSettings:
                 f"{self.image_size}.",
             )
         yield from encoder_errors(self.encoder, self.encoder_weights)
-        if not 0 < self.decoder_width <= 4:
-            yield "decoder_width", f"must be above 0, 4 at most; got {self.decoder_width}."
         if self.real_share is not None:
             yield from share_errors(self.real_share, training.batch_size)
             if self.budget == "epochs":

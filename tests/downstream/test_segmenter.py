@@ -49,15 +49,6 @@ def test_the_encoder_is_the_one_asked_for() -> None:
         assert (len(stages.layer1), len(stages.layer2)) == blocks
 
 
-@pytest.mark.parametrize(
-    ("depth", "width", "channels"),
-    [(5, 1.0, [256, 128, 64, 32, 16]), (3, 1.0, [64, 32, 16]), (3, 0.5, [32, 16, 16]), (4, 0.3, [38, 19, 16, 16])],
-)
-def test_the_decoder_is_as_wide_as_asked_for(depth: int, width: float, channels: list[int]) -> None:
-    blocks = build_network(settings(encoder_depth=depth, decoder_width=width), 0).decoder.blocks
-    assert [block.conv2[0].out_channels for block in blocks] == channels
-
-
 def test_an_unknown_encoder_is_named() -> None:
     with pytest.raises(UserError, match="resnet33"):
         build_network(settings(encoder="resnet33"), 0)
@@ -70,7 +61,6 @@ def test_an_unknown_encoder_is_named() -> None:
         ({"training": TrainingSettings(batch_size=2, learning_rate=1e-3, steps=2, accumulate=2)}, "accumulate"),
         ({"encoder_depth": 6}, "encoder_depth"),
         ({"image_size": 36, "encoder_depth": 3}, "multiple of 8"),
-        ({"decoder_width": 0.0}, "decoder_width"),
         ({"real_share": 1.0}, "real_share"),
         ({"real_share": -0.1}, "real_share"),
     ],

@@ -129,7 +129,7 @@ def test_a_generator_sees_its_pairs_as_often_as_the_papers_at_most() -> None:
 def test_the_budget_lengthens_trainings_and_what_depends_on_a_users_value_follows_it() -> None:
     found = values(factor=6.0)
     assert found["generators.pig.model.training.steps"] == found["generators.ldm.model.training.steps"] == 3600
-    assert found["segmentation.training.steps"] == 640  # four times 160 at most
+    assert found["segmentation.training.steps"] == 800  # four times 200 at most
     assert found["generators.autoencoder.model.adversarial.steps"] == 720
     own = values(own={"image_size": 128, "folds": {"count": 2}})
     assert own["preprocessing.size"] == 128 and own["segmentation.encoder_depth"] == 4

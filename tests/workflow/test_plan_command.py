@@ -136,7 +136,7 @@ def test_the_longest_trainings_within_the_budget_are_planned(
     made = yaml.safe_load((tmp_path / "mine.plan.yaml").read_text())
     # 24 trainings of 30 s are 12 minutes, 4 times that 48, 6 times 72.
     assert made["generators"]["pig"]["model"]["training"]["steps"] == 2400
-    assert made["segmentation"]["training"]["steps"] == 640
+    assert made["segmentation"]["training"]["steps"] == 800
 
 
 @pytest.mark.parametrize("way", ["import", "manifest"])

@@ -267,7 +267,6 @@ REFUSALS: list[tuple[Change, str]] = [
         "that the rate of an arm with more data would stay up for longer.",
     ),
     (of(SEGMENTATION, encoder_depth=6), "segmentation.encoder_depth: must be 3, 4 or 5, got 6."),
-    (of(SEGMENTATION, decoder_width=0), "segmentation.decoder_width: must be above 0, 4 at most; got 0.0."),
     (
         of(SEGMENTATION, image_size=50),
         "segmentation.image_size: must be a multiple of 8 for encoder_depth 3, got 50.",
