@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from benchmarks import replication
+from benchmarks.populations import side_by_side
 from benchmarks.replication import QUESTIONS, answers, pooled
 from pig.evaluation.statistics import Mean
 
@@ -34,3 +36,21 @@ def test_answers_are_corrected_within_their_family_and_population(monkeypatch: p
     assert table.loc["all"].difference.iloc[0] == 2.25
     half = stats.t.ppf(0.975, 20) * np.sqrt(2) / 2
     assert np.allclose(table.loc["all", ["low", "high"]].iloc[0].astype(float), [2.25 - half, 2.25 + half])
+
+
+def test_populations_are_put_side_by_side_by_the_rows_that_all_of_them_compare(tmp_path: Path) -> None:
+    """Differences of 1, 2 and 6 points: a mean of 3, and a standard error of sqrt(7) / sqrt(3)."""
+    for name, difference in {"a": 0.01, "b": 0.02, "c": 0.06}.items():
+        rows = [
+            ("new patients", "dice", "PIG", "real", difference),
+            ("new patients", "iou", "PIG", "real", 0.5),
+            ("folds", "dice", "PIG", "real", 0.5),
+            ("new patients", "dice", f"only in {name}", "real", 0.5),
+        ]
+        (tmp_path / name).mkdir()
+        columns = ["tested", "metric", "arm", "against", "difference"]
+        pd.DataFrame(rows, columns=columns).to_csv(tmp_path / name / "comparisons.csv", index=False)
+    table = side_by_side([tmp_path / name for name in "abc"])
+    assert table.index.to_list() == [("PIG", "real")]
+    half = stats.t.ppf(0.975, 2) * np.sqrt(7 / 3)
+    assert np.allclose(table.iloc[0, :6].astype(float), [1, 2, 6, 3, 3 - half, 3 + half])
