@@ -36,11 +36,16 @@ def span(low: float, high: float, unit: int) -> str:
     return f"{number(low, unit, '+')} to {number(high, unit, '+')}"
 
 
+def dice_of_new_patients(study: Path) -> pd.DataFrame:
+    """Return the rows of a study's comparisons.csv that are of new patients and Dice, by arm and what it is against."""
+    table = pd.read_csv(study / "comparisons.csv")
+    return table[(table.tested == NEW) & (table.metric == "dice")].set_index(["arm", "against"])
+
+
 def rows_of_table2(results: Path) -> pd.DataFrame:
     """Return a row for each of table 2: Dice of the folds and of new patients, and what is claimed of the latter."""
     table = pd.read_csv(results / "table2.csv").set_index("Dataset")
-    found = pd.read_csv(results / "comparisons.csv")
-    found = found[(found.tested == NEW) & (found.metric == "dice")].set_index(["arm", "against"])
+    found = dice_of_new_patients(results)
     strong = next(name for name in table.index if name.endswith(STRONG))
     columns = {
         "of the folds": [

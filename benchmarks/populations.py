@@ -14,19 +14,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from pig.evaluation.statistics import NEW, mean_of_folds
-
-
-def differences(study: Path) -> "pd.Series[float]":
-    """Return the difference in Dice of new patients of each two rows, in points, from a study's comparisons.csv."""
-    table = pd.read_csv(study / "comparisons.csv")
-    table = table[(table.tested == NEW) & (table.metric == "dice")]
-    return 100 * table.set_index(["arm", "against"]).difference
+from benchmarks.evidence import dice_of_new_patients
+from pig.evaluation.statistics import mean_of_folds
 
 
 def side_by_side(studies: Sequence[Path]) -> pd.DataFrame:
-    """Return a row for each two rows that all studies compare: the difference in each, their mean and its interval."""
-    table = pd.concat([differences(study) for study in studies], axis=1, keys=map(str, studies), join="inner")
+    """Return a row for each two rows that all studies compare: the difference in each, their mean and its interval.
+
+    All are in points.
+    """
+    differences = {str(study): 100 * dice_of_new_patients(study).difference for study in studies}
+    table = pd.concat(differences, axis=1, join="inner")
     means = [mean_of_folds(values) for values in table.to_numpy()]
     return table.assign(
         mean=[mean.value for mean in means],

@@ -18,8 +18,8 @@ NARROW, MIDDLE, BROAD = 32, 48, 64  # channels of the first level of a network, 
 ATTENDS = 16  # pixels of a side to which a network attends at most
 
 # At 200 steps, with two seeds, the segmentation told real pairs of new patients from wrong ones, from none, and from
-# strong augmentation, which it did not at 160. The generators of the default study are trained for 600 steps; of fewer
-# nothing is known (docs/results/instrument.md).
+# strong augmentation; at 160, with half a decoder, not all of these. The generators of the default study are trained
+# for 600 steps; of fewer nothing is known (docs/results/instrument.md).
 SEGMENTATION_STEPS, STEPS, ADVERSARIAL_STEPS = 200, 600, 120
 FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)  # of those, as the budget allows
 EPOCHS = 128  # the paper's; a generator that sees its pairs more often is the likelier to repeat them

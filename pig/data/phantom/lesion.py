@@ -244,11 +244,12 @@ def body_fraction(
     z, y, x = offsets
     fraction = np.empty((len(z), len(y) // parts[1], len(x) // parts[2]), dtype=np.float32)
     softness = min(steps[1] / parts[1], steps[0] / parts[0])
+    innermost = mass.radius.min()
     for i, height in enumerate(z):
         r = np.sqrt(x * x + (y * y)[:, None] + height * height)
-        share = (r < mass.radius.min()).astype(np.float64)
+        share = (r < innermost).astype(np.float64)
         # The surface is looked up where it may be.
-        row, column = np.nonzero((r > mass.radius.min() - softness) & (r < mass.reach_mm + softness))
+        row, column = np.nonzero((r > innermost - softness) & (r < mass.reach_mm + softness))
         points = np.stack([x[column], y[row], np.full(len(row), height)], axis=1)
         surface = surface_radius(mass.radius, in_view(points, envelope.view, back=True))
         share[row, column] = np.clip((surface - r[row, column]) / softness + 0.5, 0, 1)
