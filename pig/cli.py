@@ -30,6 +30,10 @@ def run_step(a: argparse.Namespace) -> None:
 
     It is imported here, and no other, since a study is hundreds of short processes.
     """
+    if a.command in ("fit", "synthesise"):
+        from pig.methods.monai_alone import import_networks
+
+        import_networks(a.cls)
     name = {"import": "import_data"}.get(a.command, a.command)
     step = getattr(importlib.import_module(f"pig.steps.{name}"), name)
     taken = inspect.signature(step).parameters

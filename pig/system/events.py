@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pig.system.imports import without
 from pig.system.run_record import peak_memory_mb
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class _Log:
 
     def draw(self, name: str, step: int, loss: Mapping[str, float], rate: float) -> None:
         if self.curves is None:
-            from torch.utils.tensorboard import SummaryWriter  # MONAI has imported it; 0.3 s where nothing else has
+            with without("boto3", "botocore"):  # for curves on S3
+                from torch.utils.tensorboard import SummaryWriter
 
             self.curves = SummaryWriter(self.folder)  # type: ignore[no-untyped-call]
         for key, value in loss.items():

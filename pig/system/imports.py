@@ -1,7 +1,9 @@
-"""A class by its import path."""
+"""A class by its import path, and imports without what is not needed."""
 
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,3 +25,20 @@ def find_class(path: str) -> Any:
         raise UserError(f"class: cannot import '{module}' of '{path}' ({error}); fix the import path.") from error
     except AttributeError:
         raise UserError(f"class: module '{module}' has no '{name}'; fix the import path '{path}'.") from None
+
+
+@contextmanager
+def without(*modules: str) -> Iterator[None]:
+    """Let what is imported in the block do without these modules, as if they were not installed.
+
+    For libraries that try what there is. Whatever else imported the modules before keeps them, and after the block they
+    can be imported; but a library that has done without them goes on to do so.
+    """
+    absent = [name for name in modules if name not in sys.modules]
+    for name in absent:
+        sys.modules[name] = None  # type: ignore[assignment]  # "a ModuleNotFoundError is raised" (Python, import system)
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]

@@ -144,6 +144,7 @@ def test_nothing_else_of_the_header_is_passed_on(tmp_path: Path) -> None:
         (STORED, {"WindowWidth": 0}, "has a window 0 wide"),
         (STORED, {"RescaleSlope": "1e308", "WindowWidth": 1}, "gives no grey values"),
         (STORED, {"RescaleSlope": [1, 2]}, "lacks a field of the header or has a broken one"),
+        (STORED, {"RescaleSlope": 0}, "numbers in its header that cannot be"),  # it was taken for 1
         (STORED, {"BitsStored": 60000}, "numbers in its header that cannot be"),
     ],
 )

@@ -98,7 +98,7 @@ def read_header(path: Path) -> Header:
         raise UserError(f"{path} lacks a field of the header or has a broken one ({error}); copy it again") from None
     numbers = header.slope, header.intercept, *(header.window or ()), header.spacing_mm or 1, header.slice_mm or 1
     positive = min(header.rows, header.columns, header.frames, header.spacing_mm or 1, header.slice_mm or 1) > 0
-    if not positive or not all(map(math.isfinite, numbers)) or not 1 <= header.bits <= MOST_BITS:
+    if not positive or not header.slope or not all(map(math.isfinite, numbers)) or not 1 <= header.bits <= MOST_BITS:
         raise UserError(f"{path} has numbers in its header that cannot be ({header}); copy it again")
     if header.window is not None and header.window[1] <= 0:
         raise UserError(f"{path} has a window {header.window[1]:g} wide, which shows nothing; correct or remove it")
@@ -206,7 +206,7 @@ def _look(data: Any, frame: int = 0) -> tuple[float, float, tuple[float, float] 
         for keyword in ("RescaleSlope", "RescaleIntercept")
     )
     window = (_first(centre), _first(width)) if centre is not None and width is not None else None
-    return float(slope or 1), float(intercept or 0), window, str(function or "LINEAR")
+    return 1.0 if slope in (None, "") else float(slope), float(intercept or 0), window, str(function or "LINEAR")
 
 
 def _stack(data: Any, header: Header) -> str:
