@@ -4,7 +4,8 @@
     python -m benchmarks.study results --wall SECONDS --cores 2 --out benchmarks/results/NAME.json
 
 Computing is what a job's own record counts, from after its imports to before its files are written. What is left of
-wall x cores is imports, files, Snakemake, and cores without work.
+wall x cores is imports, files, Snakemake, and cores without work. Memory is the peak of those records, since Snakemake
+asks for it every 5 seconds alone.
 """
 
 import argparse
@@ -21,19 +22,19 @@ from pig.system.files import write_json
 from pig.system.run_record import processor
 
 
-def computing(results: Path) -> dict[str, float]:
-    """Return seconds of computing by rule, from the records beside the results."""
-    seconds: dict[str, float] = defaultdict(float)
+def records(results: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the records beside the results by rule."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for file in results.glob("models/*/fold*/generator.json"):
-        seconds["fit"] += json.loads(file.read_text())["record"]["wall_s"]
+        found["fit"].append(json.loads(file.read_text())["record"])
     for file in results.glob("segmentation/*/fold*/seed*/record.json"):
-        seconds["segment"] += json.loads(file.read_text())["wall_s"]
+        found["segment"].append(json.loads(file.read_text()))
     for file in results.glob("synthetic/*/fold*/shard*.npz"):
         with np.load(file, allow_pickle=False) as shard:
-            seconds["synthesise"] += json.loads(str(shard["provenance"]))["record"]["wall_s"]
+            found["synthesise"].append(json.loads(str(shard["provenance"]))["record"])
     for file in results.glob("fid/*/fold*.json"):
-        seconds["fid"] += json.loads(file.read_text())["record"]["wall_s"]
-    return seconds
+        found["fid"].append(json.loads(file.read_text())["record"])
+    return found
 
 
 def main() -> None:
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     a = parser.parse_args()
 
-    own = computing(a.results)
+    own = records(a.results)
     rules: dict[str, list[dict[str, str]]] = defaultdict(list)
     for file in a.results.glob("benchmarks/**/*.tsv"):
         name = file.relative_to(a.results / "benchmarks").parts[0].removesuffix(".tsv").split("_")[0]
@@ -57,8 +58,8 @@ def main() -> None:
             "rule": name,
             "jobs": len(jobs),
             "seconds": round(sum(float(job["s"]) for job in jobs), 1),
-            "computing": round(own.get(name, 0.0), 1) if name in own else None,
-            "peak_mb": max(float(job["max_rss"]) for job in jobs if job["max_rss"] not in ("-", "NA")),
+            "computing": round(sum(record["wall_s"] for record in own[name]), 1) if name in own else None,
+            "peak_mb": max(record["peak_memory_mb"] for record in own[name]) if name in own else None,
         }
         for name, jobs in sorted(rules.items(), key=lambda item: -sum(float(job["s"]) for job in item[1]))
     ]
@@ -79,8 +80,8 @@ def main() -> None:
     write_json(a.out, result)
     print("| rule | jobs | seconds | of these computing | peak memory (MiB) |\n|---|---|---|---|---|")
     for row in rows:
-        alone = "" if row["computing"] is None else f"{row['computing']:.0f}"
-        print(f"| {row['rule']} | {row['jobs']} | {row['seconds']:.0f} | {alone} | {row['peak_mb']:.0f} |")
+        alone, peak = ("" if row[key] is None else f"{row[key]:.0f}" for key in ("computing", "peak_mb"))
+        print(f"| {row['rule']} | {row['jobs']} | {row['seconds']:.0f} | {alone} | {peak} |")
     print(f"\n{a.wall:.0f} s in all, {100 * result['outside_computing']:.0f} % of {a.cores} cores outside computing")
 
 

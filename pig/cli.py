@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 
 from pig.commands import parser
 from pig.study.status import announce
@@ -17,7 +18,7 @@ from pig.system.allocator import keep_freed_memory
 from pig.system.energy import begin
 from pig.system.errors import UserError, in_brief
 from pig.system.events import recording
-from pig.system.files import disk_is_full
+from pig.system.files import disk_is_full, name_fault
 from pig.system.gpus import check_promise, own_gpus
 from pig.system.signals import EXIT_STATUS, Stopped, handling_signals
 from pig.training.team import is_first, launch, processes
@@ -65,6 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if a.command not in ("status", "cost", "plan"):  # which are no jobs
         announce(a.command)
     try:
+        words = sys.argv[1:] if arguments is None else arguments
+        for word in (str(Path.cwd()), *words):
+            if fault := name_fault(word):
+                raise UserError(f"{fault}.")
         if a.command != "fit" and processes() > 1:
             raise UserError("it is the work of one process; of all commands only 'pig fit' shares it among several.")
         # Before torch is imported.
@@ -73,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 check_promise(promise)
                 begin()
             if a.command == "fit" and a.processes > 1 and processes() == 1:
-                return launch(a.processes, sys.argv[1:] if arguments is None else arguments)
+                return launch(a.processes, words)
             with handling_signals(), recording(a.events if is_first() else None):
                 run_step(a)
     except UserError as error:

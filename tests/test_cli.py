@@ -1,5 +1,6 @@
 import importlib.metadata
 import json
+import os
 import platform
 import shlex
 import subprocess
@@ -84,6 +85,18 @@ def test_a_mistake_of_the_user_is_one_sentence_and_status_2(tmp_path):
     assert "Traceback" not in done.stderr
     assert "no store" in done.stderr
     assert not (tmp_path / "folds.csv").exists()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take no such name")
+def test_an_option_or_a_working_directory_that_is_not_in_utf_8_is_refused(tmp_path):
+    program, odd = Path(sys.executable).with_name("pig"), tmp_path / os.fsdecode(b"gr\xfcn")
+    odd.mkdir()
+    words = ["folds", "--fold-count", "5", "--out", tmp_path / "folds.csv", "--store"]
+    for store, folder in ((odd, tmp_path), (tmp_path, odd)):
+        done = subprocess.run([program, *words, store], cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[-1].startswith("pig folds: ")
+        assert r"gr\xfcn has a name that is not in UTF-8" in done.stderr
 
 
 @pytest.mark.parametrize("words", [["--help"], ["table1", "--row", "A=a.json", "--out", "t.csv"]])

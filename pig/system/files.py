@@ -36,6 +36,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+HALF = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")  # of a pair that is one character in JSON; alone it is none
 HOST = socket.gethostname()
 OWNER = re.compile(r"\.(?P<host>.+)\.(?P<process>\d+)\.[0-9a-f]{8}")
 FOREIGN_SECONDS = 7 * 24 * 3600  # after which what a process of another machine has left is taken for dead
@@ -192,11 +193,27 @@ def read_json(path: str | Path, fix: str = "delete it and run its step again.") 
         UserError: the file is missing or is not JSON; ``fix`` ends the latter sentence.
     """
     try:
-        return json.loads(Path(path).read_bytes())
+        raw = Path(path).read_bytes()
+        text = raw.decode(json.detect_encoding(raw), "surrogatepass")  # as json.loads has it
+        content = json.loads(text)
+        if HALF.search(text):
+            json.dumps(content, ensure_ascii=False).encode()
+        return content
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run the step that makes it first.") from None
-    except (OSError, ValueError, RecursionError) as error:  # also of numbers and depths beyond Python's limits
+    # Also of halves of characters, and of numbers and depths beyond Python's limits.
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not readable JSON ({error}); {fix}") from None
+
+
+def name_fault(path: str | Path) -> str:
+    """Return what is wrong with a path that is not in UTF-8, which no table can hold; "" if nothing is."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = str(path).encode(errors="surrogateescape").decode(errors="backslashreplace")
+        return f"{shown} has a name that is not in UTF-8 (of an old archive or disk, perhaps); rename it"
+    return ""
 
 
 def write_sealed(path: str | Path, content: dict[str, Any]) -> None:

@@ -70,6 +70,14 @@ def test_a_store_in_colour_by_hand(tmp_path: Path) -> None:
     assert torch.allclose(smaller[0, :, 0, 0], torch.tensor([30, 50, 250]) / 127.5 - 1)
 
 
+def test_a_pixel_is_blank_where_all_three_channels_are(tmp_path: Path) -> None:
+    picture = painted()
+    picture[2, 1] = 200, 0, 0
+    store = build_store(write_colours(tmp_path, picture, painted()), KEEP, tmp_path / "store")
+    boxes = store.manifest[["crop_y0", "crop_x0", "crop_h", "crop_w"]].to_numpy().tolist()
+    assert boxes == [[2, 1, 22, 15], [4, 3, 20, 13]]
+
+
 def test_one_window_for_the_three_channels_keeps_the_hue(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     picture = np.zeros((24, 16, 3), np.uint8)

@@ -83,6 +83,18 @@ def test_the_breast_is_found_and_turned(right: bool, background: int) -> None:
     assert (turned[inside] == left_image[inside]).mean() > 0.99
 
 
+def test_faint_tissue_is_breast_where_the_background_is_flat_and_where_it_is_film() -> None:
+    bright, faint = np.s_[10:110, :30], np.s_[10:110, 30:50]
+    flat = np.zeros((120, 90), np.uint16)
+    flat[bright], flat[faint] = 60_000, 100  # far below any threshold between the two
+    film = np.random.default_rng(0).integers(0, 30, flat.shape).astype(np.uint8)
+    film[bright], film[faint] = 200, 80  # 80 is on the dark side of Otsu's threshold
+    for image in (flat, film):
+        _, breast, flipped = orient([image])
+        assert breast[bright].all() and breast[faint].all() and not flipped
+        assert not breast[:, 55:].any()
+
+
 def test_data_of_no_breasts_are_never_turned(tmp_path: Path) -> None:
     image, mask = mammogram(right=True)
     write_png(tmp_path / "i.png", np.ascontiguousarray(image))

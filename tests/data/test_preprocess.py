@@ -105,6 +105,13 @@ def test_the_slices_of_a_volume_share_box_and_window(tmp_path: Path) -> None:
     assert store.images[2].mean() > 2 * store.images[0].mean()
 
 
+def test_blank_is_the_smallest_grey_value_of_all_slices(tmp_path: Path) -> None:
+    manifest = write_study(tmp_path, ["p", "p"], volume_id=["v", "v"])
+    write_png(tmp_path / "images/1.png", np.maximum(ramp(), 7))  # nothing in it is blank, since 0 is
+    boxes = build(manifest).manifest[["crop_y0", "crop_x0", "crop_h", "crop_w"]].to_numpy().tolist()
+    assert boxes == [[0, 0, 24, 16]] * 2
+
+
 def test_a_mask_does_not_widen_the_box(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     manifest = write_study(tmp_path)
     mask = lesion()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pig.data.folds import read_folds, split
-from pig.data.given_masks import jitter, jittered, of_training_pairs
+from pig.data.given_masks import jitter, jittered, of_shards, of_training_pairs
 from pig.data.shards import read_provenance, read_shards
 from pig.data.store import Store
 from pig.methods.model_folder import read_description
@@ -28,7 +28,11 @@ def draw(study, trained, out, name="SegGuidedDif", first=0, last=8, **given) -> 
 
 
 class Draws:
-    """Draws that are known beforehand: mirrored or not, degrees, growth, and a shift that is cut to what is allowed."""
+    """Draws that are known beforehand: mirrored or not, degrees, growth, and a shift that is cut to what is allowed.
+
+    Attributes:
+        allowed: the least and the greatest shift, once it is drawn.
+    """
 
     def __init__(self, mirrored: float, degrees: float, growth: float, shift: tuple[float, float]) -> None:
         self.mirrored, self.others = mirrored, [degrees, growth, np.array(shift)]
@@ -37,7 +41,7 @@ class Draws:
         return self.mirrored
 
     def uniform(self, low: object, high: object) -> object:
-        drawn = self.others.pop(0)
+        drawn, self.allowed = self.others.pop(0), (low, high)
         return np.clip(drawn, low, high) if self.others == [] else drawn
 
 
@@ -71,6 +75,15 @@ def test_a_shift_cuts_nothing_off_and_is_a_tenth_of_the_side_at_most() -> None:
     assert np.array_equal(jitter(corner, Draws(1.0, 0.0, 0.0, (9, -9))), at(2, 16, np.ones((2, 2), bool)))
     whole = np.ones((20, 20), bool)
     assert jitter(whole, Draws(1.0, 0.0, 0.25, (0, 0))).all()  # larger than the picture
+
+
+def test_the_shift_that_cuts_nothing_off_is_that_of_the_turned_lesion() -> None:
+    # The mean of the hook is (1.2, 6.2). Turned by 90 degrees (row, column) becomes (-column, row) about it: its rows
+    # are those from -0.6 to 2.4, so that it has to move down by 0.6 at least.
+    hook = np.array([[1, 1, 1, 1], [1, 0, 0, 0]], bool)
+    draws = Draws(1.0, 90.0, 0.0, (0, 0))
+    jitter(at(1, 5, hook), draws)
+    assert np.array(draws.allowed) == pytest.approx(np.array([[0.6, -2], [2, 2]]))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -118,6 +131,15 @@ def test_images_are_drawn_for_the_masks_of_the_same_indices(study, trained, tmp_
     ]
     again = read_shards(parts)
     assert np.array_equal(again.masks[:], whole.masks[:]) and np.array_equal(again.images, whole.images)
+
+
+def test_of_a_shard_that_begins_earlier_the_same_indices_are_given(study, trained, tmp_path) -> None:
+    source = draw(study, trained, tmp_path / "source.npz", "PIG", last=12)
+    given, _ = of_shards([source], 5, 9, 32)
+    masks = read_shards([source]).masks
+    assert len({mask.tobytes() for mask in masks}) > 6
+    assert np.array_equal(given(range(5, 9))[:, 0].numpy(), masks[5:9])
+    assert np.array_equal(given(range(4, 10))[:, 0].numpy(), masks[[5, 5, 6, 7, 8, 8]])  # what is thrown away again
 
 
 def test_a_shard_names_whose_masks_it_was_given(study, trained, tmp_path) -> None:

@@ -47,6 +47,8 @@ SQUARE = [[6, 10, 14, 10, 14, 18, 6, 18]]
         (SQUARE, (-24, 16), "has height -24 and width 16"),
         (SQUARE, ("24", 16), "has height '24' and width 16"),
         ([[6, 10, 1e9, 10, 14, 18]], (24, 16), "not on the image of 16 x 24 pixels"),
+        ([[-3, 10, 14, 10, 14, 18]], (24, 16), "not on the image"),  # 2 pixels beyond it may be
+        ([[6, 10, 14, 10, 14, 27]], (24, 16), "not on the image"),
         ([[6, 10, 10**400, 10, 14, 18]], (24, 16), "numbers that are beyond any image"),
         ([[6, 10, float("nan"), 10, 14, 18]], (24, 16), "not on the image"),
         ([[0, 0, 15, 23] * 500], (24, 16), "an outline of 1000 points is longer than the image has pixels"),

@@ -53,6 +53,12 @@ def test_monochrome1_is_inverted_and_bits_are_the_range(tmp_path: Path) -> None:
     assert shown(path).tolist() == [[65535, 0, round((1 - 512 / 1023) * 65535)]]
 
 
+def test_signed_values_without_a_window_have_the_range_of_their_bits(tmp_path: Path) -> None:
+    values = np.array([[-2048, 0, 2047]], np.int16)
+    path = write_dicom(tmp_path / "a.dcm", values, PixelRepresentation=1, BitsStored=12, HighBit=11)
+    assert shown(path).tolist() == [[0, round(2048 / 4095 * 65535), 65535]]
+
+
 def test_a_rescaling_that_turns_the_grey_values_over(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "a.dcm", np.array([[0, 51, 255]], np.uint8), RescaleSlope=-1)
     assert shown(path).tolist() == [[65535, 52428, 0]]

@@ -4,7 +4,9 @@ Those of ``folders`` and ``nnunet`` are in test_own_data.py.
 """
 
 import json
+import os
 import plistlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -167,7 +169,9 @@ def test_faults_of_a_whole_coco_file_stop(tmp_path: Path, more: dict[str, list[A
     stops(tmp_path / "out", "coco", write_coco(tmp_path / "in", change), COCO, message)
 
 
-@pytest.mark.parametrize("content", ["{", "[" * 100_000, '{"images": [' + "9" * 5000 + "]}"])
+@pytest.mark.parametrize(
+    "content", ["{", "[" * 100_000, '{"images": [' + "9" * 5000 + "]}", '{"file_name": "p\\uD83D_1"}', '{"\\ude00": 1}']
+)
 def test_json_that_cannot_be_read_stops(tmp_path: Path, content: str) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/coco.json").write_text(content)
@@ -262,6 +266,28 @@ def test_images_of_inbreast(tmp_path: Path) -> None:
     assert table["patient_id"].tolist() == ["6c613a14b80a8591"]
     (tmp_path / "in/INbreast.csv").write_bytes(b"File Name;ACR\n\xff;1\n")
     stops(tmp_path / "none", "inbreast", tmp_path / "in", {}, "INbreast.csv is not a readable table")
+
+
+# --- names that no table can hold --------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take no such name")
+@pytest.mark.parametrize("layout", ["folders", "patterns", "nnunet"])
+def test_a_name_that_is_not_in_utf_8_stops(tmp_path: Path, layout: str) -> None:
+    """As of an archive that an old system has packed: grün.png in Latin-1."""
+    root, settings = tmp_path / "in", {"patient": "(.+)"}
+    images, masks = ("imagesTr", "labelsTr") if layout == "nnunet" else ("images", "masks")
+    write_png(root / images / ("p1_0000.png" if layout == "nnunet" else "p1.png"), ramp())
+    write_png(root / masks / "p1.png", lesion(value=1))
+    if layout == "nnunet":
+        said = {"channel_names": {"0": "x"}, "labels": {"background": 0, "mass": 1}, "file_ending": ".png"}
+        (root / "dataset.json").write_text(json.dumps(said))
+    if layout == "patterns":
+        settings |= {"images": "images/*", "masks": "masks/*"}
+    source = "nnunet" if layout == "nnunet" else "folders"
+    import_data(source, root, settings, tmp_path / "sound")
+    (root / masks / "p1.png").rename(root / masks / os.fsdecode(b"gr\xfcn.png"))
+    stops(tmp_path / "out", source, root, settings, r"gr\\xfcn\.png has a name that is not in UTF-8 .*; rename it")
 
 
 # --- what systems leave beside the data ----------------------------------------------------------------------------

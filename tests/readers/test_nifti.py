@@ -13,6 +13,7 @@ from pig.data.images import read_grey, read_mask
 from pig.data.manifest import read_manifest
 from pig.data.readers import import_data, read_settings
 from pig.data.readers.nifti import read_nifti
+from pig.data.readers.volume import to_uint16
 from pig.system.errors import UserError
 
 CODES = [
@@ -44,6 +45,33 @@ def save(path: Path, voxels: np.ndarray, affine: np.ndarray, code: str) -> Path:
     assert "".join(nibabel.aff2axcodes(stored.affine)) == code
     nibabel.save(stored, path)
     return path
+
+
+def test_several_masks_of_a_volume_are_united(tmp_path: Path) -> None:
+    image, mask, affine = scene()
+    save(tmp_path / "in/images/p.nii.gz", image, affine, "LPS")
+    for number, part in enumerate((mask[:4], mask[4:])):
+        alone = np.concatenate([part, 0 * mask[4:]] if number == 0 else [0 * mask[:4], part])
+        save(tmp_path / f"in/masks/p_{number}.nii.gz", alone, affine, "RAS")
+    given_settings = {"patient": "(p)", "images": "images/*.nii.gz", "masks": "masks/*_*.nii.gz"}
+    given_settings["without_lesion"] = "keep"
+    table = read_manifest(import_data("folders", tmp_path / "in", given_settings, tmp_path / "out"))
+    found = np.stack([read_mask(path).T for path in table["mask_path"]], axis=2)
+    assert np.array_equal(found, mask) and mask[:4].any() and mask[4:].any()
+
+
+@pytest.mark.parametrize(
+    ("values", "stored", "scaled"),
+    [
+        ([0, 65535], [0, 65535], {}),
+        ([0, 65536], [0, 65535], {"grey_low": 0, "grey_high": 65536}),
+        ([-2, 3], [0, 65535], {"grey_low": -2, "grey_high": 3}),
+        ([0.0, 3.0], [0, 65535], {"grey_low": 0, "grey_high": 3}),
+    ],
+)
+def test_whole_numbers_that_fit_stay_and_others_are_scaled(values: list, stored: list, scaled: dict) -> None:
+    grey, scale = to_uint16(np.array(values), "name")
+    assert (grey.dtype, grey.tolist(), scale) == (np.uint16, stored, scaled)
 
 
 @settings(max_examples=25)

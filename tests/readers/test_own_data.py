@@ -348,11 +348,14 @@ def test_polygons_and_run_lengths_are_united(tmp_path: Path) -> None:
         assert (read_mask(table["mask_path"][0]) == expected).all()
 
 
-def test_two_categories_of_one_name_are_one_lesion(tmp_path: Path) -> None:
+def test_two_categories_of_one_name_are_one_lesion_and_another_is_none(tmp_path: Path) -> None:
     """As files have that were merged from several exports."""
     polygon = [[6, 10, 14, 10, 14, 18, 6, 18]]
     categories = [{"id": 3, "name": "mass"}, {"id": "m", "name": "mass"}, {"id": 5, "name": "cyst"}]
-    annotations = [{"id": 1, "image_id": 7, "category_id": "m", "segmentation": polygon}]
+    annotations = [
+        {"id": 1, "image_id": 7, "category_id": "m", "segmentation": polygon},
+        {"id": 2, "image_id": 7, "category_id": 5, "segmentation": [[0, 0, 4, 0, 4, 4, 0, 4]]},
+    ]
     root = write_coco(tmp_path / "in", [], categories=categories, annotations=annotations)
     settings = {**COCO, "categories": ["mass"]}
     table = read_manifest(import_data("coco", root, settings, tmp_path / "out"))

@@ -31,10 +31,12 @@ def upright(right: bool) -> np.ndarray:
     return volume[:, :, ::-1] if right else volume
 
 
-def write_bcs_dbt(root: Path, views: dict[str, bool], boxes: list[dict], inverted: bool = False) -> None:
+def write_bcs_dbt(
+    root: Path, views: dict[str, bool], boxes: list[dict], inverted: bool = False, slice_mm: float = 1.0
+) -> None:
     """``views``: view and whether its file is upside down; on the disk are "-NA" that the table lacks."""
     paths = []
-    measures = item(PixelSpacing=[0.5, 0.5], SliceThickness=1.0)
+    measures = item(PixelSpacing=[0.5, 0.5], SliceThickness=slice_mm)
     for number, (view, turned) in enumerate(views.items()):
         volume = 1023 - upright(view[0] == "r") if inverted else upright(view[0] == "r")
         folder = f"Breast-Cancer-Screening-DBT/DBT-P00001/01-01-2000-DBT-S1-MAMMO-5/{number}.000000{{}}-17"
@@ -90,6 +92,13 @@ def test_a_box_reaches_the_slices_around_its_own_alone(tmp_path: Path) -> None:
     for index, path in enumerate(table["mask_path"]):
         box = Box(1, 2, 6, 10, 10) if index < 4 else Box(6, 2, 16, 10, 10)
         assert (read_mask(path) == ellipse(box, (30, 24))).all()
+
+
+def test_of_thicker_slices_a_box_reaches_fewer(tmp_path: Path) -> None:
+    """Its reach is 2 mm to each side, as above."""
+    write_bcs_dbt(tmp_path / "in", {"lcc": False}, [{"View": "lcc"}], slice_mm=2.0)
+    table = read_manifest(import_data("bcs-dbt", tmp_path / "in", {}, tmp_path / "out"))
+    assert table["slice_index"].tolist() == [2, 3, 4]
 
 
 def test_a_view_of_two_studies_is_two_volumes(tmp_path: Path) -> None:

@@ -20,12 +20,13 @@ small = st.integers(0, 40)
     new=st.fixed_dictionaries({"oracle": st.integers(1, 40), "test": st.integers(2, 40), "normal": small}),
 )
 def test_nobody_is_in_two_populations_and_all_are_as_many_as_asked_for(own: dict, patients: int, new: dict) -> None:
-    of = populations({"phantom": own | {"patients": patients}, "new_patients": new})
+    of = populations({"phantom": own | {"patients": patients, "slices_per_view": 5}, "new_patients": new})
     names = {name: patient_names(PhantomSettings(**settings)) for name, settings in of.items()}
     everyone = [*chain(*names.values())]
     assert len(everyone) == len(set(everyone))
     normal = {"phantom": own.get("normal_patients", 0), "oracle": 0, "test": new["normal"]}
     with_masses = {"phantom": patients, "oracle": new["oracle"], "test": new["test"]}
+    assert [settings.get("slices_per_view") for settings in of.values()] == [5, 5, 1]
     for name in of:
         assert sum(patient.startswith("N") for patient in names[name]) == normal[name]
         assert sum(patient.startswith("P") for patient in names[name]) == with_masses[name]

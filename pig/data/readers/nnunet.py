@@ -11,9 +11,19 @@ from pig.data.formats import FLAT, NIFTI
 from pig.data.manifest import read_table
 from pig.data.readers.labels import Labels
 from pig.data.readers.slices import axis_errors, read_pairs
-from pig.data.readers.volume import OF_A_USER, Patients, Volume, composed, folder_of, gather, is_export, is_hidden
+from pig.data.readers.volume import (
+    OF_A_USER,
+    Patients,
+    Volume,
+    composed,
+    folder_of,
+    gather,
+    heading,
+    is_export,
+    is_hidden,
+)
 from pig.system.errors import UserError
-from pig.system.files import read_json
+from pig.system.files import name_fault, read_json
 from pig.system.settings import refuse
 
 logger = logging.getLogger("pig")
@@ -83,8 +93,14 @@ def volumes(root: Path, settings: Settings) -> list[Volume]:
 
 
 def _cases(folder: Path, ending: str) -> dict[str, Path]:
-    """Return the files of a folder with this ending, by the name of their case."""
-    files = (path for path in folder.iterdir() if path.name.endswith(ending) and not is_hidden(path))
+    """Return the files of a folder with this ending, by the name of their case.
+
+    Raises:
+        UserError: a name is not in UTF-8.
+    """
+    files = [path for path in folder.iterdir() if path.name.endswith(ending) and not is_hidden(path)]
+    if faults := [*filter(None, map(name_fault, files))]:
+        raise UserError(heading(folder, faults), faults)
     return {composed(path.name.removesuffix(ending)): path for path in files}
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pig.data.manifest import leaves
 from pig.system.errors import UserError
-from pig.system.files import read_json
+from pig.system.files import name_fault, read_json
 
 FIX_OR_SKIP = "fix the data, or set faults to skip to go on without"
 OF_A_USER = "correct it, or export it again."  # what to do about a file that no step of ours has written
@@ -93,8 +93,8 @@ def is_hidden(path: Path) -> bool:
 def files_below(folder: Path, faults: list[str], above: tuple[Path, ...] = ()) -> Iterator[Path]:
     """Yield all files below ``folder``, also below folders that are links; those that :func:`is_hidden` are left out.
 
-    A link that leads back up, or to nothing, and a folder that cannot be read are faults: what they hide may be the
-    mask of an image, which without it would seem to have no lesion.
+    A link that leads back up, or to nothing, a folder that cannot be read, and a name that is not in UTF-8 are faults:
+    what they hide may be the mask of an image, which without it would seem to have no lesion.
     """
     here = folder.resolve()
     if here in above:
@@ -106,7 +106,9 @@ def files_below(folder: Path, faults: list[str], above: tuple[Path, ...] = ()) -
         faults.append(f"{folder} cannot be read as a folder ({error.strerror})")
         return
     for path in inside:
-        if path.is_dir():
+        if fault := name_fault(path):
+            faults.append(fault)
+        elif path.is_dir():
             yield from files_below(path, faults, (*above, here))
         elif path.is_file():
             yield path
