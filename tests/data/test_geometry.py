@@ -95,6 +95,13 @@ def test_faint_tissue_is_breast_where_the_background_is_flat_and_where_it_is_fil
         assert not breast[:, 55:].any()
 
 
+def test_dark_tissue_at_the_chest_wall_is_breast() -> None:
+    image, _ = mammogram()
+    image[55:65, :12] = 0  # open to the left
+    _, breast, _ = orient([image])
+    assert breast[55:65, :12].all()
+
+
 def test_data_of_no_breasts_are_never_turned(tmp_path: Path) -> None:
     image, mask = mammogram(right=True)
     write_png(tmp_path / "i.png", np.ascontiguousarray(image))
