@@ -1,5 +1,6 @@
 """What would be run, before anything was."""
 
+import json
 import re
 from pathlib import Path
 
@@ -51,6 +52,36 @@ def test_a_training_is_told_the_sampling_of_its_generator(tmp_path: Path) -> Non
     text = plan(tmp_path, "--configfile", TINY, "--", "results/models/ldm/fold0").text
     said = dict(re.findall(r"pig fit .* --name (\w+) .* --sampling '?(\{.*?\})'? --seed", text))
     assert said == {"ldm": '{"solver": "dpmpp_2m", "steps": 4}', "autoencoder": "{}"}
+
+
+SEGMENTS = re.compile(
+    r"pig segment .* --fold (\d+) --seed (\d+) --settings '(\{.*\})' (.*) --test \S+"
+    r" --work \S+ --out results/segmentation/(\w+)/fold(\d+)/seed(\d+) "
+)
+
+
+def test_each_job_is_told_its_fold_its_seed_and_what_its_arm_says(tmp_path: Path) -> None:
+    """All arms of ablations.yaml, three seeds, and a study's seed of 5."""
+    files = [CONFIGS / "ablations.yaml", CONFIGS / SMALL]
+    text = plan(tmp_path, "--configfile", *files, "--config", "seed=5", "--", "results/table2.csv").text
+    found = SEGMENTS.findall(text)
+    arms = {arm.name: arm for arm in arms_of(merged_config(files))}
+    assert len(found) == len(set(found)) == (1 + len(arms)) * 5 * 3
+    seen = set()
+    for fold, seed, settings, words, name, of_fold, of_seed in found:
+        assert (fold, seed) == (of_fold, of_seed)
+        said, parts = json.loads(settings), set(words.split())
+        assert said.get("augmentation") == ("strong" if name.endswith("_strong") else "light")
+        assert said.get("budget") == ("epochs" if name.endswith("_epochs") else None)
+        flags = {"--shuffle-masks": "_shuffled" in name, "--leaky": "_leaky" in name, "--oracle": "oracle_" in name}
+        assert {flag for flag, wanted in flags.items() if wanted} == parts & {*flags}
+        assert (re.findall(r"--real (\S+)", words) or ["1"]) == [f"{arms[name].real:g}" if name in arms else "1"]
+        assert (re.findall(r"--count (\d+)", words) or ["0"]) == [str(arms[name].count) if name in arms else "0"]
+        assert re.findall(r"--source (\w+)", words) == re.findall("^(copy_paste|oversampling)", name)
+        seen |= parts | {name.rpartition("_")[2]}
+    assert {"--shuffle-masks", "--leaky", "--oracle", "--real", "--source", "--synthetic", "strong", "epochs"} <= seen
+    trained, drawn = (re.findall(rf"pig {rule} .* --seed (\d+) ", text) for rule in ("fit", "synthesise"))
+    assert len(trained) > 40 and len(drawn) > 40 and {*trained, *drawn} == {"5"}
 
 
 def test_an_arm_takes_just_the_shards_that_cover_it(tmp_path: Path) -> None:
