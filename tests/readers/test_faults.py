@@ -268,6 +268,23 @@ def test_images_of_inbreast(tmp_path: Path) -> None:
     stops(tmp_path / "none", "inbreast", tmp_path / "in", {}, "INbreast.csv is not a readable table")
 
 
+# --- folders of pairs ----------------------------------------------------------------------------------------------
+
+
+def write_pair(root: Path, layout: str) -> tuple[str, dict[str, Any], tuple[str, str]]:
+    """Write one pair; return its source and settings, and the folders of images and masks."""
+    images, masks = ("imagesTr", "labelsTr") if layout == "nnunet" else ("images", "masks")
+    write_png(root / images / ("p1_0000.png" if layout == "nnunet" else "p1.png"), ramp())
+    write_png(root / masks / "p1.png", lesion(value=1))
+    settings = {"patient": "(p1)"}
+    if layout == "nnunet":
+        said = {"channel_names": {"0": "x"}, "labels": {"background": 0, "mass": 1}, "file_ending": ".png"}
+        (root / "dataset.json").write_text(json.dumps(said))
+    if layout == "patterns":
+        settings |= {"images": "images/*", "masks": "masks/*"}
+    return "nnunet" if layout == "nnunet" else "folders", settings, (images, masks)
+
+
 # --- names that no table can hold --------------------------------------------------------------------------------
 
 
@@ -275,16 +292,8 @@ def test_images_of_inbreast(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layout", ["folders", "patterns", "nnunet"])
 def test_a_name_that_is_not_in_utf_8_stops(tmp_path: Path, layout: str) -> None:
     """As of an archive that an old system has packed: grün.png in Latin-1."""
-    root, settings = tmp_path / "in", {"patient": "(.+)"}
-    images, masks = ("imagesTr", "labelsTr") if layout == "nnunet" else ("images", "masks")
-    write_png(root / images / ("p1_0000.png" if layout == "nnunet" else "p1.png"), ramp())
-    write_png(root / masks / "p1.png", lesion(value=1))
-    if layout == "nnunet":
-        said = {"channel_names": {"0": "x"}, "labels": {"background": 0, "mass": 1}, "file_ending": ".png"}
-        (root / "dataset.json").write_text(json.dumps(said))
-    if layout == "patterns":
-        settings |= {"images": "images/*", "masks": "masks/*"}
-    source = "nnunet" if layout == "nnunet" else "folders"
+    root = tmp_path / "in"
+    source, settings, (_, masks) = write_pair(root, layout)
     import_data(source, root, settings, tmp_path / "sound")
     (root / masks / "p1.png").rename(root / masks / os.fsdecode(b"gr\xfcn.png"))
     stops(tmp_path / "out", source, root, settings, r"gr\\xfcn\.png has a name that is not in UTF-8 .*; rename it")
@@ -295,20 +304,12 @@ def test_a_name_that_is_not_in_utf_8_stops(tmp_path: Path, layout: str) -> None:
 
 @pytest.mark.parametrize("layout", ["folders", "patterns", "nnunet"])
 def test_files_that_systems_put_there_are_no_images(tmp_path: Path, layout: str) -> None:
-    root, settings = tmp_path / "in", {"patient": "(p1)"}
-    images, masks = ("imagesTr", "labelsTr") if layout == "nnunet" else ("images", "masks")
-    write_png(root / images / ("p1_0000.png" if layout == "nnunet" else "p1.png"), ramp())
-    write_png(root / masks / "p1.png", lesion(value=1))
-    for folder in (images, masks):
+    root = tmp_path / "in"
+    source, settings, folders = write_pair(root, layout)
+    for folder in folders:
         for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._p1.png", "._p1_0000.png", ".cache/p2.png"):
             (root / folder / name).parent.mkdir(exist_ok=True)
             (root / folder / name).write_bytes(b"\0" * 128 + b"DICM")
-    if layout == "nnunet":
-        said = {"channel_names": {"0": "x"}, "labels": {"background": 0, "mass": 1}, "file_ending": ".png"}
-        (root / "dataset.json").write_text(json.dumps(said))
-    if layout == "patterns":
-        settings |= {"images": "images/*", "masks": "masks/*"}
-    source = "nnunet" if layout == "nnunet" else "folders"
     table = read_manifest(import_data(source, root, settings, tmp_path / "out"))
     assert [Path(name).name for name in table["volume_id"]] == ["p1"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from study_runs import ROOT, TINY, overlay, plan, snakemake
 
-from pig.study.arms import arms_of
+from pig.study.arms import REAL, Arm, arms_of
 from pig.study.merged import merged_config
 
 CONFIGS = ROOT / "workflow" / "configs"
@@ -65,8 +65,8 @@ def test_each_job_is_told_its_fold_its_seed_and_what_its_arm_says(tmp_path: Path
     files = [CONFIGS / "ablations.yaml", CONFIGS / SMALL]
     text = plan(tmp_path, "--configfile", *files, "--config", "seed=5", "--", "results/table2.csv").text
     found = SEGMENTS.findall(text)
-    arms = {arm.name: arm for arm in arms_of(merged_config(files))}
-    assert len(found) == len(set(found)) == (1 + len(arms)) * 5 * 3
+    arms = {REAL: Arm()} | {arm.name: arm for arm in arms_of(merged_config(files))}
+    assert len(found) == len(set(found)) == len(arms) * 5 * 3
     seen = set()
     for fold, seed, settings, words, name, of_fold, of_seed in found:
         assert (fold, seed) == (of_fold, of_seed)
@@ -75,8 +75,8 @@ def test_each_job_is_told_its_fold_its_seed_and_what_its_arm_says(tmp_path: Path
         assert said.get("budget") == ("epochs" if name.endswith("_epochs") else None)
         flags = {"--shuffle-masks": "_shuffled" in name, "--leaky": "_leaky" in name, "--oracle": "oracle_" in name}
         assert {flag for flag, wanted in flags.items() if wanted} == parts & {*flags}
-        assert (re.findall(r"--real (\S+)", words) or ["1"]) == [f"{arms[name].real:g}" if name in arms else "1"]
-        assert (re.findall(r"--count (\d+)", words) or ["0"]) == [str(arms[name].count) if name in arms else "0"]
+        assert (re.findall(r"--real (\S+)", words) or ["1"]) == [f"{arms[name].real:g}"]
+        assert (re.findall(r"--count (\d+)", words) or ["0"]) == [str(arms[name].count)]
         assert re.findall(r"--source (\w+)", words) == re.findall("^(copy_paste|oversampling)", name)
         seen |= parts | {name.rpartition("_")[2]}
     assert {"--shuffle-masks", "--leaky", "--oracle", "--real", "--source", "--synthetic", "strong", "epochs"} <= seen
